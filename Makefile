@@ -1,0 +1,52 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+# uv resolves and installs in seconds; pip does the same where uv cannot be had.
+INSTALL = if $(BIN)/pip install --quiet --disable-pip-version-check uv; \
+	then $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e $(1); \
+	else $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e $(1); fi
+
+.PHONY: help run ui test check format constraints clean
+
+help: ## Show what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/installed ## Load everything into the warehouse (simulates a month first if no source is configured)
+	$(BIN)/sparkify etl
+
+ui: .venv/installed ## Serve the Dagster UI and its daemon on http://127.0.0.1:3000
+	$(BIN)/sparkify ui
+
+test: .venv/installed-dev ## Run every test
+	$(BIN)/pytest
+
+check: .venv/installed-dev ## Check format, lint, types and SQL
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --quiet sparkify_dagster/warehouse
+
+format: .venv/installed-dev ## Format the Python and the SQL
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/sqlfluff fix --quiet sparkify_dagster/warehouse
+
+constraints: .venv/installed ## Resolve the dependencies anew into constraints.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --no-header --no-annotate \
+		pyproject.toml --output-file constraints.txt
+
+clean: ## Remove the virtual environment and all local state
+	rm -rf .venv .sparkify
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing into .venv ..."
+	@$(call INSTALL,.)
+	@touch $@
+
+.venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing into .venv ..."
+	@$(call INSTALL,'.[dev]')
+	@touch $@ .venv/installed

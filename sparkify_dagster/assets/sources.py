@@ -1,0 +1,51 @@
+"""The source in S3 (or in local folders): external assets, which Dagster shows and observes but does not make."""
+
+import dagster as dg
+
+from sparkify_dagster.settings import Settings
+from sparkify_dagster.sources.resource import Listing
+
+_settings = Settings.load()
+_kinds = {"s3", "json"} if _settings.log_data.startswith("s3://") else {"json"}
+_owners = ["team:data-engineering"]
+
+log_data = dg.AssetSpec(
+    "log_data",
+    group_name="source",
+    description="The app's event log: one file a UTC day, one JSON object a line.",
+    kinds=_kinds,
+    owners=_owners,
+    metadata={"dagster/uri": _settings.log_data, "location": dg.MetadataValue.path(_settings.log_data)},
+)
+
+log_json_path = dg.AssetSpec(
+    "log_json_path",
+    group_name="source",
+    description="The JSONPaths file: which key of a log line is which column of staging_events. May be missing.",
+    kinds=_kinds,
+    owners=_owners,
+    metadata={
+        "dagster/uri": _settings.log_jsonpath or "",
+        "location": dg.MetadataValue.path(_settings.log_jsonpath or "not configured: the usual names hold"),
+    },
+)
+
+song_data = dg.AssetSpec(
+    "song_data",
+    group_name="source",
+    description="The catalogue: one JSON file a song, a part of the Million Song Dataset.",
+    kinds=_kinds,
+    owners=_owners,
+    metadata={"dagster/uri": _settings.song_data, "location": dg.MetadataValue.path(_settings.song_data)},
+)
+
+
+def listing_metadata(listing: Listing) -> dict[str, dg.MetadataValue]:
+    """What a listing of the source tells: location, number of files, bytes, objects that are no files of it."""
+    return {
+        "location": dg.MetadataValue.path(listing.location),
+        "files": dg.MetadataValue.int(len(listing.files)),
+        "dagster/size_bytes": dg.MetadataValue.int(listing.bytes),
+        "bytes": dg.MetadataValue.int(listing.bytes),
+        "ignored_objects": dg.MetadataValue.int(listing.ignored),
+    }

@@ -1,0 +1,220 @@
+"""What must be true of staging before anything of it reaches the star."""
+
+from collections.abc import Iterator
+from datetime import date
+
+import dagster as dg
+from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, select, true
+
+from sparkify_dagster.assets.loading import clear_failures
+from sparkify_dagster.assets.staging import staging_events, staging_songs
+from sparkify_dagster.checks.results import SHOWN_ROWS, selected, table_of
+from sparkify_dagster.partitions import days_of
+from sparkify_dagster.warehouse.base import Warehouse
+from sparkify_dagster.warehouse.tables import load_errors, loaded_objects, refused_loads
+from sparkify_dagster.warehouse.tables import staging_events as events
+from sparkify_dagster.warehouse.tables import staging_songs as songs
+
+
+@dg.multi_asset_check(
+    name="check_staging_events",
+    specs=[
+        dg.AssetCheckSpec(
+            "reconciliation",
+            asset=staging_events.key,
+            blocking=True,
+            description="Each day: lines in the source = rows staged + duplicates + load errors.",
+        ),
+        dg.AssetCheckSpec(
+            "no_refused_days",
+            asset=staging_events.key,
+            description="No day has more load errors than SPARKIFY_MAX_LOAD_ERRORS; one that has keeps what it held.",
+        ),
+        dg.AssetCheckSpec(
+            "no_load_errors",
+            asset=staging_events.key,
+            description="Every line could be loaded. Warns with the first lines that could not.",
+        ),
+    ],
+    can_subset=True,
+)
+def check_staging_events(
+    context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
+) -> Iterator[dg.AssetCheckResult]:
+    days = days_of(context)
+    with clear_failures(), warehouse.transaction(f"checks of run {context.run.run_id}") as connection:
+        results = {
+            "reconciliation": _reconcile_days(
+                connection,
+                counted_in=_in(loaded_objects, days),
+                staged_in=_in(events, days),
+            ),
+            "no_refused_days": _refused(connection, and_(refused_loads.c.log_date.is_not(None), _in(refused_loads, days))),
+            "no_load_errors": _load_errors(connection, and_(load_errors.c.log_date.is_not(None), _in(load_errors, days))),
+        }
+    yield from selected(context, results)
+
+
+@dg.multi_asset_check(
+    name="check_staging_songs",
+    specs=[
+        dg.AssetCheckSpec(
+            "reconciliation",
+            asset=staging_songs.key,
+            blocking=True,
+            description="Each song file: songs in the file = rows staged + load errors, and no row without its file.",
+        ),
+        dg.AssetCheckSpec(
+            "not_refused",
+            asset=staging_songs.key,
+            description="The song files have no more load errors than SPARKIFY_MAX_LOAD_ERRORS; else nothing new is kept.",
+        ),
+        dg.AssetCheckSpec(
+            "no_load_errors",
+            asset=staging_songs.key,
+            description="Every song could be loaded. Warns with the first ones that could not.",
+        ),
+    ],
+    can_subset=True,
+)
+def check_staging_songs(
+    context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
+) -> Iterator[dg.AssetCheckResult]:
+    with clear_failures(), warehouse.transaction(f"checks of run {context.run.run_id}") as connection:
+        results = {
+            "reconciliation": _reconcile_song_files(connection),
+            "not_refused": _refused(connection, refused_loads.c.log_date.is_(None)),
+            "no_load_errors": _load_errors(connection, load_errors.c.log_date.is_(None)),
+        }
+    yield from selected(context, results)
+
+
+def _reconcile_days(
+    connection: Connection, *, counted_in: ColumnElement[bool], staged_in: ColumnElement[bool]
+) -> dg.AssetCheckResult:
+    counted = (
+        select(
+            loaded_objects.c.log_date,
+            func.sum(loaded_objects.c.lines).label("lines"),
+            func.sum(loaded_objects.c.duplicates).label("duplicates"),
+            func.sum(loaded_objects.c.errors).label("errors"),
+        )
+        .where(loaded_objects.c.log_date.is_not(None), counted_in)
+        .group_by(loaded_objects.c.log_date)
+        .subquery()
+    )
+    staged = (
+        select(events.c.log_date, func.count().label("rows"))
+        .where(staged_in)
+        .group_by(events.c.log_date)
+        .subquery()
+    )
+    by_day = connection.execute(
+        select(
+            func.coalesce(counted.c.log_date, staged.c.log_date).label("log_date"),
+            func.coalesce(counted.c.lines, 0).label("lines"),
+            func.coalesce(staged.c.rows, 0).label("rows"),
+            func.coalesce(counted.c.duplicates, 0).label("duplicates"),
+            func.coalesce(counted.c.errors, 0).label("errors"),
+        )
+        .select_from(counted.join(staged, counted.c.log_date == staged.c.log_date, full=True))
+        .order_by("log_date")
+    ).all()
+    wrong = [day for day in by_day if day.lines != day.rows + day.duplicates + day.errors]
+    metadata: dict[str, object] = {
+        "days": len(by_day),
+        "lines": int(sum(day.lines for day in by_day)),
+        "staged": int(sum(day.rows for day in by_day)),
+        "duplicates": int(sum(day.duplicates for day in by_day)),
+        "load_errors": int(sum(day.errors for day in by_day)),
+        "days_that_do_not_add_up": len(wrong),
+    }
+    if wrong:
+        metadata["first_days"] = table_of(wrong)
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        metadata=metadata,
+        description=f"{len(wrong)} days do not add up: load them again with `full` set" if wrong else None,
+    )
+
+
+def _reconcile_song_files(connection: Connection) -> dg.AssetCheckResult:
+    staged = (
+        select(songs.c.source_key, func.count().label("rows")).group_by(songs.c.source_key).subquery()
+    )
+    files = (
+        select(loaded_objects.c.key, loaded_objects.c.lines, loaded_objects.c.errors)
+        .where(loaded_objects.c.log_date.is_(None))
+        .subquery()
+    )
+    rows = func.coalesce(staged.c.rows, 0)
+    lines = func.coalesce(files.c.lines, 0)
+    errors = func.coalesce(files.c.errors, 0)
+    joined = files.join(staged, files.c.key == staged.c.source_key, full=True)
+    totals = connection.execute(
+        select(
+            func.count(files.c.key).label("files"),
+            func.coalesce(func.sum(lines), 0).label("songs"),
+            func.coalesce(func.sum(rows), 0).label("staged"),
+            func.coalesce(func.sum(errors), 0).label("load_errors"),
+            func.coalesce(func.sum(case((lines == rows + errors, 0), else_=1)), 0).label("files_that_do_not_add_up"),
+        ).select_from(joined)
+    ).one()
+    metadata: dict[str, object] = {name: int(value) for name, value in totals._mapping.items()}
+    wrong = totals.files_that_do_not_add_up
+    if wrong:
+        key = func.coalesce(files.c.key, staged.c.source_key).label("key")
+        first = select(key, lines.label("songs"), rows.label("staged"), errors.label("load_errors"))
+        found = connection.execute(
+            first.select_from(joined).where(lines != rows + errors).order_by(key).limit(SHOWN_ROWS)
+        ).all()
+        metadata["first_files"] = table_of(found)
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        metadata=metadata,
+        description=f"{wrong} song files do not add up: load staging_songs again with `full` set" if wrong else None,
+    )
+
+
+def _refused(connection: Connection, condition: ColumnElement[bool]) -> dg.AssetCheckResult:
+    refused = connection.execute(
+        select(refused_loads.c.log_date, refused_loads.c.errors, refused_loads.c.max_load_errors)
+        .where(condition)
+        .order_by(refused_loads.c.log_date)
+    ).all()
+    metadata: dict[str, object] = {"refused": len(refused)}
+    if refused:
+        metadata["first_refused"] = table_of(refused)
+    return dg.AssetCheckResult(
+        passed=not refused,
+        metadata=metadata,
+        description="Correct the files (see no_load_errors), or raise SPARKIFY_MAX_LOAD_ERRORS" if refused else None,
+    )
+
+
+def _load_errors(connection: Connection, condition: ColumnElement[bool]) -> dg.AssetCheckResult:
+    count = connection.execute(select(func.count()).select_from(load_errors).where(condition)).scalar_one()
+    metadata: dict[str, object] = {"load_errors": count}
+    if count:
+        first = connection.execute(
+            select(
+                load_errors.c.key.label("source"),
+                load_errors.c.line_number.label("line"),
+                load_errors.c.reason,
+                load_errors.c.raw_text,
+            )
+            .where(condition)
+            .order_by(load_errors.c.key, load_errors.c.line_number)
+            .limit(SHOWN_ROWS)
+        ).all()
+        metadata["first_errors"] = table_of(first)
+    return dg.AssetCheckResult(
+        passed=count == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata=metadata,
+        description=f"{count} lines are in staging.load_errors and not in the star" if count else None,
+    )
+
+
+def _in(table: Table, days: tuple[date, date] | None) -> ColumnElement[bool]:
+    return true() if days is None else table.c.log_date.between(*days)

@@ -1,0 +1,55 @@
+"""Everything that Dagster is to know: assets, checks, jobs, sensors, resources, executor."""
+
+import dagster as dg
+
+from sparkify_dagster.assets import sources, staging, star
+from sparkify_dagster.automation import jobs, sensors
+from sparkify_dagster.checks.staging import check_staging_events, check_staging_songs
+from sparkify_dagster.checks.star import check_dimensions, check_songplays
+from sparkify_dagster.limits import Limits
+from sparkify_dagster.settings import Settings
+from sparkify_dagster.sources.resource import Source
+from sparkify_dagster.warehouse.connect import warehouse_of
+
+_settings = Settings.load()
+_warehouse = warehouse_of(_settings)
+_tables = [
+    staging.staging_events,
+    staging.staging_songs,
+    star.songplays,
+    star.users,
+    star.songs,
+    star.artists,
+    star.time,
+]
+
+defs = dg.Definitions(
+    assets=[
+        sources.log_data,
+        sources.log_json_path,
+        sources.song_data,
+        # Only where every asset of a run has this policy, any range of days is one run of the whole graph.
+        *(
+            table.with_attributes(backfill_policy=dg.BackfillPolicy.single_run()).map_asset_specs(
+                lambda spec: spec.replace_attributes(kinds={*spec.kinds, _warehouse.kind})
+            )
+            for table in _tables
+        ),
+    ],
+    asset_checks=[check_staging_events, check_staging_songs, check_songplays, check_dimensions],
+    jobs=[jobs.sparkify, jobs.songs, jobs.log_days],
+    sensors=[sensors.log_files, sensors.late_songs],
+    resources={
+        "source": Source(
+            log_data=_settings.log_data,
+            log_jsonpath=_settings.log_jsonpath,
+            song_data=_settings.song_data,
+            aws_endpoint_url=_settings.aws_endpoint_url,
+            aws_region=_settings.aws_region,
+        ),
+        "warehouse": _warehouse,
+        "limits": Limits(max_load_errors=_settings.max_load_errors, min_match_rate=_settings.min_match_rate),
+    },
+    # A process a step would cost a second each, and DuckDB has one writer anyway.
+    executor=dg.in_process_executor,
+)

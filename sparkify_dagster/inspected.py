@@ -1,0 +1,93 @@
+"""What an inspection of the source hands to a warehouse's loader. Both sides know these records and not each other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+# In UTF-8, as Redshift counts VARCHAR.
+SHORT_TEXT_BYTES = 64
+TEXT_BYTES = 1_024
+# A load error's raw text is cut to this length.
+RAW_TEXT_CHARACTERS = 1_000
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object of the source as a listing or a read shows it. The key is relative to the source's prefix."""
+
+    key: str
+    etag: str
+    size: int
+
+
+@dataclass(frozen=True)
+class LoadError:
+    """A line, or a song, that staging cannot hold. line_number counts from 1; None means the whole file."""
+
+    key: str
+    line_number: int | None
+    column_name: str | None
+    reason: str
+    raw_text: str | None
+
+
+@dataclass(frozen=True)
+class InspectedFile:
+    """One object with its counts: lines = staged + duplicates + errors.
+
+    `content` is what a warehouse may read without any surprise: the object's own bytes (decompressed) where it is plain,
+    a cleaned copy elsewhere. `local_path` is set where a plain object lies in a local folder and can be read in place.
+    """
+
+    source: StoredObject
+    lines: int
+    duplicates: int = 0
+    errors: int = 0
+    plain: bool = True
+    content: bytes = b""
+    local_path: Path | None = None
+
+    @property
+    def staged(self) -> int:
+        return self.lines - self.duplicates - self.errors
+
+
+@dataclass(frozen=True)
+class InspectedDay:
+    """All log files of one UTC day. `repairs` maps double-encoded text, without blanks at its end, to what was meant."""
+
+    day: date
+    files: tuple[InspectedFile, ...]
+    errors: tuple[LoadError, ...]
+    repairs: Mapping[str, str]
+    event_keys: tuple[str, ...]
+
+    @property
+    def error_count(self) -> int:
+        return sum(file.errors for file in self.files)
+
+    @property
+    def staged(self) -> int:
+        return sum(file.staged for file in self.files)
+
+    @property
+    def duplicates(self) -> int:
+        return sum(file.duplicates for file in self.files)
+
+    @property
+    def lines(self) -> int:
+        return sum(file.lines for file in self.files)
+
+
+@dataclass(frozen=True)
+class InspectedSongs:
+    """A batch of song files. `rows` is newline-delimited JSON of staging_songs' columns, source_key and object_number."""
+
+    files: tuple[InspectedFile, ...]
+    errors: tuple[LoadError, ...]
+    rows: bytes = field(repr=False)
+
+    @property
+    def staged(self) -> int:
+        return sum(file.staged for file in self.files)

@@ -1,0 +1,17 @@
+"""What is tolerated of the data, as Dagster's resource."""
+
+from dagster import ConfigurableResource
+
+# A refused load shows its first errors even where none is allowed.
+_FEWEST_ERRORS_KEPT = 100
+
+
+class Limits(ConfigurableResource[None]):
+    """max_load_errors: errors a log day, or all song files, may have. min_match_rate: 0 to 1, warns below it."""
+
+    max_load_errors: int = 100
+    min_match_rate: float = 0.0
+
+    @property
+    def kept_errors(self) -> int:
+        return max(self.max_load_errors, _FEWEST_ERRORS_KEPT)

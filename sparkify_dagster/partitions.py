@@ -1,0 +1,66 @@
+"""The days of the log: one partition a UTC day inside the configured window."""
+
+from datetime import date
+from typing import Protocol
+
+import dagster as dg
+
+from sparkify_dagster.settings import Settings
+
+_settings = Settings.load()
+
+log_days = dg.DailyPartitionsDefinition(
+    start_date=_settings.log_start.isoformat(),
+    end_date=_settings.log_end.isoformat() if _settings.log_end else None,
+    timezone="UTC",
+)
+
+
+class RunContext(Protocol):
+    """What assets and checks have in common: the partitions of their run."""
+
+    @property
+    def has_partition_key(self) -> bool: ...
+    @property
+    def has_partition_key_range(self) -> bool: ...
+    @property
+    def partition_keys(self) -> "list[str] | tuple[str, ...]": ...
+
+
+def days_of(context: RunContext) -> tuple[date, date] | None:
+    """The first and the last day of the run; None for a run without days."""
+    if not (context.has_partition_key or context.has_partition_key_range):
+        return None
+    keys = sorted(context.partition_keys)
+    return date.fromisoformat(keys[0]), date.fromisoformat(keys[-1])
+
+
+def required_days_of(context: RunContext) -> tuple[date, date]:
+    """The first and the last day of the run. Raises a Failure that says how to choose days where there are none."""
+    days = days_of(context)
+    if days is None:
+        raise dg.Failure(
+            "This asset is loaded by day and the run has no days. Choose some: in the UI open Jobs > sparkify > "
+            "Materialize all and pick partitions; on the command line `sparkify etl --from 2018-11-01 --to 2018-11-30`.",
+            allow_retries=False,
+        )
+    return days
+
+
+def contiguous_blocks(days: "list[date]") -> list[tuple[date, date]]:
+    """Sorted days as (first, last) of each block without a gap: a run covers one such block."""
+    blocks: list[tuple[date, date]] = []
+    for day in days:
+        if blocks and (day - blocks[-1][1]).days == 1:
+            blocks[-1] = (blocks[-1][0], day)
+        else:
+            blocks.append((day, day))
+    return blocks
+
+
+def range_tags(first_day: date, last_day: date) -> dict[str, str]:
+    """The tags that make a run cover the days from the first to the last, both included."""
+    return {
+        "dagster/asset_partition_range_start": first_day.isoformat(),
+        "dagster/asset_partition_range_end": last_day.isoformat(),
+    }

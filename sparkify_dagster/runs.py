@@ -1,0 +1,72 @@
+"""Tells runs that are alive from runs whose process is gone, and marks the latter as failed.
+
+Each run holds an operating-system lock on a file of its own while its process lives. However the process ends, the lock
+ends with it, so a run that is not finished and whose lock is free is dead.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+from filelock import FileLock, Timeout
+
+UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+# A run that the UI launches needs this long at most until it takes its lock.
+START_SECONDS = 60
+
+_held: dict[Path, FileLock] = {}
+
+
+@contextmanager
+def alive(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Holds the run's lock. Nested calls of one process share it."""
+    path = _lock_path(instance, run_id)
+    if path in _held:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    lock.acquire()
+    _held[path] = lock
+    try:
+        yield
+    finally:
+        del _held[path]
+        lock.release()
+        path.unlink(missing_ok=True)
+
+
+def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Marks unfinished runs whose process is gone as failed and returns their ids."""
+    dead = []
+    for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED)):
+        run = record.dagster_run
+        started = record.start_time or record.create_timestamp.timestamp()
+        if _is_dead(instance, run.run_id, started):
+            instance.report_run_failed(
+                run, "The run's process ended before the run did (killed, or the machine stopped). Run it again."
+            )
+            dead.append(run.run_id)
+    return dead
+
+
+def _is_dead(instance: dg.DagsterInstance, run_id: str, started: float) -> bool:
+    path = _lock_path(instance, run_id)
+    if not path.exists():
+        # It never came as far as its lock, or it runs on another machine, whose runs only a shared storage shows here.
+        is_of_this_machine = type(instance.run_storage).__name__ == "SqliteRunStorage"
+        return is_of_this_machine and time.time() - started > START_SECONDS
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    lock.release()
+    path.unlink(missing_ok=True)
+    return True
+
+
+def _lock_path(instance: dg.DagsterInstance, run_id: str) -> Path:
+    return Path(instance.storage_directory()) / "live_runs" / f"{run_id}.lock"

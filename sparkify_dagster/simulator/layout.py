@@ -1,0 +1,75 @@
+"""Where the files of the real buckets lie, and what their JSON looks like byte for byte."""
+
+import datetime
+import json
+from typing import Final
+
+from sparkify_dagster.simulator.catalogue import Song
+
+JSONPATHS_KEY: Final = "log_json_path.json"
+
+_LOG_KEYS: Final = (
+    "artist",
+    "auth",
+    "firstName",
+    "gender",
+    "itemInSession",
+    "lastName",
+    "length",
+    "level",
+    "location",
+    "method",
+    "page",
+    "registration",
+    "sessionId",
+    "song",
+    "status",
+    "ts",
+    "userAgent",
+    "userId",
+)
+
+
+def log_key(day: datetime.date) -> str:
+    """The key of a day's log file."""
+    return f"log_data/{day:%Y}/{day:%m}/{day:%Y-%m-%d}-events.json"
+
+
+def song_key(track_id: str) -> str:
+    """The key of a track's song file, in folders named after its third to fifth letter."""
+    return f"song_data/{track_id[2]}/{track_id[3]}/{track_id[4]}/{track_id}.json"
+
+
+def jsonpaths_file() -> bytes:
+    """The JSONPaths file of the log lines."""
+    return json.dumps({"jsonpaths": [f"$['{key}']" for key in _LOG_KEYS]}, indent=4).encode()
+
+
+def song_file(song: Song) -> bytes:
+    """A song file: one object, no newline at the end."""
+    return json.dumps(
+        {
+            "num_songs": 1,
+            "artist_id": song.artist.artist_id,
+            "artist_latitude": song.artist.latitude,
+            "artist_longitude": song.artist.longitude,
+            "artist_location": song.artist.location,
+            "artist_name": song.artist_name,
+            "song_id": song.song_id,
+            "title": song.title,
+            "duration": song.duration,
+            "year": song.year,
+        }
+    ).encode()
+
+
+def log_json(value: str | float | None) -> str:
+    """A value as the log writes it: ASCII, and "/" escaped."""
+    return json.dumps(value).replace("/", "\\/")
+
+
+def log_text(text: str) -> str:
+    """A song's text as the log has it: eventsim reads its song list, UTF-8, as Latin-1, and does so twice."""
+    for _ in range(2):
+        text = text.encode("utf-8").decode("latin-1")
+    return text

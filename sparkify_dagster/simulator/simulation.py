@@ -1,0 +1,103 @@
+"""The whole simulation: songs and days of listening, written where an object store points."""
+
+import datetime
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sparkify_dagster.simulator.catalogue import Song, catalogue
+from sparkify_dagster.simulator.draws import generator
+from sparkify_dagster.simulator.layout import JSONPATHS_KEY, jsonpaths_file, log_key, song_file, song_key
+from sparkify_dagster.simulator.lines import LogEncoder
+from sparkify_dagster.simulator.listeners import listener
+from sparkify_dagster.simulator.sessions import DAY_SECONDS, NO_SONG, Songbook, Window, listen
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+_EPOCH: Final = datetime.date(1970, 1, 1)
+_CONNECTIONS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedCounts:
+    """What was written."""
+
+    log_files: int
+    """Days with at least one event."""
+    events: int
+    plays: int
+    """Events that play a song."""
+    songs: int
+    """Song files."""
+    matched_plays: int
+    """Plays whose song has a file: title, artist name and duration agree once the log's text is repaired."""
+    log_bytes: int
+
+
+def simulate(
+    store: "ObjectStore", *, users: int, days: int, start: datetime.date, songs: int, seed: int
+) -> SimulatedCounts:
+    """Write log files, song files and the JSONPaths file under the store's root, the same bytes for the same arguments.
+
+    There is a log file for each UTC day with events, of the days from the start on. What is in the store already stays,
+    unless it has the same key. More days leave the files of the first ones as they are. More users leave what the
+    others do as it is, except that session ids count over all users. More songs change what is played.
+    """
+    for name, value in (("users", users), ("days", days), ("songs", songs)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value}")
+    made = catalogue(seed, songs)
+    store.put(JSONPATHS_KEY, jsonpaths_file())
+    _write_songs(store, (song for song in made if song.catalogued))
+
+    first = (start - _EPOCH).days * DAY_SECONDS
+    window = Window(first, days)
+    songbook = Songbook([song.duration for song in made])
+    listeners = [listener(seed, number, first) for number in range(users)]
+    for number, each in enumerate(listeners):
+        listen(generator(seed, f"sessions {number}"), number, each, window, songbook)
+
+    ms = int(generator(seed, "clock").random() * 1_000)
+    encoder = LogEncoder(made, listeners, window.session_ids(), ms)
+    log_files = log_bytes = 0
+    for offset, day in enumerate(window.days):
+        if not day.second:
+            continue
+        content = encoder.encode(day, first + offset * DAY_SECONDS)
+        store.put(log_key(start + datetime.timedelta(days=offset)), content)
+        log_files += 1
+        log_bytes += len(content)
+    plays = _plays(window)
+    return SimulatedCounts(
+        log_files=log_files,
+        events=sum(len(day.second) for day in window.days),
+        plays=plays.total(),
+        songs=songs,
+        matched_plays=_matched(plays, made),
+        log_bytes=log_bytes,
+    )
+
+
+def _write_songs(store: "ObjectStore", songs: Iterable[Song]) -> None:
+    def write(song: Song) -> None:
+        store.put(song_key(song.track_id), song_file(song))
+
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        # Only taking the results shows whether a write failed.
+        for _ in pool.map(write, songs):
+            pass
+
+
+def _plays(window: Window) -> Counter[int]:
+    plays: Counter[int] = Counter()
+    for day in window.days:
+        plays.update(day.song)
+    del plays[NO_SONG]
+    return plays
+
+
+def _matched(plays: Counter[int], songs: Sequence[Song]) -> int:
+    return sum(count for number, count in plays.items() if songs[number].catalogued)

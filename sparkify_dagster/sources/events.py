@@ -1,0 +1,329 @@
+"""Inspects a day's log files: which are plain, what the others hold, what is wrong with which line.
+
+A plain file holds nothing that any warehouse's own reader could read in another way than the contract says. It is read as
+it is; from any other a cleaned copy is made, which holds the plain lines as they are and the odd ones written anew.
+"""
+
+import gzip
+import re
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from operator import attrgetter
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+
+from sparkify_dagster.inspected import (
+    RAW_TEXT_CHARACTERS,
+    SHORT_TEXT_BYTES,
+    TEXT_BYTES,
+    InspectedDay,
+    InspectedFile,
+    LoadError,
+    StoredObject,
+)
+from sparkify_dagster.sources.object_store import ObjectStore
+from sparkify_dagster.sources.text_repair import repairs
+from sparkify_dagster.sources.values import (
+    BIGINT,
+    EPOCH_MS,
+    EPOCH_MS_RANGE,
+    INTEGER,
+    JSON_DECODER,
+    SECONDS,
+    SHORT_TEXT,
+    TEXT,
+    ValueProblem,
+    convert_row,
+)
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# COPY refuses a JSON object of more than 4 MB, DuckDB one of more than 16 MB; their reading of large ones is not relied on.
+PLAIN_LINE_BYTES = 1 << 20
+DECODED_AT_ONCE_BYTES = 16 << 20
+
+_LOG_FILE = re.compile(r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})-events\.json(?:\.gz)?")
+_BIGINT = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_INTEGER = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+_SHORT_TEXT = Annotated[str, msgspec.Meta(max_length=SHORT_TEXT_BYTES)]
+_TEXT = Annotated[str, msgspec.Meta(max_length=TEXT_BYTES)]
+_NOTHING = msgspec.Raw(b"null")
+# Narrower than the contract: leading zeros, a null user and numbers where text is usual go the exact way.
+_PLAIN_EVENT: dict[str, tuple[Any, ...]] = {
+    "artist": (_TEXT | None, None),
+    "auth": (_SHORT_TEXT | None, None),
+    "first_name": (_TEXT | None, None),
+    "gender": (_SHORT_TEXT | None, None),
+    "item_in_session": (_INTEGER,),
+    "last_name": (_TEXT | None, None),
+    "length": (msgspec.Raw, _NOTHING),
+    "level": (_SHORT_TEXT | None, None),
+    "location": (_TEXT | None, None),
+    "method": (_SHORT_TEXT | None, None),
+    "page": (Annotated[str, msgspec.Meta(min_length=1, max_length=SHORT_TEXT_BYTES)],),
+    "registration": (msgspec.Raw, _NOTHING),
+    "session_id": (_BIGINT,),
+    "song": (_TEXT | None, None),
+    "status": (_INTEGER | None, None),
+    "ts": (Annotated[int, msgspec.Meta(ge=EPOCH_MS_RANGE[0], le=EPOCH_MS_RANGE[1])],),
+    "user_agent": (_TEXT | None, None),
+    "user_id": (str,),
+}
+_PLAIN_USER = re.compile(r"(?:0|[1-9][0-9]{0,17})?")
+_PLAIN_LENGTH = re.compile(rb"null|[0-9]{1,5}(?:\.[0-9]{1,5})?")
+_PLAIN_EPOCH_MS = re.compile(rb"null|[0-9]{1,14}(?:\.0)?")
+_SHORT_COLUMNS = ("auth", "gender", "level", "method", "page")
+_TEXT_COLUMNS = ("artist", "first_name", "last_name", "location", "song", "user_agent")
+_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(_SHORT_COLUMNS, SHORT_TEXT),
+    **dict.fromkeys(_TEXT_COLUMNS, TEXT),
+    "item_in_session": INTEGER,
+    "status": INTEGER,
+    "session_id": BIGINT,
+    "user_id": BIGINT,
+    "length": SECONDS,
+    "registration": EPOCH_MS,
+    "ts": EPOCH_MS,
+}
+_identity = attrgetter("user_id", "session_id", "item_in_session", "ts")
+
+# user_id as text, "" where there is none; then session, item and epoch milliseconds.
+Identity: TypeAlias = tuple[str, int | None, int | None, int]
+
+
+def log_date(key: str) -> date | None:
+    """The day that a log file's name gives; None for a name that is not a log file's."""
+    *folders, name = key.split("/")
+    match = _LOG_FILE.fullmatch(name)
+    if match is None or any(folder.startswith(".") for folder in folders):
+        return None
+    try:
+        return date.fromisoformat(match["day"])
+    except ValueError:
+        return None
+
+
+class EventInspector:
+    """Inspects days of log files whose lines carry their values under `keys`, in staging's column order."""
+
+    def __init__(self, store: ObjectStore, keys: Sequence[str], *, keep_errors: int) -> None:
+        self._store = store
+        self._keys = tuple(keys)
+        self._keep_errors = keep_errors
+        self._columns = {
+            column: (key, _CONVERSIONS[column]) for column, key in zip(_PLAIN_EVENT, self._keys, strict=True)
+        }
+        event_type = msgspec.defstruct(
+            "PlainEvent",
+            [(column, *definition) for column, definition in _PLAIN_EVENT.items()],
+            rename=dict(zip(_PLAIN_EVENT, self._keys, strict=True)),
+            kw_only=True,
+            gc=False,
+        )
+        self._decoder = msgspec.json.Decoder(event_type)
+        # Redshift and DuckDB both read a number's digits as they are written.
+        self._encoder = msgspec.json.Encoder(decimal_format="number")
+
+    def inspect(self, day: date, objects: Sequence[StoredObject], *, rewrite: bool = False) -> InspectedDay:
+        """Reads and inspects all files of a day, in the order of their keys. Raises SourceError.
+
+        With `rewrite` no line is taken as it is: for a file that looked plain and that a warehouse could not read.
+        """
+        inspection = _DayInspection(day, keep_errors=self._keep_errors)
+        files = tuple(self._inspect_file(listed.key, inspection, rewrite=rewrite) for listed in objects)
+        return InspectedDay(day, files, tuple(inspection.errors), repairs(inspection.non_ascii), self._keys)
+
+    def _inspect_file(self, key: str, inspection: "_DayInspection", *, rewrite: bool) -> InspectedFile:
+        source, content = self._store.read(key)
+        if key.endswith(".gz"):
+            try:
+                content = gzip.decompress(content)
+            except (OSError, EOFError, zlib.error) as error:
+                inspection.add_error(LoadError(key, None, None, f"cannot be decompressed: {error}", None))
+                return InspectedFile(source, lines=1, errors=1, plain=False)
+        if not rewrite and (events := self._plain_events(content, inspection.day)) is not None:
+            identities = set(map(_identity, events))
+            if len(identities) == len(events) and inspection.identities.isdisjoint(identities):
+                inspection.identities |= identities
+                if not content.isascii() or b"\\u" in content:
+                    inspection.note_texts(text for event in events for text in (event.artist, event.song))
+                return InspectedFile(
+                    source, lines=len(events), content=content, local_path=self._store.local_path(key)
+                )
+        return self._clean(source, content, inspection, rewrite=rewrite)
+
+    def _plain_events(self, content: bytes, day: date) -> list[Any] | None:
+        """The file's events, if every line is plain."""
+        events = []
+        for chunk in _chunks(content):
+            decoded = self._decode_lines(chunk)
+            if decoded is None or not _are_plain(decoded, chunk, day):
+                return None
+            events += decoded
+        return events
+
+    def _decode_lines(self, chunk: bytes) -> list[Any] | None:
+        body = chunk.removesuffix(b"\n")
+        # With so many lines and just such boundaries between them, each object is exactly one line.
+        lines = body.count(b"\n") + 1
+        if body.count(b"}\n{") != lines - 1 or b"\r" in body or b"\\u0000" in body or not _is_utf8(body):
+            return None
+        if len(body) > PLAIN_LINE_BYTES and max(map(len, body.split(b"\n"))) > PLAIN_LINE_BYTES:
+            return None
+        try:
+            events = self._decoder.decode_lines(body)
+        except (msgspec.MsgspecError, RecursionError):
+            return None
+        return events if len(events) == lines else None
+
+    def _clean(
+        self, source: StoredObject, content: bytes, inspection: "_DayInspection", *, rewrite: bool
+    ) -> InspectedFile:
+        lines = duplicates = errors = 0
+        cleaned = []
+        for number, line in _lines(content.removeprefix(BYTE_ORDER_MARK)):
+            lines += 1
+            try:
+                identity, texts, text = self._read_line(line, inspection.day, rewrite=rewrite)
+            except ValueProblem as problem:
+                errors += 1
+                inspection.add_error(LoadError(source.key, number, problem.column, problem.reason, raw_text(line)))
+                continue
+            if identity in inspection.identities:
+                duplicates += 1
+                continue
+            inspection.identities.add(identity)
+            inspection.note_texts(texts)
+            cleaned.append(text)
+        return InspectedFile(
+            source, lines=lines, duplicates=duplicates, errors=errors, plain=False, content=b"\n".join(cleaned)
+        )
+
+    def _read_line(
+        self, line: bytes, day: date, *, rewrite: bool
+    ) -> tuple[Identity, tuple[str | None, ...], bytes]:
+        """The event's identity, its texts that may need a repair, and its line in the cleaned copy."""
+        if not rewrite and (events := self._decode_lines(line)) is not None and _are_plain(events, line, day):
+            (event,) = events
+            return _identity(event), (event.artist, event.song), line
+        row = self._read_odd_line(line, day)
+        user = "" if row["user_id"] is None else str(row["user_id"])
+        identity = (user, row["session_id"], row["item_in_session"], row["ts"])
+        document = {key: row[column] for column, (key, _) in self._columns.items()}
+        document[self._columns["user_id"][0]] = user
+        return identity, (row["artist"], row["song"]), self._encoder.encode(document)
+
+    def _read_odd_line(self, line: bytes, day: date) -> dict[str, Any]:
+        row = convert_row(decode_json(line), self._columns)
+        for column in ("ts", "page"):
+            if row[column] is None or row[column] == "":
+                raise ValueProblem(f"{column}: is missing", column)
+        if row["page"] == "NextSong":
+            for column in ("session_id", "item_in_session"):
+                if row[column] is None:
+                    raise ValueProblem(f"{column}: is missing on a NextSong", column)
+        happened = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=row["ts"])
+        if happened.date() != day:
+            raise ValueProblem(f"ts: belongs to {happened.date()}", "ts")
+        return row
+
+
+@dataclass
+class _DayInspection:
+    """What the files of one day share: an event may come in several, and the errors count together."""
+
+    day: date
+    keep_errors: int
+    identities: set[Identity] = field(default_factory=set)
+    non_ascii: set[str] = field(default_factory=set)
+    errors: list[LoadError] = field(default_factory=list)
+
+    def add_error(self, error: LoadError) -> None:
+        if len(self.errors) < self.keep_errors:
+            self.errors.append(error)
+
+    def note_texts(self, texts: "Iterator[str | None] | tuple[str | None, ...]") -> None:
+        self.non_ascii.update(text for text in texts if text is not None and not text.isascii())
+
+
+def decode_json(line: bytes) -> object:
+    """A line's one JSON value, numbers as they are written. Raises ValueProblem."""
+    try:
+        text = line.decode()
+        document, end = JSON_DECODER.raw_decode(text, len(text) - len(text.lstrip(" \t\r\n")))
+    except UnicodeDecodeError as error:
+        raise ValueProblem(f"not UTF-8: byte {error.start + 1} of the line") from None
+    except RecursionError:
+        raise ValueProblem("not readable: nested too deeply") from None
+    except ValueError as error:
+        raise ValueProblem(f"not JSON: {error}") from None
+    if text[end:].strip(" \t\r\n"):
+        raise ValueProblem(f"not JSON: more text after the object, at character {end + 1}")
+    return document
+
+
+def raw_text(line: bytes) -> str:
+    """A line as load_errors keeps it; PostgreSQL and Redshift hold no NUL."""
+    shown = line[: 4 * RAW_TEXT_CHARACTERS].decode(errors="replace")[:RAW_TEXT_CHARACTERS]
+    return shown.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
+def _are_plain(events: Sequence[Any], content: bytes, day: date) -> bool:
+    """Whether decoded events hold only values that every warehouse's reader takes alike."""
+    if not events:
+        return True
+    times = [event.ts for event in events]
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    start_ms = int(start.timestamp()) * 1_000
+    if min(times) < start_ms or max(times) >= start_ms + 86_400_000:
+        return False
+    if not all(map(_PLAIN_USER.fullmatch, {event.user_id for event in events})):
+        return False
+    if not all(map(_PLAIN_LENGTH.fullmatch, {bytes(event.length) for event in events})):
+        return False
+    registrations = {bytes(event.registration) for event in events}
+    if not all(map(_PLAIN_EPOCH_MS.fullmatch, registrations)):
+        return False
+    if any(float(value) > EPOCH_MS_RANGE[1] for value in registrations if value != b"null"):
+        return False
+    if content.isascii() and b"\\u" not in content:
+        return True  # as many bytes as characters
+    return all(
+        len(value.encode()) <= size
+        for columns, size in ((_SHORT_COLUMNS, SHORT_TEXT_BYTES), (_TEXT_COLUMNS, TEXT_BYTES))
+        for column in columns
+        for value in set(map(attrgetter(column), events))
+        if value is not None and not value.isascii()
+    )
+
+
+def _chunks(content: bytes) -> Iterator[bytes]:
+    """The content in parts that end with a line, so that a large file is never held decoded as a whole."""
+    start = 0
+    while start < len(content):
+        end = content.rfind(b"\n", start, start + DECODED_AT_ONCE_BYTES) + 1
+        if end == 0:
+            end = content.find(b"\n", start) + 1 or len(content)
+        if start + DECODED_AT_ONCE_BYTES >= len(content):
+            end = len(content)
+        yield content[start:end]
+        start = end
+
+
+def _lines(content: bytes) -> Iterator[tuple[int, bytes]]:
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        line = line.removesuffix(b"\r")
+        if line.strip(b" \t"):
+            yield number, line
+
+
+def _is_utf8(content: bytes) -> bool:
+    if content.isascii():
+        return True
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

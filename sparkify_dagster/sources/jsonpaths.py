@@ -1,0 +1,65 @@
+"""Reads the JSONPaths file, which maps its positions to staging_events' first 18 columns."""
+
+import json
+import re
+from collections.abc import Sequence
+
+from sparkify_dagster.sources.object_store import ObjectMissing, S3Access, SourceError, read_object
+
+DEFAULT_KEYS = (
+    "artist",
+    "auth",
+    "firstName",
+    "gender",
+    "itemInSession",
+    "lastName",
+    "length",
+    "level",
+    "location",
+    "method",
+    "page",
+    "registration",
+    "sessionId",
+    "song",
+    "status",
+    "ts",
+    "userAgent",
+    "userId",
+)
+_SIMPLE_PATH = re.compile(r"""\$(?:\.(?P<dotted>\w+)|\[\s*(?P<quote>['"])(?P<quoted>[^'"\[\]\\]+)(?P=quote)\s*\])""")
+
+
+def read_event_keys(location: str | None, access: S3Access) -> Sequence[str]:
+    """The 18 keys of a log line in staging's column order. A missing file means the usual names.
+
+    Raises SourceError where the file cannot be read or does not hold 18 simple paths.
+    """
+    if location is None:
+        return DEFAULT_KEYS
+    try:
+        content = read_object(location, access)
+    except ObjectMissing:
+        return DEFAULT_KEYS
+    return parse_jsonpaths(content, location)
+
+
+def parse_jsonpaths(content: bytes, location: str) -> Sequence[str]:
+    remedy = f"it must hold {{\"jsonpaths\": [...]}} with {len(DEFAULT_KEYS)} paths like \"$['artist']\", one a column"
+    try:
+        document = json.loads(content.decode("utf-8-sig"))
+    except ValueError as error:
+        raise SourceError(f"{location}: not a JSONPaths file: {error}; {remedy}") from error
+    paths = document.get("jsonpaths") if isinstance(document, dict) else None
+    if not isinstance(paths, list) or len(paths) != len(DEFAULT_KEYS):
+        found = f"{len(paths)} paths" if isinstance(paths, list) else "no list of paths"
+        raise SourceError(f"{location}: not a JSONPaths file: {found}; {remedy}")
+    keys = []
+    for position, path in enumerate(paths, start=1):
+        match = _SIMPLE_PATH.fullmatch(path) if isinstance(path, str) else None
+        if match is None:
+            raise SourceError(f"{location}: path {position}, {path!r}, is not a simple path; {remedy}")
+        keys.append(match["dotted"] or match["quoted"])
+    # Key names that differ in case only would be one column to DuckDB's reader.
+    if len({key.lower() for key in keys}) < len(keys):
+        raise SourceError(f"{location}: two paths name the same key; {remedy}")
+    return tuple(keys)

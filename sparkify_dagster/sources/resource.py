@@ -1,0 +1,84 @@
+"""The source as Dagster's resource: where logs, JSONPaths file and songs are, and what lies there."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cached_property
+
+from dagster import ConfigurableResource
+
+from sparkify_dagster.inspected import StoredObject
+from sparkify_dagster.settings import Settings
+from sparkify_dagster.sources.events import log_date
+from sparkify_dagster.sources.jsonpaths import read_event_keys
+from sparkify_dagster.sources.object_store import ObjectStore, S3Access, open_store
+from sparkify_dagster.sources.songs import is_song_file
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a listing found: the source's files, and the objects that are none."""
+
+    location: str
+    files: Sequence[StoredObject]
+    ignored: int
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.size for file in self.files)
+
+    @cached_property
+    def by_day(self) -> Mapping[date, Sequence[StoredObject]]:
+        """The log files of each day, in the order of their keys."""
+        days: dict[date, list[StoredObject]] = {}
+        for file in self.files:
+            if (day := log_date(file.key)) is not None:
+                days.setdefault(day, []).append(file)
+        return days
+
+
+class Source(ConfigurableResource[None]):
+    """Log data, JSONPaths file and song data in S3 or in local folders. S3 credentials stay out of the configuration."""
+
+    log_data: str
+    log_jsonpath: str | None = None
+    song_data: str
+    aws_endpoint_url: str | None = None
+    aws_region: str | None = None
+
+    def log_store(self) -> ObjectStore:
+        return open_store(self.log_data, self._access())
+
+    def song_store(self) -> ObjectStore:
+        return open_store(self.song_data, self._access())
+
+    def event_keys(self) -> Sequence[str]:
+        """The keys of a log line, in staging's column order. Raises SourceError."""
+        return read_event_keys(self.log_jsonpath, self._access())
+
+    def list_log_files(self) -> Listing:
+        return _listing(self.log_store(), lambda stored: log_date(stored.key) is not None)
+
+    def list_song_files(self) -> Listing:
+        return _listing(self.song_store(), is_song_file)
+
+    def _access(self) -> S3Access:
+        access = s3_access(Settings.load())
+        return replace(access, endpoint_url=self.aws_endpoint_url, region=self.aws_region)
+
+
+def s3_access(settings: Settings) -> S3Access:
+    """How the settings say that S3 is reached."""
+    access_key, secret_key = settings.dwh_access_key, settings.dwh_secret_key
+    return S3Access(
+        endpoint_url=settings.aws_endpoint_url,
+        region=settings.aws_region,
+        fallback_access_key=access_key.get_secret_value() if access_key else None,
+        fallback_secret_key=secret_key.get_secret_value() if secret_key else None,
+    )
+
+
+def _listing(store: ObjectStore, is_file: Callable[[StoredObject], bool]) -> Listing:
+    objects = store.list()
+    files = [stored for stored in objects if is_file(stored)]
+    return Listing(store.location, files, ignored=len(objects) - len(files))

@@ -1,0 +1,137 @@
+"""Converts the JSON values of one row exactly as the contract says: the slow path, for what is not plain."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from typing import Any
+
+from sparkify_dagster.inspected import SHORT_TEXT_BYTES, TEXT_BYTES
+
+# 0001-01-01 and 9999-12-31T23:59:59.999 UTC, in milliseconds since 1970.
+EPOCH_MS_RANGE = (-62_135_596_800_000, 253_402_300_799_999)
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+# More digits than any column holds before the point; tells numbers like 1e999999999 without writing them out.
+_MOST_DIGITS = 30
+
+
+class Number(str):
+    """A JSON number as it is written, since where text is meant that is its value."""
+
+    __slots__ = ()
+
+
+class ValueProblem(Exception):
+    """A row that staging cannot hold, with the column where one is to blame."""
+
+    def __init__(self, reason: str, column: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.column = column
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+JSON_DECODER = json.JSONDecoder(parse_float=Number, parse_int=Number, parse_constant=_no_constant)
+
+
+def integer(low: int, high: int) -> Callable[[Any], int | None]:
+    def convert(value: Any) -> int | None:
+        number = _decimal(value)
+        if not number:
+            return None if number is None else 0
+        if number.adjusted() > _MOST_DIGITS:
+            raise ValueProblem(f"{_shown(value)} is out of range")
+        _, digits, exponent = number.as_tuple()
+        if isinstance(exponent, int) and exponent < 0 and any(digits[exponent:]):
+            raise ValueProblem(f"{_shown(value)} is not an integer")
+        whole = int(number)
+        if not low <= whole <= high:
+            raise ValueProblem(f"{_shown(value)} is out of range")
+        return whole
+
+    return convert
+
+
+def decimal(digits: int, scale: int) -> Callable[[Any], Decimal | None]:
+    last_digit = Decimal(1).scaleb(-scale)
+    limit = Decimal(10) ** (digits - scale)
+    zero = Decimal(0).quantize(last_digit)
+
+    def convert(value: Any) -> Decimal | None:
+        number = _decimal(value)
+        if not number:
+            return None if number is None else zero
+        if number.adjusted() > _MOST_DIGITS:
+            raise ValueProblem(f"{_shown(value)} is out of range")
+        rounded = number.quantize(last_digit, rounding=ROUND_HALF_UP)
+        if abs(rounded) >= limit:
+            raise ValueProblem(f"{_shown(value)} is out of range")
+        return rounded or zero
+
+    return convert
+
+
+def text(most_bytes: int) -> Callable[[Any], str | None]:
+    def convert(value: Any) -> str | None:
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise ValueProblem(f"{_shown(value)} is not text")
+        if "\x00" in value:
+            raise ValueProblem("holds a NUL character")
+        try:
+            size = len(value.encode())
+        except UnicodeEncodeError:
+            raise ValueProblem("holds an unpaired surrogate") from None
+        if size > most_bytes:
+            raise ValueProblem(f"is {size:,} bytes long, at most {most_bytes:,} fit")
+        return str(value)
+
+    return convert
+
+
+SHORT_TEXT = text(SHORT_TEXT_BYTES)
+TEXT = text(TEXT_BYTES)
+INTEGER = integer(-(2**31), 2**31 - 1)
+BIGINT = integer(-(2**63), 2**63 - 1)
+EPOCH_MS = integer(*EPOCH_MS_RANGE)
+SECONDS = decimal(10, 5)
+DEGREES = decimal(9, 6)
+
+
+def convert_row(document: object, columns: Mapping[str, tuple[str, Callable[[Any], Any]]]) -> dict[str, Any]:
+    """The document's values by column, given each column's key and conversion. Raises ValueProblem."""
+    if not isinstance(document, dict):
+        raise ValueProblem("not a JSON object")
+    row = {}
+    for column, (key, convert) in columns.items():
+        try:
+            row[column] = convert(document.get(key))
+        except ValueProblem as problem:
+            raise ValueProblem(f"{column}: {problem.reason}", column) from None
+    return row
+
+
+def _decimal(value: Any) -> Decimal | None:
+    """Empty text is no number; text that reads like one is."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not _NUMBER.fullmatch(value):
+        raise ValueProblem(f"{_shown(value)} is not a number")
+    try:
+        return Decimal(value)
+    except InvalidOperation:
+        raise ValueProblem(f"{_shown(value)} is out of range") from None
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Number):
+        return value[:40]
+    if isinstance(value, str):
+        return repr(value[:40])
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "an array" if isinstance(value, list) else "an object"

@@ -1,0 +1,63 @@
+"""The seam between the warehouses: what each of them does in its own way, and nothing else."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dagster import ConfigurableResource
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.schema import CreateSchema
+
+from sparkify_dagster.inspected import InspectedDay, InspectedSongs
+from sparkify_dagster.warehouse.tables import STAGING_SCHEMA, metadata
+from sparkify_dagster.warehouse.transforms import VIEWS, view_definition
+
+
+class WarehouseError(Exception):
+    """The warehouse cannot be reached or used; the message says why and what to do."""
+
+
+class ReadMismatch(Exception):
+    """A warehouse's reader saw other rows in a plain file than the inspection: it needs a cleaned copy."""
+
+
+class Warehouse(ConfigurableResource[None], ABC):
+    """A database that holds staging and the star."""
+
+    @property
+    @abstractmethod
+    def kind(self) -> str:
+        """The warehouse's name among Dagster's kinds."""
+
+    @property
+    @abstractmethod
+    def database(self) -> str:
+        """What a reader would look for, as a URL without credentials."""
+
+    @contextmanager
+    @abstractmethod
+    def open(self, purpose: str) -> Iterator[Engine]:
+        """An engine for a few transactions; `purpose` tells others who is at it. Raises WarehouseError."""
+
+    @abstractmethod
+    def insert_events(self, connection: Connection, day: InspectedDay) -> None:
+        """Adds the rows of an inspected day to staging_events. Raises ReadMismatch."""
+
+    @abstractmethod
+    def insert_songs(self, connection: Connection, songs: InspectedSongs) -> None:
+        """Adds the rows of a batch of song files to staging_songs."""
+
+    @contextmanager
+    def transaction(self, purpose: str) -> Iterator[Connection]:
+        """One transaction on a warehouse whose tables exist: committed at the end, rolled back on an error."""
+        with self.open(purpose) as engine, engine.begin() as connection:
+            yield connection
+
+
+def create_tables(engine: Engine) -> None:
+    """Creates what is missing: schema, tables, views. Running it again changes nothing."""
+    with engine.begin() as connection:
+        connection.execute(CreateSchema(STAGING_SCHEMA, if_not_exists=True))
+        metadata.create_all(connection)
+        for view in VIEWS:
+            connection.execute(text(f"CREATE OR REPLACE VIEW {STAGING_SCHEMA}.{view} AS {view_definition(view)}"))

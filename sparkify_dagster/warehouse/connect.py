@@ -1,0 +1,18 @@
+"""Chooses the warehouse that the settings name."""
+
+from sparkify_dagster.settings import Settings, SettingsError
+from sparkify_dagster.warehouse.base import Warehouse
+
+
+def warehouse_of(settings: Settings) -> Warehouse:
+    """The warehouse of SPARKIFY_WAREHOUSE. Raises SettingsError where there is none for that kind of URL."""
+    url = settings.warehouse
+    if url.get_backend_name() == "duckdb":
+        from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
+
+        if url.database in (None, "", ":memory:"):
+            raise SettingsError("SPARKIFY_WAREHOUSE: DuckDB needs a file that outlives the run: duckdb:///path/to/file.duckdb")
+        return DuckDBWarehouse(path=url.database)
+    raise SettingsError(
+        f"SPARKIFY_WAREHOUSE: {url.get_backend_name()} is not supported yet; use duckdb:///path/to/file.duckdb"
+    )

@@ -1,0 +1,147 @@
+"""Where each column of the warehouse comes from, read from the SQL that builds it and written down nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from sparkify_dagster.warehouse.tables import metadata
+from sparkify_dagster.warehouse.transforms import VIEWS, select_of, view_definition
+
+if TYPE_CHECKING:
+    # Importing sqlglot takes 0.3 s: only who asks for lineage pays for it.
+    from sqlglot import exp
+    from sqlglot.optimizer import Scope
+
+# Steps on the way from an asset to an asset: lineage looks through them.
+_INTERMEDIATE = frozenset({*VIEWS, "user_days"})
+_TABLES = frozenset(table.name for table in metadata.tables.values())
+_LONGEST_EXPRESSION = 32
+
+
+class LineageError(Exception):
+    """A SELECT is written in a way that hides where a column comes from."""
+
+
+@dataclass(frozen=True)
+class ColumnOrigin:
+    """What a column is made from.
+
+    `joined_on` names the columns of the source table that had to equal another table's, `expression` is the SQL of
+    a column that is not a plain copy.
+    """
+
+    sources: tuple[tuple[str, str], ...]
+    joined_on: tuple[str, ...] = ()
+    expression: str | None = None
+
+
+@cache
+def column_origins(table: str) -> Mapping[str, ColumnOrigin]:
+    """The origin of each column of a table that a transform builds, in the order of its SELECT."""
+    scope = _scope_of(table)
+    return MappingProxyType({name: _origin(scope, name) for name in _select(scope).named_selects})
+
+
+@cache
+def source_tables(table: str) -> frozenset[str]:
+    """The tables with an asset of their own that a transform reads, through views too."""
+    from sqlglot import exp
+
+    sources: set[str] = set()
+    for read in _select(_scope_of(table)).find_all(exp.Table):
+        if read.name in _INTERMEDIATE:
+            sources |= source_tables(read.name)
+        # Neither a CTE nor the temporary table that says which users to build is in the metadata.
+        elif read.name in _TABLES:
+            sources.add(read.name)
+    return frozenset(sources)
+
+
+@cache
+def _scope_of(table: str) -> Scope:
+    from sqlglot import parse_one
+    from sqlglot.optimizer.scope import build_scope
+
+    # Every column in our SQL names its table (a test sees to it), so sqlglot's slower qualification is not needed.
+    scope = build_scope(parse_one(view_definition(table) if table in VIEWS else select_of(table), dialect="redshift"))
+    if scope is None:
+        raise LineageError(f"{table}: not a SELECT")
+    return scope
+
+
+def _select(scope: Scope) -> exp.Select:
+    from sqlglot import exp
+
+    if not isinstance(scope.expression, exp.Select):
+        raise LineageError(f"lineage follows plain SELECTs only, not: {scope.expression.sql(dialect='redshift')}")
+    return scope.expression
+
+
+def _origin(scope: Scope, name: str) -> ColumnOrigin:
+    from sqlglot import exp
+
+    selected = _selected(scope, name)
+    columns = [(column.table, column.name) for column in selected.find_all(exp.Column, bfs=False)]
+    inner = [_origin_in_source(scope, alias, column) for alias, column in columns]
+    joined_on = [key for alias in dict.fromkeys(alias for alias, _ in columns) for key in _join_keys(scope, alias)]
+    expression = inner[0].expression if isinstance(selected, exp.Column) else _short_sql(selected)
+    return ColumnOrigin(
+        sources=tuple(dict.fromkeys(source for origin in inner for source in origin.sources)),
+        joined_on=tuple(dict.fromkeys([*joined_on, *(key for origin in inner for key in origin.joined_on)])),
+        expression=expression,
+    )
+
+
+def _selected(scope: Scope, name: str) -> exp.Expr:
+    for selected in _select(scope).selects:
+        if selected.alias_or_name == name:
+            return selected.unalias()
+    raise LineageError(f"no column {name} in: {scope.expression.sql(dialect='redshift')}")
+
+
+def _origin_in_source(scope: Scope, alias: str, column: str) -> ColumnOrigin:
+    """The origin of `alias.column` as the scope's FROM and JOINs define the alias."""
+    from sqlglot.optimizer.scope import Scope
+
+    source = scope.sources.get(alias)
+    if source is None:
+        raise LineageError(f"{column} names no table of: {scope.expression.sql(dialect='redshift')}")
+    if isinstance(source, Scope):
+        return _origin(source, column)
+    if source.name in _INTERMEDIATE:
+        return column_origins(source.name)[column]
+    return ColumnOrigin(((source.name, column),))
+
+
+def _join_keys(scope: Scope, alias: str) -> Iterator[str]:
+    """The base columns behind the `alias` side of the equalities that join it."""
+    from sqlglot import exp
+
+    for join in _select(scope).args.get("joins") or ():
+        if join.alias_or_name != alias or join.args.get("on") is None:
+            continue
+        for equality in join.args["on"].find_all(exp.EQ, bfs=False):
+            sides = (equality.left, equality.right)
+            keys = [side for side in sides if isinstance(side, exp.Column) and side.table == alias]
+            others = [side for side in sides if isinstance(side, exp.Column) and side.table != alias]
+            if not keys or not others:
+                continue
+            key, other = (_origin_in_source(scope, side.table, side.name) for side in (keys[0], others[0]))
+            # A table that finds its own rows again by their id has not been matched with anything.
+            if key.sources != other.sources:
+                yield from (column for _, column in key.sources)
+
+
+def _short_sql(expression: exp.Expr) -> str:
+    from sqlglot import exp
+
+    unqualified = expression.transform(lambda node: exp.column(node.name) if isinstance(node, exp.Column) else node)
+    sql = unqualified.sql(dialect="redshift")
+    if len(sql) <= _LONGEST_EXPRESSION:
+        return sql
+    function, parenthesis, _ = sql.partition("(")
+    return f"{function}(…)" if parenthesis and function.isidentifier() else f"{sql[:_LONGEST_EXPRESSION]}…"

@@ -1,0 +1,23 @@
+-- One row a user, as of the latest event. Only users whom the days touch, now or before, are built again.
+SELECT
+    u.user_id,
+    u.first_name,
+    u.last_name,
+    u.gender,
+    u.level
+FROM (
+    SELECT
+        d.user_id,
+        d.first_name,
+        d.last_name,
+        d.gender,
+        d.level,
+        -- A day's events are all of that day, so the latest day holds the latest event.
+        ROW_NUMBER() OVER (
+            PARTITION BY d.user_id
+            ORDER BY d.log_date DESC
+        ) AS recency
+    FROM staging.user_days AS d
+    INNER JOIN touched_users AS t ON d.user_id = t.user_id
+) AS u
+WHERE u.recency = 1

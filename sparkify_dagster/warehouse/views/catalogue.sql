@@ -1,0 +1,33 @@
+-- One row a song_id: where several objects hold one, the object whose key sorts last wins.
+SELECT
+    w.song_id,
+    w.title,
+    w.artist_id,
+    w.artist_name,
+    w.artist_location,
+    w.artist_latitude,
+    w.artist_longitude,
+    w.year,
+    w.duration,
+    w.match_title,
+    w.match_artist
+FROM (
+    SELECT
+        s.song_id,
+        s.title,
+        s.artist_id,
+        s.artist_name,
+        s.artist_location,
+        s.artist_latitude,
+        s.artist_longitude,
+        s.year,
+        s.duration,
+        s.match_title,
+        s.match_artist,
+        ROW_NUMBER() OVER (
+            PARTITION BY s.song_id
+            ORDER BY s.source_key DESC, s.object_number DESC
+        ) AS recency
+    FROM staging.staging_songs AS s
+) AS w
+WHERE w.recency = 1

@@ -1,0 +1,9 @@
+import pytest
+
+from sparkify_dagster_tests.simulator.files import Written, write
+
+
+@pytest.fixture(scope="session")
+def month() -> Written:
+    """A month about as large as the real one."""
+    return write()

@@ -1,0 +1,76 @@
+"""The same arguments give the same bytes; more of one thing leaves the rest alone."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from sparkify_dagster_tests.simulator.files import Written, write
+
+_DIGEST = """
+import datetime, hashlib
+from obstore.store import MemoryStore
+from sparkify_dagster.simulator import simulate
+store = MemoryStore()
+simulate(store, users=20, days=10, start=datetime.date(2018, 11, 1), songs=50, seed=3)
+digest = hashlib.sha256()
+for key in sorted(entry["path"] for chunk in store.list() for entry in chunk):
+    digest.update(key.encode() + bytes(store.get(key).bytes()))
+print(digest.hexdigest())
+"""
+
+
+def _digest(hash_seed: str) -> str:
+    environment = os.environ | {"PYTHONHASHSEED": hash_seed, "TZ": "Pacific/Auckland" if hash_seed == "1" else "UTC"}
+    command = [sys.executable, "-c", _DIGEST]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def _lives(written: Written) -> dict[str, list[dict[str, Any]]]:
+    """Each user's logged-in events, but for the session ids, which count over all users."""
+    lives: dict[str, list[dict[str, Any]]] = {}
+    for event in written.events():
+        if event["userId"]:
+            lives.setdefault(event["userId"], []).append({**event, "sessionId": None})
+    return lives
+
+
+def test_same_arguments_same_bytes(month: Written) -> None:
+    again = write()
+
+    assert again == month
+
+
+def test_neither_hash_seed_nor_time_zone_matters() -> None:
+    assert _digest("1") == _digest("2")
+
+
+def test_another_seed_gives_other_logs_and_songs(month: Written) -> None:
+    other = write(seed=2)
+
+    assert not set(other.songs()) & set(month.songs())
+    assert all(other.logs()[key] != content for key, content in month.logs().items() if key in other.logs())
+
+
+def test_more_days_leave_the_first_days_as_they_are() -> None:
+    short = write(users=50, days=5)
+    long = write(users=50, days=9)
+
+    assert len(long.logs()) > len(short.logs())
+    assert {key: long.files[key] for key in short.files} == short.files
+
+
+def test_more_users_leave_the_others_as_they_are() -> None:
+    few, many = _lives(write(users=20)), _lives(write(users=40))
+
+    assert few
+    assert {user: many[user] for user in few} == few
+
+
+def test_a_larger_catalogue_holds_the_smaller() -> None:
+    small, large = write(users=1, songs=60), write(users=1, songs=90)
+
+    assert small.counts.songs == len(small.songs()) == 60
+    assert small.songs().items() < large.songs().items()
+    assert len({json.loads(content)["song_id"] for content in large.songs().values()}) == 90
