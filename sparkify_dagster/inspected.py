@@ -36,8 +36,8 @@ class LoadError:
 class InspectedFile:
     """One object with its counts: lines = staged + duplicates + errors.
 
-    `content` is what a warehouse may read without any surprise: the object's own bytes (decompressed) where it is plain,
-    a cleaned copy elsewhere. `local_path` is set where a plain object lies in a local folder and can be read in place.
+    `content` is what a warehouse may read without any surprise: the object's own bytes (decompressed) where it is
+    plain, a cleaned copy elsewhere. `local_path` is set where the object lies in a local folder and is plain.
     """
 
     source: StoredObject
@@ -55,7 +55,7 @@ class InspectedFile:
 
 @dataclass(frozen=True)
 class InspectedDay:
-    """All log files of one UTC day. `repairs` maps double-encoded text, without blanks at its end, to what was meant."""
+    """The log files of a UTC day. `repairs` maps double-encoded text, without blanks at its end, to what was meant."""
 
     day: date
     files: tuple[InspectedFile, ...]
@@ -82,7 +82,7 @@ class InspectedDay:
 
 @dataclass(frozen=True)
 class InspectedSongs:
-    """A batch of song files. `rows` is newline-delimited JSON of staging_songs' columns, source_key and object_number."""
+    """A batch of song files. `rows` is newline-delimited JSON of staging_songs' own columns."""
 
     files: tuple[InspectedFile, ...]
     errors: tuple[LoadError, ...]

@@ -40,8 +40,8 @@ def required_days_of(context: RunContext) -> tuple[date, date]:
     days = days_of(context)
     if days is None:
         raise dg.Failure(
-            "This asset is loaded by day and the run has no days. Choose some: in the UI open Jobs > sparkify > "
-            "Materialize all and pick partitions; on the command line `sparkify etl --from 2018-11-01 --to 2018-11-30`.",
+            "This asset is loaded by day and the run has no days. Choose some: in the UI under Jobs > sparkify > "
+            "Materialize all; on the command line `sparkify etl --from 2018-11-01 --to 2018-11-30`.",
             allow_retries=False,
         )
     return days

@@ -1,4 +1,4 @@
-"""Loads what changed in the source into staging: inspects, lets the warehouse read, refuses what has too many errors."""
+"""Loads what changed in the source into staging: inspects, lets the warehouse read, refuses too many errors."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Staging: the source's events and songs as rows, exactly once, with everything that could not be loaded beside them."""
+"""Staging: the source's events and songs as rows, exactly once, and what could not be loaded beside them."""
 
 import time
 from datetime import date, timedelta

@@ -11,14 +11,14 @@ sparkify = dg.define_asset_job(
     description="The whole pipeline: choose days, and one run loads them, the songs and the star.",
 )
 
-songs = dg.define_asset_job(
-    "songs",
+load_songs = dg.define_asset_job(
+    "load_songs",
     selection=dg.AssetSelection.assets(*SONG_ASSETS),
     description="The catalogue alone: new, changed and deleted song files.",
 )
 
-log_days = dg.define_asset_job(
-    "log_days",
+load_log_days = dg.define_asset_job(
+    "load_log_days",
     selection=dg.AssetSelection.assets(*LOG_DAY_ASSETS),
     description="Days of the log alone: events, plays, users and times.",
 )

@@ -38,7 +38,7 @@ class Seen:
 
 
 @dg.sensor(
-    job=jobs.log_days,
+    job=jobs.load_log_days,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="Loads the days whose log files are new, changed or gone: one run a block of days.",
@@ -71,7 +71,7 @@ def log_files(context: dg.SensorEvaluationContext, source: Source) -> dg.SensorR
 
 
 @dg.sensor(
-    job=jobs.log_days,
+    job=jobs.load_log_days,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Matches again the plays that a change of the catalogue concerns, on whatever day they are.",

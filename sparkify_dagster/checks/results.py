@@ -1,12 +1,15 @@
 """What the checks have in common: which results a run asks for, and rows as a table that the UI shows."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import dagster as dg
 from sqlalchemy import Row
 
 SHOWN_ROWS = 20
 _SHOWN_CHARACTERS = 200
+
+Metadata: TypeAlias = dict[str, dg.TableMetadataValue | int | float | str]
 
 
 def selected(
@@ -17,13 +20,10 @@ def selected(
         yield results[key.name]._replace(asset_key=key.asset_key, check_name=key.name)
 
 
-def table_of(rows: Sequence[Row[tuple[object, ...]]]) -> dg.TableMetadataValue:
+def table_of(rows: Sequence[Row[*tuple[Any, ...]]]) -> dg.TableMetadataValue:
     """The first rows as a table."""
     return dg.MetadataValue.table(
-        [
-            dg.TableRecord({name: _shown(value) for name, value in row._mapping.items()})
-            for row in rows[:SHOWN_ROWS]
-        ],
+        [dg.TableRecord({name: _shown(value) for name, value in row._mapping.items()}) for row in rows[:SHOWN_ROWS]],
         schema=dg.TableSchema([dg.TableColumn(name) for name in rows[0]._mapping]),
     )
 

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, selec
 
 from sparkify_dagster.assets.loading import clear_failures
 from sparkify_dagster.assets.staging import staging_events, staging_songs
-from sparkify_dagster.checks.results import SHOWN_ROWS, selected, table_of
+from sparkify_dagster.checks.results import SHOWN_ROWS, Metadata, selected, table_of
 from sparkify_dagster.partitions import days_of
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.tables import load_errors, loaded_objects, refused_loads
@@ -49,8 +49,12 @@ def check_staging_events(
                 counted_in=_in(loaded_objects, days),
                 staged_in=_in(events, days),
             ),
-            "no_refused_days": _refused(connection, and_(refused_loads.c.log_date.is_not(None), _in(refused_loads, days))),
-            "no_load_errors": _load_errors(connection, and_(load_errors.c.log_date.is_not(None), _in(load_errors, days))),
+            "no_refused_days": _refused(
+                connection, and_(refused_loads.c.log_date.is_not(None), _in(refused_loads, days))
+            ),
+            "no_load_errors": _load_errors(
+                connection, and_(load_errors.c.log_date.is_not(None), _in(load_errors, days))
+            ),
         }
     yield from selected(context, results)
 
@@ -67,7 +71,7 @@ def check_staging_events(
         dg.AssetCheckSpec(
             "not_refused",
             asset=staging_songs.key,
-            description="The song files have no more load errors than SPARKIFY_MAX_LOAD_ERRORS; else nothing new is kept.",
+            description="No more load errors in song files than SPARKIFY_MAX_LOAD_ERRORS; else nothing new is kept.",
         ),
         dg.AssetCheckSpec(
             "no_load_errors",
@@ -104,10 +108,7 @@ def _reconcile_days(
         .subquery()
     )
     staged = (
-        select(events.c.log_date, func.count().label("rows"))
-        .where(staged_in)
-        .group_by(events.c.log_date)
-        .subquery()
+        select(events.c.log_date, func.count().label("rows")).where(staged_in).group_by(events.c.log_date).subquery()
     )
     by_day = connection.execute(
         select(
@@ -121,7 +122,7 @@ def _reconcile_days(
         .order_by("log_date")
     ).all()
     wrong = [day for day in by_day if day.lines != day.rows + day.duplicates + day.errors]
-    metadata: dict[str, object] = {
+    metadata: Metadata = {
         "days": len(by_day),
         "lines": int(sum(day.lines for day in by_day)),
         "staged": int(sum(day.rows for day in by_day)),
@@ -139,9 +140,7 @@ def _reconcile_days(
 
 
 def _reconcile_song_files(connection: Connection) -> dg.AssetCheckResult:
-    staged = (
-        select(songs.c.source_key, func.count().label("rows")).group_by(songs.c.source_key).subquery()
-    )
+    staged = select(songs.c.source_key, func.count().label("rows")).group_by(songs.c.source_key).subquery()
     files = (
         select(loaded_objects.c.key, loaded_objects.c.lines, loaded_objects.c.errors)
         .where(loaded_objects.c.log_date.is_(None))
@@ -160,7 +159,7 @@ def _reconcile_song_files(connection: Connection) -> dg.AssetCheckResult:
             func.coalesce(func.sum(case((lines == rows + errors, 0), else_=1)), 0).label("files_that_do_not_add_up"),
         ).select_from(joined)
     ).one()
-    metadata: dict[str, object] = {name: int(value) for name, value in totals._mapping.items()}
+    metadata: Metadata = {name: int(value) for name, value in totals._mapping.items()}
     wrong = totals.files_that_do_not_add_up
     if wrong:
         key = func.coalesce(files.c.key, staged.c.source_key).label("key")
@@ -182,7 +181,7 @@ def _refused(connection: Connection, condition: ColumnElement[bool]) -> dg.Asset
         .where(condition)
         .order_by(refused_loads.c.log_date)
     ).all()
-    metadata: dict[str, object] = {"refused": len(refused)}
+    metadata: Metadata = {"refused": len(refused)}
     if refused:
         metadata["first_refused"] = table_of(refused)
     return dg.AssetCheckResult(
@@ -194,7 +193,7 @@ def _refused(connection: Connection, condition: ColumnElement[bool]) -> dg.Asset
 
 def _load_errors(connection: Connection, condition: ColumnElement[bool]) -> dg.AssetCheckResult:
     count = connection.execute(select(func.count()).select_from(load_errors).where(condition)).scalar_one()
-    metadata: dict[str, object] = {"load_errors": count}
+    metadata: Metadata = {"load_errors": count}
     if count:
         first = connection.execute(
             select(

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Date, FromClause, Table, and_,
 
 from sparkify_dagster.assets import star
 from sparkify_dagster.assets.loading import clear_failures
-from sparkify_dagster.checks.results import SHOWN_ROWS, selected, table_of
+from sparkify_dagster.checks.results import SHOWN_ROWS, Metadata, selected, table_of
 from sparkify_dagster.limits import Limits
 from sparkify_dagster.partitions import days_of
 from sparkify_dagster.warehouse.base import Warehouse
@@ -104,7 +104,7 @@ def _unique_key(connection: Connection, table: Table, condition: ColumnElement[b
         .select_from(table)
         .where(condition)
     ).one()
-    metadata: dict[str, object] = dict(counts._mapping)
+    metadata: Metadata = dict(counts._mapping)
     if counts.duplicates:
         repeated = select(key, func.count().label("rows")).where(condition).group_by(key).having(func.count() > 1)
         metadata["first_duplicates"] = table_of(connection.execute(repeated.order_by(key).limit(SHOWN_ROWS)).all())
@@ -137,7 +137,7 @@ def _as_many_as_staged(connection: Connection, days: tuple[date, date] | None) -
         .order_by("log_date")
     ).all()
     wrong = [row for row in by_day if row.staged != row.songplays]
-    metadata: dict[str, object] = {
+    metadata: Metadata = {
         "staged": sum(row.staged for row in by_day),
         "songplays": sum(row.songplays for row in by_day),
         "days_that_differ": len(wrong),

@@ -1,7 +1,7 @@
 """Inspects a day's log files: which are plain, what the others hold, what is wrong with which line.
 
-A plain file holds nothing that any warehouse's own reader could read in another way than the contract says. It is read as
-it is; from any other a cleaned copy is made, which holds the plain lines as they are and the odd ones written anew.
+A plain file holds nothing that any warehouse's own reader could read in another way than the contract says. It is
+read as it is; from any other a cleaned copy is made: the plain lines as they are, the odd ones written anew.
 """
 
 import gzip
@@ -40,7 +40,7 @@ from sparkify_dagster.sources.values import (
 )
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# COPY refuses a JSON object of more than 4 MB, DuckDB one of more than 16 MB; their reading of large ones is not relied on.
+# COPY refuses a JSON object of more than 4 MB, DuckDB one of more than 16 MB; neither is tried with large ones.
 PLAIN_LINE_BYTES = 1 << 20
 DECODED_AT_ONCE_BYTES = 16 << 20
 
@@ -149,9 +149,7 @@ class EventInspector:
                 inspection.identities |= identities
                 if not content.isascii() or b"\\u" in content:
                     inspection.note_texts(text for event in events for text in (event.artist, event.song))
-                return InspectedFile(
-                    source, lines=len(events), content=content, local_path=self._store.local_path(key)
-                )
+                return InspectedFile(source, lines=len(events), content=content, local_path=self._store.local_path(key))
         return self._clean(source, content, inspection, rewrite=rewrite)
 
     def _plain_events(self, content: bytes, day: date) -> list[Any] | None:
@@ -201,9 +199,7 @@ class EventInspector:
             source, lines=lines, duplicates=duplicates, errors=errors, plain=False, content=b"\n".join(cleaned)
         )
 
-    def _read_line(
-        self, line: bytes, day: date, *, rewrite: bool
-    ) -> tuple[Identity, tuple[str | None, ...], bytes]:
+    def _read_line(self, line: bytes, day: date, *, rewrite: bool) -> tuple[Identity, tuple[str | None, ...], bytes]:
         """The event's identity, its texts that may need a repair, and its line in the cleaned copy."""
         if not rewrite and (events := self._decode_lines(line)) is not None and _are_plain(events, line, day):
             (event,) = events

@@ -44,7 +44,7 @@ def read_event_keys(location: str | None, access: S3Access) -> Sequence[str]:
 
 
 def parse_jsonpaths(content: bytes, location: str) -> Sequence[str]:
-    remedy = f"it must hold {{\"jsonpaths\": [...]}} with {len(DEFAULT_KEYS)} paths like \"$['artist']\", one a column"
+    remedy = f'it must hold {{"jsonpaths": [...]}} with {len(DEFAULT_KEYS)} paths like "$[\'artist\']", one a column'
     try:
         document = json.loads(content.decode("utf-8-sig"))
     except ValueError as error:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import obstore
 from obstore.exceptions import BaseError
-from obstore.store import S3Store
+from obstore.store import LocalStore, S3Store
 
 from sparkify_dagster.inspected import InspectedFile, StoredObject
 
 if TYPE_CHECKING:
     from obstore import GetResult
+    from obstore.store import S3Config
 
 # S3 answers a small object in some 30 ms, so many requests are kept in flight; more only helps beyond 128.
 CONCURRENT_READS = 128
@@ -94,7 +95,7 @@ class LocalFolder(ObjectStore):
         return sorted(found, key=by_key_bytes)
 
     def read(self, key: str) -> tuple[StoredObject, bytes]:
-        with self._clear_errors(key), open(self.folder / key, "rb") as file:
+        with self._clear_errors(key), (self.folder / key).open("rb") as file:
             return _local_object(key, os.fstat(file.fileno())), file.read()
 
     def read_many(self, keys: Sequence[str]) -> Iterator[tuple[StoredObject, bytes]]:
@@ -190,6 +191,14 @@ def changed_since(file: InspectedFile) -> bool:
         return True
 
 
+def writable_store(location: str, access: S3Access) -> LocalStore | S3Store:
+    """A store to write to below a location, which is made if it is a folder. Raises SourceError."""
+    if location.startswith("s3://"):
+        bucket, _, prefix = location.removeprefix("s3://").partition("/")
+        return s3_store(bucket, prefix.strip("/"), access)
+    return LocalStore(Path(location).expanduser().absolute(), mkdir=True)
+
+
 def s3_store(bucket: str, prefix: str, access: S3Access) -> S3Store:
     """A client for the objects below a prefix, with the credentials that the AWS chain finds for this process."""
     import boto3
@@ -198,21 +207,27 @@ def s3_store(bucket: str, prefix: str, access: S3Access) -> S3Store:
     session = boto3.Session()
     # udacity-dend, the public bucket of this data, lies in us-west-2.
     region = access.region or session.region_name or "us-west-2"
-    options = {"region": region, "virtual_hosted_style_request": access.endpoint_url is None}
+    config: S3Config = {"region": region, "virtual_hosted_style_request": access.endpoint_url is None}
     if access.endpoint_url is not None:
-        options["endpoint"] = access.endpoint_url
-    client_options = {"allow_http": (access.endpoint_url or "").startswith("http://")}
+        config["endpoint"] = access.endpoint_url
+    provider = None
     if session.get_credentials() is not None:
-        options["credential_provider"] = Boto3CredentialProvider(session)
+        provider = Boto3CredentialProvider(session)
     elif access.fallback_access_key and access.fallback_secret_key:
-        options["access_key_id"] = access.fallback_access_key
-        options["secret_access_key"] = access.fallback_secret_key
+        config["access_key_id"] = access.fallback_access_key
+        config["secret_access_key"] = access.fallback_secret_key
     else:
         raise SourceError(
             f"s3://{bucket}/{prefix}: no AWS credentials were found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, or [AWS] ACCESS_KEY and SECRET_KEY in dwh.cfg"
         )
-    return S3Store(bucket, prefix=prefix or None, client_options=client_options, **options)
+    return S3Store(
+        bucket,
+        prefix=prefix or None,
+        config=config,
+        credential_provider=provider,
+        client_options={"allow_http": (access.endpoint_url or "").startswith("http://")},
+    )
 
 
 def _local_object(key: str, status: os.stat_result) -> StoredObject:

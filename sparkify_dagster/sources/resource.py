@@ -38,7 +38,7 @@ class Listing:
 
 
 class Source(ConfigurableResource[None]):
-    """Log data, JSONPaths file and song data in S3 or in local folders. S3 credentials stay out of the configuration."""
+    """Log data, JSONPaths file and song data in S3 or in local folders. S3 credentials are no part of it."""
 
     log_data: str
     log_jsonpath: str | None = None

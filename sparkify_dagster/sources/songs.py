@@ -79,7 +79,7 @@ def inspect_song_file(
     rows = []
     errors = []
     number = 0
-    for number, (line_number, document, text) in enumerate(_documents(content), start=1):  # noqa: B007
+    for number, (line_number, document, text) in enumerate(_documents(content), start=1):
         try:
             if isinstance(document, ValueProblem):
                 raise document
@@ -89,7 +89,9 @@ def inspect_song_file(
                     raise ValueProblem(f"{column}: is missing", column)
         except ValueProblem as problem:
             errors.append(
-                LoadError(source.key, line_number, problem.column, problem.reason, raw_text(text.encode(errors="replace")))
+                LoadError(
+                    source.key, line_number, problem.column, problem.reason, raw_text(text.encode(errors="replace"))
+                )
             )
         else:
             rows.append(_ENCODER.encode(row | {"source_key": source.key, "object_number": number}))

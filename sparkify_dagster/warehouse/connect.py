@@ -11,7 +11,9 @@ def warehouse_of(settings: Settings) -> Warehouse:
         from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
 
         if url.database in (None, "", ":memory:"):
-            raise SettingsError("SPARKIFY_WAREHOUSE: DuckDB needs a file that outlives the run: duckdb:///path/to/file.duckdb")
+            raise SettingsError(
+                "SPARKIFY_WAREHOUSE: DuckDB needs a file that outlives the run: duckdb:///path/to/file.duckdb"
+            )
         return DuckDBWarehouse(path=url.database)
     raise SettingsError(
         f"SPARKIFY_WAREHOUSE: {url.get_backend_name()} is not supported yet; use duckdb:///path/to/file.duckdb"

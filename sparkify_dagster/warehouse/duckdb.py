@@ -55,7 +55,7 @@ _SONG_TYPES = {
 
 
 class DuckDBWarehouse(Warehouse):
-    """A DuckDB file. While it is open an operating-system lock keeps other processes waiting, and dies with its holder."""
+    """A DuckDB file. An operating-system lock, which dies with its holder, keeps other processes waiting."""
 
     path: str
 

@@ -1,6 +1,6 @@
 """Keeps staging: which objects it holds, and the replacing of days and song files with all that is counted about them.
 
-Every function works inside the caller's transaction: rows, loaded_objects and load_errors change together or not at all.
+Every function works inside the caller's transaction: rows and what is counted about them change together.
 """
 
 from collections import defaultdict
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, text
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, text
 
 from sparkify_dagster.inspected import InspectedDay, InspectedFile, InspectedSongs, LoadError, StoredObject
 from sparkify_dagster.warehouse.base import Warehouse
@@ -18,7 +18,6 @@ from sparkify_dagster.warehouse.tables import (
     pending_rematch,
     refused_loads,
     staging_events,
-    staging_songs,
 )
 
 # Counts up whenever the same object would be staged otherwise, so that the next run loads everything again.
@@ -56,7 +55,9 @@ def loaded_days(connection: Connection, first_day: date, last_day: date) -> Mapp
     for day, *values in rows:
         by_day[day].append(tuple(values))
     refused = set(
-        connection.scalars(select(refused_loads.c.log_date).where(refused_loads.c.log_date.between(first_day, last_day)))
+        connection.scalars(
+            select(refused_loads.c.log_date).where(refused_loads.c.log_date.between(first_day, last_day))
+        )
     )
     return {day: _loaded(by_day[day], outdated=day in refused) for day in by_day.keys() | refused}
 
@@ -90,12 +91,11 @@ def held_songs(connection: Connection) -> Mapping[str, HeldSong]:
     return held | {key: HeldSong(None, 0) for key in errors_overwritten - held.keys()}
 
 
-def days_with_rows(connection: Connection) -> tuple[date, date] | None:
-    """The first and the last day of which staging holds an object."""
-    first, last = connection.execute(
-        select(func.min(loaded_objects.c.log_date), func.max(loaded_objects.c.log_date))
-    ).one()
-    return None if first is None else (first, last)
+def held_days(connection: Connection) -> Sequence[date]:
+    """The days of which staging holds a file."""
+    return connection.scalars(
+        select(loaded_objects.c.log_date).where(loaded_objects.c.log_date.is_not(None)).distinct()
+    ).all()
 
 
 def replace_day(connection: Connection, warehouse: Warehouse, day: InspectedDay) -> None:
@@ -237,9 +237,7 @@ def _record_errors(connection: Connection, errors: Iterable[LoadError], day: dat
 
 def _record_refusal(connection: Connection, day: date | None, errors: int, max_load_errors: int) -> None:
     connection.execute(
-        insert(refused_loads).values(
-            log_date=day, errors=errors, max_load_errors=max_load_errors, refused_at=_now()
-        )
+        insert(refused_loads).values(log_date=day, errors=errors, max_load_errors=max_load_errors, refused_at=_now())
     )
 
 

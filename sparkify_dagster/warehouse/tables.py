@@ -7,6 +7,7 @@ A column's `info` says what SQL cannot: "form_of" names the column of the same t
 form, "references" the dimension's column that it points to (no SQL foreign key: Redshift would trust it unchecked).
 """
 
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
@@ -20,7 +21,6 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Table,
-    Text,
     TypeDecorator,
 )
 from sqlalchemy.dialects import postgresql
@@ -42,9 +42,13 @@ class ByteOrdered(TypeDecorator[str]):
     impl = String
     cache_ok = True
 
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self._length = length
+
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
         if dialect.name == "postgresql":
-            return dialect.type_descriptor(postgresql.VARCHAR(self.impl_instance.length, collation="C"))
+            return dialect.type_descriptor(postgresql.VARCHAR(self._length, collation="C"))
         return self.impl_instance
 
 
@@ -56,18 +60,18 @@ def text() -> String:
     return String(TEXT_BYTES)
 
 
-def seconds() -> Numeric:
+def seconds() -> Numeric[Decimal]:
     """Exact, so that the event's length and the song's duration can be compared for equality."""
     return Numeric(10, 5)
 
 
-def degrees() -> Numeric:
+def degrees() -> Numeric[Decimal]:
     return Numeric(9, 6)
 
 
 @compiles(PrimaryKeyConstraint, "duckdb")
 def _no_enforced_key(element: PrimaryKeyConstraint, compiler: DDLCompiler, **_: object) -> None:
-    """DuckDB refuses to insert a key that the same transaction has deleted; the key checks guard all warehouses alike."""
+    """DuckDB refuses a key that the same transaction has deleted; the key checks guard all warehouses alike."""
 
 
 staging_events = Table(

@@ -73,7 +73,7 @@ def replace_catalogue_table(connection: Connection, table: Table) -> None:
 
 def _insert(connection: Connection, table: Table, **parameters: date) -> None:
     columns = ", ".join(column.name for column in table.columns)
-    connection.execute(text(f"INSERT INTO {table.fullname} ({columns})\n{select_of(table.name)}"), parameters)  # noqa: S608
+    connection.execute(text(f"INSERT INTO {table.fullname} ({columns})\n{select_of(table.name)}"), parameters)
 
 
 def day_bounds(first_day: date, last_day: date) -> tuple[datetime, datetime]:

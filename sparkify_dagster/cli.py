@@ -1,0 +1,153 @@
+"""`sparkify`: the command line. Each command calls what Dagster calls and adds nothing but words."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from datetime import date, datetime
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec, TypedDict, TypeVar, Unpack
+
+import click
+
+from sparkify_dagster.settings import Settings, SettingsError
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+class SimulatedWorld(TypedDict):
+    users: int
+    days: int
+    start: date
+    songs: int
+    seed: int
+
+
+SIMULATED_MONTH = SimulatedWorld(users=100, days=30, start=date(2018, 11, 1), songs=400, seed=1)
+UI_PORT = 3000
+
+
+class Mistake(click.ClickException):
+    """Something that the user can put right: one line, no traceback."""
+
+    def show(self, file: object = None) -> None:
+        click.echo(f"sparkify: {self.message}", err=True)
+
+
+def explains_mistakes(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    @wraps(command)
+    def explained(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        try:
+            return command(*args, **kwargs)
+        except SettingsError as error:
+            raise Mistake(str(error)) from error
+
+    return explained
+
+
+class Day(click.ParamType[date]):
+    name = "YYYY-MM-DD"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        if isinstance(value, date):
+            return value
+        try:
+            return datetime.strptime(str(value), "%Y-%m-%d").date()
+        except ValueError:
+            self.fail(f"{value!r} is not a day like 2018-11-01", param, ctx)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Sparkify's warehouse: JSON from S3 in, a checked star schema out."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+
+
+@main.command("create-tables")
+@explains_mistakes
+def create_tables() -> None:
+    """Create the schema, tables and views that are missing in the warehouse."""
+    from sparkify_dagster.warehouse.base import WarehouseError
+    from sparkify_dagster.warehouse.connect import warehouse_of
+
+    warehouse = warehouse_of(Settings.load())
+    try:
+        with warehouse.transaction("sparkify create-tables"):
+            pass
+    except WarehouseError as error:
+        raise Mistake(str(error)) from error
+    click.echo(f"The tables are there: {warehouse.database}")
+
+
+@main.command()
+@click.option("--from", "first_day", type=Day(), metavar="FIRST_DAY", help="First day to load, e.g. 2018-11-01.")
+@click.option("--to", "last_day", type=Day(), metavar="LAST_DAY", help="Last day to load, included.")
+@click.option("--full", is_flag=True, help="Load again also what the warehouse holds in its present version.")
+@explains_mistakes
+def etl(first_day: date | None, last_day: date | None, full: bool) -> None:
+    """Load days of the log, all songs and the star, and check them: the same run as the UI's.
+
+    Without days: from the first to the last day of the window that has a file or rows.
+    """
+    settings = Settings.load()
+    if settings.simulates_source and not Path(settings.log_data).exists():
+        click.echo("No source is configured: simulating a month of the app (2018-11) into .sparkify/simulated")
+        # Under its own name only when it is complete, whatever interrupts it.
+        _simulate(".sparkify/unfinished", **SIMULATED_MONTH)
+        Path(".sparkify/unfinished").rename(Path(settings.log_data).parent)
+    from sparkify_dagster import etl as pipeline
+
+    try:
+        succeeded = pipeline.run(first_day, last_day, full=full)
+    except pipeline.EtlError as error:
+        raise Mistake(str(error)) from error
+    sys.exit(0 if succeeded else 1)
+
+
+@main.command()
+@click.option("--out", required=True, metavar="DIR|s3://…", help="Where log_data, song_data and log_json_path.json go.")
+@click.option("--users", type=click.IntRange(1), default=SIMULATED_MONTH["users"], show_default=True)
+@click.option("--days", type=click.IntRange(1), default=SIMULATED_MONTH["days"], show_default=True)
+@click.option("--start", type=Day(), default=SIMULATED_MONTH["start"], show_default=True, help="First day.")
+@click.option("--songs", type=click.IntRange(1), default=SIMULATED_MONTH["songs"], show_default=True)
+@click.option("--seed", type=int, default=SIMULATED_MONTH["seed"], show_default=True, help="Same seed, same bytes.")
+@explains_mistakes
+def simulate(out: str, users: int, days: int, start: date, songs: int, seed: int) -> None:
+    """Write logs and a catalogue as the app would have written them."""
+    _simulate(out, users=users, days=days, start=start, songs=songs, seed=seed)
+
+
+@main.command()
+@click.option("--port", type=int, default=UI_PORT, show_default=True)
+@explains_mistakes
+def ui(port: int) -> None:
+    """Serve the Dagster UI and its daemon on this machine alone."""
+    Settings.load()
+    from sparkify_dagster import etl as pipeline
+
+    try:
+        pipeline.fail_dead_runs()
+    except pipeline.EtlError as error:
+        raise Mistake(str(error)) from error
+    dg = Path(sys.executable).with_name("dg")
+    os.execv(dg, [str(dg), "dev", "--host", "127.0.0.1", "--port", str(port)])  # noqa: S606
+
+
+def _simulate(out: str, **world: Unpack[SimulatedWorld]) -> None:
+    from obstore.exceptions import BaseError
+
+    from sparkify_dagster.simulator import simulate
+    from sparkify_dagster.sources.object_store import SourceError, writable_store
+    from sparkify_dagster.sources.resource import s3_access
+
+    try:
+        store = writable_store(out, s3_access(Settings.load()))
+        counts = simulate(store, **world)
+    except (SourceError, BaseError, OSError) as error:
+        raise Mistake(f"--out {out}: {str(error).splitlines()[0]}") from error
+    click.echo(
+        f"Simulated {counts.events:,} events in {counts.log_files} log files, {counts.plays:,} of them plays, "
+        f"and {counts.songs:,} songs"
+    )

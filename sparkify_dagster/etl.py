@@ -1,0 +1,159 @@
+"""`sparkify etl`: runs the UI's job in this process, tells how it goes and what came of it."""
+
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from rich.console import Console
+from sqlalchemy import func, select
+
+from sparkify_dagster import runs
+from sparkify_dagster.definitions import defs
+from sparkify_dagster.partitions import contiguous_blocks, log_days, range_tags
+from sparkify_dagster.progress import Progress, tell_counts
+from sparkify_dagster.sources.object_store import SourceError
+from sparkify_dagster.sources.resource import Source
+from sparkify_dagster.warehouse import staging
+from sparkify_dagster.warehouse.base import Warehouse, WarehouseError
+from sparkify_dagster.warehouse.tables import STAR_TABLES, staging_events, staging_songs
+
+
+class EtlError(Exception):
+    """The pipeline cannot run; the message is one line with cause and remedy."""
+
+
+def run(first_day: date | None, last_day: date | None, *, full: bool) -> bool:
+    """Loads the days and all songs, then matches again what a song load concerns on other days.
+
+    True if every asset and every check of severity ERROR succeeded. Raises EtlError.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    resources = defs.resources or {}
+    source, warehouse = resources["source"], resources["warehouse"]
+    progress = Progress(console)
+    with persisted_instance() as instance, _clear_errors():
+        for run_id in runs.fail_dead_runs(instance):
+            console.print(f"Run {run_id} had died; it is marked as failed.")
+        days = _days(source, warehouse, first_day, last_day)
+        if days is None:
+            console.print("No day of the window has a log file or rows: loading the songs alone")
+            _execute(instance, "load_songs", progress, config=_full_load("staging_songs") if full else {})
+        else:
+            console.print(f"Loading {days[0]} to {days[1]} into {warehouse.database}")
+            config = _full_load("staging_events", "staging_songs") if full else {}
+            _execute(instance, "sparkify", progress, days=days, config=config)
+        if not progress.failed_steps:
+            for block in contiguous_blocks(_pending_days(warehouse)):
+                console.print(f"The catalogue changed: matching the plays from {block[0]} to {block[1]} again")
+                _execute(instance, "load_log_days", progress, days=block, assets=["songplays"])
+        _tell_result(console, warehouse, progress)
+    return progress.ok
+
+
+@contextmanager
+def persisted_instance() -> Iterator[dg.DagsterInstance]:
+    """The instance that the UI shows too. Raises EtlError where none is kept."""
+    home = Path(os.environ.get("DAGSTER_HOME") or ".").absolute()
+    if not (home / "dagster.yaml").exists():
+        raise EtlError(f"there is no dagster.yaml in {home}: run this in the project's folder, or set DAGSTER_HOME")
+    # As Dagster's own commands do: without DAGSTER_HOME the folder's dagster.yaml counts.
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        yield instance
+
+
+def fail_dead_runs() -> None:
+    """Marks the runs whose process is gone as failed. Raises EtlError where no history is kept."""
+    with persisted_instance() as instance:
+        runs.fail_dead_runs(instance)
+
+
+def _days(
+    source: Source, warehouse: Warehouse, first_day: date | None, last_day: date | None
+) -> tuple[date, date] | None:
+    for option, day in (("--from", first_day), ("--to", last_day)):
+        if day is not None and not _is_in_window(day):
+            raise EtlError(
+                f"{option} {day}: outside the window of SPARKIFY_LOG_START and SPARKIFY_LOG_END, {_window_in_words()}"
+            )
+    if first_day and last_day and first_day > last_day:
+        raise EtlError(f"--from {first_day} is after --to {last_day}")
+    if first_day and last_day:
+        return first_day, last_day
+    known = {day for day in source.list_log_files().by_day if _is_in_window(day)}
+    with warehouse.transaction("sparkify etl") as connection:
+        known |= {day for day in staging.held_days(connection) if _is_in_window(day)}
+    known |= {day for day in (first_day, last_day) if day is not None}
+    if not known:
+        return None
+    return first_day or min(known), last_day or max(known)
+
+
+def _execute(
+    instance: dg.DagsterInstance,
+    job: str,
+    progress: Progress,
+    *,
+    days: tuple[date, date] | None = None,
+    assets: Sequence[str] | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> None:
+    run_id = str(uuid.uuid4())
+    instance.add_event_listener(run_id, progress.handle)
+    with runs.alive(instance, run_id):
+        defs.resolve_job_def(job).execute_in_process(
+            # Progress tells the story; Dagster's own log of it is in the UI.
+            run_config={**(config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            instance=instance,
+            run_id=run_id,
+            tags=range_tags(*days) if days else None,
+            asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
+            raise_on_error=False,
+        )
+
+
+def _full_load(*assets: str) -> dict[str, Any]:
+    return {"ops": {name: {"config": {"full": True}} for name in assets}}
+
+
+def _pending_days(warehouse: Warehouse) -> list[date]:
+    with warehouse.transaction("sparkify etl") as connection:
+        return [day for day in staging.pending_days(connection) if _is_in_window(day)]
+
+
+def _tell_result(console: Console, warehouse: Warehouse, progress: Progress) -> None:
+    with warehouse.transaction("sparkify etl") as connection:
+        counts = {
+            table.fullname: connection.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in (staging_events, staging_songs, *STAR_TABLES)
+        }
+    console.print()
+    tell_counts(console, counts)
+    checks = progress.checks
+    console.print(f"\nChecks: {checks['passed']} passed, {checks['warn']} warn, {checks['error']} failed")
+    if progress.match_rate is not None:
+        console.print(f"Match rate: {progress.match_rate:.1%} of the plays found their song")
+    if progress.ok:
+        console.print("Next: `make ui` shows the graph, the checks and this run on http://127.0.0.1:3000")
+    else:
+        console.print("Not everything succeeded: `make ui` shows the run with its log and check results")
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    try:
+        yield
+    except (SourceError, WarehouseError) as error:
+        raise EtlError(str(error)) from error
+
+
+def _is_in_window(day: date) -> bool:
+    return log_days.has_partition_key(day.isoformat())
+
+
+def _window_in_words() -> str:
+    return f"{log_days.get_first_partition_key()} to {log_days.get_last_partition_key()}"

@@ -1,0 +1,114 @@
+"""Tells a person at a terminal how a run goes, asset by asset, from the events that Dagster records."""
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+from dagster_shared.error import SerializableErrorInfo
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass
+class Progress:
+    """Listens to the events of one or several runs; afterwards it knows what failed."""
+
+    console: Console
+    failed_steps: list[str] = field(default_factory=list)
+    checks: Counter[str] = field(default_factory=Counter)
+    failed_checks: list[dg.AssetCheckEvaluation] = field(default_factory=list)
+    match_rate: float | None = None
+    _rows: dict[str, int] = field(default_factory=dict)
+    _evaluations: dict[str, list[dg.AssetCheckEvaluation]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def ok(self) -> bool:
+        errors = [check for check in self.failed_checks if check.severity == dg.AssetCheckSeverity.ERROR]
+        return not self.failed_steps and not errors
+
+    def handle(self, entry: dg.EventLogEntry) -> None:
+        event = entry.dagster_event
+        if event is None:
+            if int(entry.level) >= logging.WARNING:
+                self.console.print(f"    {entry.user_message}", markup=False)
+            return
+        step = event.step_key or ""
+        match event.event_type:
+            case dg.DagsterEventType.ASSET_MATERIALIZATION:
+                count = event.step_materialization_data.materialization.metadata.get("dagster/row_count")
+                if count is not None and isinstance(count.value, int):
+                    self._rows[step] = count.value
+            case dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+                self._evaluated(step, event.asset_check_evaluation_data)
+            case dg.DagsterEventType.STEP_SUCCESS:
+                self._finished(step, event.step_success_data.duration_ms / 1_000)
+            case dg.DagsterEventType.STEP_FAILURE:
+                failure = event.step_failure_data
+                described = failure.user_failure_data.description if failure.user_failure_data else None
+                self._failed(step, described or _root_message(failure.error))
+            case dg.DagsterEventType.STEP_SKIPPED:
+                self.failed_steps.append(step)
+                self.console.print(f"  [yellow]-[/yellow] {step}: not run, since what it builds on failed")
+            case _:
+                pass
+
+    def _evaluated(self, step: str, check: dg.AssetCheckEvaluation) -> None:
+        self._evaluations[step].append(check)
+        self.checks["passed" if check.passed else check.severity.value.lower()] += 1
+        if not check.passed:
+            self.failed_checks.append(check)
+        if check.check_name == "match_rate":
+            rate = check.metadata["match_rate"].value
+            self.match_rate = float(rate) if isinstance(rate, int | float) else None
+
+    def _finished(self, step: str, seconds: float) -> None:
+        evaluations = self._evaluations.pop(step, [])
+        if evaluations:
+            passed = sum(check.passed for check in evaluations)
+            sign = "[green]✓[/green]" if passed == len(evaluations) else "[yellow]![/yellow]"
+            self.console.print(f"  {sign} {step:<22}{passed:>4} of {len(evaluations)} checks passed {seconds:>7.1f} s")
+            self._tell_failed(evaluations)
+        else:
+            self.console.print(f"  [green]✓[/green] {step:<22}{self._rows.get(step, 0):>12,} rows {seconds:>13.1f} s")
+
+    def _failed(self, step: str, reason: str) -> None:
+        self.failed_steps.append(step)
+        evaluations = self._evaluations.pop(step, [])
+        self.console.print(f"  [red]✗[/red] {step}")
+        self._tell_failed(evaluations)
+        if not evaluations:
+            self.console.print(f"    {reason}", markup=False)
+
+    def _tell_failed(self, evaluations: Sequence[dg.AssetCheckEvaluation]) -> None:
+        for check in evaluations:
+            if not check.passed:
+                where = f"{check.asset_key.to_user_string()}.{check.check_name}"
+                self.console.print(f"    {check.severity.value}: {where}: {check.description or ''}", markup=False)
+                for line in _first_rows(check):
+                    self.console.print(f"      {line}", markup=False)
+
+
+def tell_counts(console: Console, counts: dict[str, int]) -> None:
+    table = Table("Table", "Rows", box=None, pad_edge=False)
+    table.columns[1].justify = "right"
+    for name, rows in counts.items():
+        table.add_row(name, f"{rows:,}")
+    console.print(table)
+
+
+def _root_message(error: "SerializableErrorInfo | None") -> str:
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else "failed"
+
+
+def _first_rows(check: dg.AssetCheckEvaluation, most: int = 5) -> list[str]:
+    """The first rows of the check's tables, a line each."""
+    tables = [value for value in check.metadata.values() if isinstance(value, dg.TableMetadataValue)]
+    return [
+        ", ".join(f"{name} {value}" for name, value in record.data.items())
+        for table in tables
+        for record in table.records[:most]
+    ]
