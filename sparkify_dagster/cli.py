@@ -132,7 +132,10 @@ def ui(port: int) -> None:
     except pipeline.EtlError as error:
         raise Mistake(str(error)) from error
     dg = Path(sys.executable).with_name("dg")
-    os.execv(dg, [str(dg), "dev", "--host", "127.0.0.1", "--port", str(port)])  # noqa: S606
+    # The same home and environment that a person would have activated and exported.
+    environment = {"VIRTUAL_ENV": sys.prefix, "DAGSTER_HOME": str(Path.cwd()), **os.environ}
+    environment["PATH"] = os.pathsep.join([str(dg.parent), environment.get("PATH", "")])
+    os.execve(dg, [str(dg), "dev", "--host", "127.0.0.1", "--port", str(port)], environment)  # noqa: S606
 
 
 def _simulate(out: str, **world: Unpack[SimulatedWorld]) -> None:
