@@ -36,8 +36,8 @@ class LoadError:
 class InspectedFile:
     """One object with its counts: lines = staged + duplicates + errors.
 
-    `content` is what a warehouse may read without any surprise: the object's own bytes (decompressed) where it is
-    plain, a cleaned copy elsewhere. `local_path` is set where the object lies in a local folder and is plain.
+    A plain object in a local folder is read in place, at `local_path`. Otherwise `content` is what a warehouse reads: a
+    plain object's own bytes (decompressed), a cleaned copy of any other.
     """
 
     source: StoredObject

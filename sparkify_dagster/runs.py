@@ -4,6 +4,7 @@ Each run holds an operating-system lock on a file of its own while its process l
 ends with it, so a run that is not finished and whose lock is free is dead.
 """
 
+import atexit
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,16 +27,20 @@ def alive(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     if path in _held:
         yield
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    lock.acquire()
-    _held[path] = lock
+    _take(path)
     try:
         yield
     finally:
-        del _held[path]
-        lock.release()
-        path.unlink(missing_ok=True)
+        _let_go(path)
+
+
+def alive_until_exit(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Holds the run's lock until this process ends: code of ours sees no other end of a run that Dagster started."""
+    path = _lock_path(instance, run_id)
+    # Nobody else can see the runs of an instance that is kept in memory.
+    if path not in _held and not instance.is_ephemeral:
+        _take(path)
+        atexit.register(_let_go, path)
 
 
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
@@ -50,6 +55,18 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
             )
             dead.append(run.run_id)
     return dead
+
+
+def _take(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    lock.acquire()
+    _held[path] = lock
+
+
+def _let_go(path: Path) -> None:
+    _held.pop(path).release()
+    path.unlink(missing_ok=True)
 
 
 def _is_dead(instance: dg.DagsterInstance, run_id: str, started: float) -> bool:

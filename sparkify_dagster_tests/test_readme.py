@@ -2,19 +2,35 @@
 
 from pathlib import Path
 
+import pytest
+
+from sparkify_dagster.settings import settings_table
 from sparkify_dagster.warehouse.diagram import star_schema_diagram
 
 README = Path(__file__).parent.parent / "README.md"
-START, END = "<!-- star schema -->", "<!-- /star schema -->"
+GENERATED = {
+    "star schema": f"```mermaid\n{star_schema_diagram()}\n```",
+    "settings": settings_table(),
+}
 
 
-def test_star_schema_is_that_of_the_metadata() -> None:
-    expected = f"{START}\n```mermaid\n{star_schema_diagram()}\n```\n{END}"
-    _, start, rest = README.read_text("utf-8").partition(START)
-    block, end, _ = rest.partition(END)
-    found = start + block + end
-    # Blank lines around the fence are the README's own affair.
-    assert [line for line in found.splitlines() if line] == expected.splitlines(), (
-        f"README.md must hold what `python -m sparkify_dagster.warehouse.diagram` prints between {START} and {END}:"
-        " run it and paste the output there"
+@pytest.mark.parametrize("name", GENERATED)
+def test_generated_part_is_up_to_date(name: str) -> None:
+    _, _, rest = README.read_text("utf-8").partition(f"<!-- {name} -->")
+    block, _, _ = rest.partition(f"<!-- /{name} -->")
+    assert block.strip() == GENERATED[name].strip(), (
+        "run `python -m sparkify_dagster_tests.test_readme` to write it anew"
     )
+
+
+def write() -> None:
+    text = README.read_text("utf-8")
+    for name, generated in GENERATED.items():
+        before, start, rest = text.partition(f"<!-- {name} -->")
+        _, end, after = rest.partition(f"<!-- /{name} -->")
+        text = f"{before}{start}\n\n{generated.strip()}\n\n{end}{after}"
+    README.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    write()

@@ -1,8 +1,8 @@
 """Loads what changed in the source into staging: inspects, lets the warehouse read, refuses too many errors."""
 
-import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -21,7 +21,9 @@ from sparkify_dagster.warehouse import staging
 from sparkify_dagster.warehouse.base import ReadMismatch, Warehouse, WarehouseError
 
 # A file that is written to all the time cannot be loaded; one that changed just now can, a moment later.
-ATTEMPTS_AT_A_CHANGING_DAY = 3
+ATTEMPTS_AT_A_DAY = 3
+# So much of the source is inspected before the warehouse has loaded what came before.
+AHEAD_BYTES = 64 << 20
 
 
 @contextmanager
@@ -35,11 +37,10 @@ def clear_failures() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class LoadedDay:
-    """How the load of one day ended. Seconds are those of the warehouse, without the inspection beside it."""
+    """How the load of one day ended."""
 
     inspected: InspectedDay
     refused: bool
-    seconds: float
 
 
 def load_days(
@@ -50,33 +51,23 @@ def load_days(
     limits: Limits,
     log: Logger,
 ) -> Iterator[LoadedDay]:
-    """Replaces each day by its files, a transaction a day, while the next day is being inspected."""
+    """Replaces each day by its files while the next days are being inspected.
+
+    Days that are inspected by the time that the warehouse is free share a transaction.
+    """
     for inspected in _inspect_ahead(inspector, objects):
-        started = time.perf_counter()
-        day = inspected
-        for attempt in range(1, ATTEMPTS_AT_A_CHANGING_DAY + 1):
-            if day.error_count > limits.max_load_errors:
-                break
-            try:
-                with engine.begin() as connection:
-                    staging.replace_day(connection, warehouse, day)
-                    _check_unchanged(day)
-                break
-            except ReadMismatch as mismatch:
-                log.info("%s; it is read from a cleaned copy", mismatch)
-                day = inspector.inspect(day.day, objects[day.day], rewrite=True)
-            except _Changed as changed:
-                if attempt == ATTEMPTS_AT_A_CHANGING_DAY:
-                    raise
-                log.info("%s; it is inspected again", changed)
-                day = inspector.inspect(day.day, objects[day.day])
+        accepted = [day for day in inspected if day.error_count <= limits.max_load_errors]
+        try:
+            _replace_days(engine, warehouse, accepted)
+        except (ReadMismatch, _Changed) as error:
+            log.info("%s; the days are loaded one by one", error)
+            for day in accepted:
+                yield _load_day(engine, warehouse, inspector, day, objects[day.day], limits, log)
         else:
-            raise WarehouseError(f"{day.day}: the warehouse reads the cleaned copy otherwise than it was written")
-        refused = day.error_count > limits.max_load_errors
-        if refused:
-            with engine.begin() as connection:
-                staging.refuse_day(connection, day, limits.max_load_errors)
-        yield LoadedDay(day, refused, time.perf_counter() - started)
+            yield from (LoadedDay(day, refused=False) for day in accepted)
+        for day in inspected:
+            if day.error_count > limits.max_load_errors:
+                yield _refuse_day(engine, warehouse, day, limits)
 
 
 @dataclass
@@ -119,7 +110,7 @@ def load_songs(
     except _TooManyErrors:
         load.refused = True
         with engine.begin() as connection:
-            staging.refuse_songs(connection, load.first_errors, load.errors_standing, limits.max_load_errors)
+            staging.refuse_songs(connection, warehouse, load.first_errors, load.errors_standing, limits.max_load_errors)
     return load
 
 
@@ -131,6 +122,72 @@ class _TooManyErrors(Exception):
     pass
 
 
+def _replace_days(engine: Engine, warehouse: Warehouse, days: Sequence[InspectedDay]) -> None:
+    if days:
+        with engine.begin() as connection:
+            staging.replace_days(connection, warehouse, days)
+            for file in (file for day in days for file in day.files):
+                if changed_since(file):
+                    raise _Changed(f"{file.source.key} changed while it was being loaded")
+
+
+def _load_day(
+    engine: Engine,
+    warehouse: Warehouse,
+    inspector: EventInspector,
+    day: InspectedDay,
+    objects: Sequence[StoredObject],
+    limits: Limits,
+    log: Logger,
+) -> LoadedDay:
+    """Loads a day that did not load at once: from a cleaned copy, or as its files are by now."""
+    rewrite = False
+    for attempt in range(1, ATTEMPTS_AT_A_DAY + 1):
+        if day.error_count > limits.max_load_errors:
+            return _refuse_day(engine, warehouse, day, limits)
+        try:
+            _replace_days(engine, warehouse, [day])
+            return LoadedDay(day, refused=False)
+        except (ReadMismatch, _Changed) as error:
+            if attempt == ATTEMPTS_AT_A_DAY:
+                raise WarehouseError(f"{day.day} could not be loaded in {attempt} attempts: {error}") from error
+            rewrite = rewrite or isinstance(error, ReadMismatch)
+            log.info("%s; it is inspected again", error)
+            day = inspector.inspect(day.day, objects, rewrite=rewrite)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _refuse_day(engine: Engine, warehouse: Warehouse, day: InspectedDay, limits: Limits) -> LoadedDay:
+    with engine.begin() as connection:
+        staging.refuse_day(connection, warehouse, day, limits.max_load_errors)
+    return LoadedDay(day, refused=True)
+
+
+def _inspect_ahead(
+    inspector: EventInspector, objects: Mapping[date, Sequence[StoredObject]]
+) -> Iterator[Sequence[InspectedDay]]:
+    """Inspects while the caller loads: yields the days that are ready, in order, at least one at a time."""
+    remaining = list(objects.items())[::-1]
+    ahead: deque[tuple[Future[InspectedDay], int]] = deque()
+
+    def inspect_more() -> None:
+        while remaining and sum(size for _, size in ahead) < AHEAD_BYTES:
+            day, files = remaining.pop()
+            ahead.append((inspection.submit(inspector.inspect, day, files), sum(file.size for file in files)))
+
+    with ThreadPoolExecutor(1, thread_name_prefix="inspection") as inspection:
+        try:
+            inspect_more()
+            while ahead:
+                ready = [ahead.popleft()[0].result()]
+                while ahead and ahead[0][0].done():
+                    ready.append(ahead.popleft()[0].result())
+                inspect_more()
+                yield ready
+        finally:
+            inspection.shutdown(cancel_futures=True)
+
+
 def _counted(batches: Iterable[InspectedSongs], load: SongLoad, limits: Limits) -> Iterator[InspectedSongs]:
     for batch in batches:
         errors = sum(file.errors for file in batch.files)
@@ -139,23 +196,3 @@ def _counted(batches: Iterable[InspectedSongs], load: SongLoad, limits: Limits) 
         load.errors_standing += errors
         load.first_errors += batch.errors[: limits.kept_errors - len(load.first_errors)]
         yield batch
-
-
-def _check_unchanged(day: InspectedDay) -> None:
-    for file in day.files:
-        if changed_since(file):
-            raise _Changed(f"{file.source.key} changed while it was being loaded")
-
-
-def _inspect_ahead(inspector: EventInspector, objects: Mapping[date, Sequence[StoredObject]]) -> Iterator[InspectedDay]:
-    """Inspects one day ahead of the day that is being loaded, so that both cores work."""
-    with ThreadPoolExecutor(1, thread_name_prefix="inspection") as inspection:
-        days = iter(objects.items())
-        ahead = None
-        for day, files in days:
-            following = inspection.submit(inspector.inspect, day, files)
-            if ahead is not None:
-                yield ahead.result()
-            ahead = following
-        if ahead is not None:
-            yield ahead.result()

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from sparkify_dagster.settings import Settings
+from sparkify_dagster.sources.jsonpaths import JsonPaths
 from sparkify_dagster.sources.resource import Listing
 
 _settings = Settings.load()
@@ -48,4 +49,15 @@ def listing_metadata(listing: Listing) -> dict[str, dg.MetadataValue]:
         "dagster/size_bytes": dg.MetadataValue.int(listing.bytes),
         "bytes": dg.MetadataValue.int(listing.bytes),
         "ignored_objects": dg.MetadataValue.int(listing.ignored),
+    }
+
+
+def json_paths_metadata(location: str | None, json_paths: JsonPaths) -> dict[str, dg.MetadataValue]:
+    """What was found of the JSONPaths file: location, whether it is there, bytes, the keys in column order."""
+    return {
+        "location": dg.MetadataValue.path(location or "not configured: the usual names hold"),
+        "files": dg.MetadataValue.int(0 if json_paths.bytes is None else 1),
+        "dagster/size_bytes": dg.MetadataValue.int(json_paths.bytes or 0),
+        "bytes": dg.MetadataValue.int(json_paths.bytes or 0),
+        "keys": dg.MetadataValue.text(", ".join(json_paths.keys)),
     }

@@ -7,7 +7,7 @@ import dagster as dg
 from sqlalchemy import Connection, func, select
 
 from sparkify_dagster.assets.loading import LoadedDay, clear_failures, load_days, load_songs
-from sparkify_dagster.assets.sources import listing_metadata, log_data, log_json_path, song_data
+from sparkify_dagster.assets.sources import json_paths_metadata, listing_metadata, log_data, log_json_path, song_data
 from sparkify_dagster.assets.table_metadata import definition_metadata
 from sparkify_dagster.limits import Limits
 from sparkify_dagster.partitions import log_days, required_days_of
@@ -53,7 +53,10 @@ def staging_events(
                 metadata=listing_metadata(listing) | {"files_outside_the_window": len(listing.files) - in_window},
             )
         )
-        keys = source.event_keys()
+        json_paths = source.json_paths()
+        context.log_event(
+            dg.AssetObservation(log_json_path.key, metadata=json_paths_metadata(source.log_jsonpath, json_paths))
+        )
         with warehouse.open(f"staging_events of run {context.run.run_id}") as engine:
             with engine.begin() as connection:
                 held = staging_tables.loaded_days(connection, first_day, last_day)
@@ -67,7 +70,7 @@ def staging_events(
                 f"{listing.location}: {len(listing.files):,} log files, {listing.ignored:,} other objects ignored; "
                 f"{len(days) - len(objects):,} of {len(days):,} days are loaded already, {len(objects):,} to load"
             )
-            inspector = EventInspector(source.log_store(), keys, keep_errors=limits.kept_errors)
+            inspector = EventInspector(source.log_store(), json_paths.keys, keep_errors=limits.kept_errors)
             started = time.perf_counter()
             loaded = {}
             for result in load_days(engine, warehouse, inspector, objects, limits, context.log):

@@ -7,7 +7,7 @@ read as it is; from any other a cleaned copy is made: the plain lines as they ar
 import gzip
 import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
@@ -43,12 +43,14 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # COPY refuses a JSON object of more than 4 MB, DuckDB one of more than 16 MB; neither is tried with large ones.
 PLAIN_LINE_BYTES = 1 << 20
 DECODED_AT_ONCE_BYTES = 16 << 20
+DAY_MS = 86_400_000
 
 _LOG_FILE = re.compile(r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})-events\.json(?:\.gz)?")
 _BIGINT = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _INTEGER = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
-_SHORT_TEXT = Annotated[str, msgspec.Meta(max_length=SHORT_TEXT_BYTES)]
-_TEXT = Annotated[str, msgspec.Meta(max_length=TEXT_BYTES)]
+# A character is four bytes at most.
+_SHORT_TEXT = Annotated[str, msgspec.Meta(max_length=SHORT_TEXT_BYTES // 4)]
+_TEXT = Annotated[str, msgspec.Meta(max_length=TEXT_BYTES // 4)]
 _NOTHING = msgspec.Raw(b"null")
 # Narrower than the contract: leading zeros, a null user and numbers where text is usual go the exact way.
 _PLAIN_EVENT: dict[str, tuple[Any, ...]] = {
@@ -67,7 +69,7 @@ _PLAIN_EVENT: dict[str, tuple[Any, ...]] = {
     "session_id": (_BIGINT,),
     "song": (_TEXT | None, None),
     "status": (_INTEGER | None, None),
-    "ts": (Annotated[int, msgspec.Meta(ge=EPOCH_MS_RANGE[0], le=EPOCH_MS_RANGE[1])],),
+    "ts": (int,),
     "user_agent": (_TEXT | None, None),
     "user_id": (str,),
 }
@@ -115,14 +117,6 @@ class EventInspector:
         self._columns = {
             column: (key, _CONVERSIONS[column]) for column, key in zip(_PLAIN_EVENT, self._keys, strict=True)
         }
-        event_type = msgspec.defstruct(
-            "PlainEvent",
-            [(column, *definition) for column, definition in _PLAIN_EVENT.items()],
-            rename=dict(zip(_PLAIN_EVENT, self._keys, strict=True)),
-            kw_only=True,
-            gc=False,
-        )
-        self._decoder = msgspec.json.Decoder(event_type)
         # Redshift and DuckDB both read a number's digits as they are written.
         self._encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -131,9 +125,22 @@ class EventInspector:
 
         With `rewrite` no line is taken as it is: for a file that looked plain and that a warehouse could not read.
         """
-        inspection = _DayInspection(day, keep_errors=self._keep_errors)
+        inspection = _DayInspection(day, self._plain_decoder(day), keep_errors=self._keep_errors)
         files = tuple(self._inspect_file(listed.key, inspection, rewrite=rewrite) for listed in objects)
         return InspectedDay(day, files, tuple(inspection.errors), repairs(inspection.non_ascii), self._keys)
+
+    def _plain_decoder(self, day: date) -> "msgspec.json.Decoder[Any]":
+        """Decodes the day's plain events and refuses nearly all others; _are_plain sees to the rest."""
+        start_ms = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000
+        of_the_day = Annotated[int, msgspec.Meta(ge=start_ms, lt=start_ms + DAY_MS)]
+        event = msgspec.defstruct(
+            "PlainEvent",
+            [(column, *definition) for column, definition in (_PLAIN_EVENT | {"ts": (of_the_day,)}).items()],
+            rename=dict(zip(_PLAIN_EVENT, self._keys, strict=True)),
+            kw_only=True,
+            gc=False,
+        )
+        return msgspec.json.Decoder(event)
 
     def _inspect_file(self, key: str, inspection: "_DayInspection", *, rewrite: bool) -> InspectedFile:
         source, content = self._store.read(key)
@@ -143,38 +150,15 @@ class EventInspector:
             except (OSError, EOFError, zlib.error) as error:
                 inspection.add_error(LoadError(key, None, None, f"cannot be decompressed: {error}", None))
                 return InspectedFile(source, lines=1, errors=1, plain=False)
-        if not rewrite and (events := self._plain_events(content, inspection.day)) is not None:
+        if not rewrite and (events := _plain_events(content, inspection.decoder)) is not None:
             identities = set(map(_identity, events))
             if len(identities) == len(events) and inspection.identities.isdisjoint(identities):
                 inspection.identities |= identities
                 if not content.isascii() or b"\\u" in content:
-                    inspection.note_texts(text for event in events for text in (event.artist, event.song))
-                return InspectedFile(source, lines=len(events), content=content, local_path=self._store.local_path(key))
+                    inspection.note_texts({event.artist for event in events} | {event.song for event in events})
+                path = self._store.local_path(key)
+                return InspectedFile(source, lines=len(events), content=b"" if path else content, local_path=path)
         return self._clean(source, content, inspection, rewrite=rewrite)
-
-    def _plain_events(self, content: bytes, day: date) -> list[Any] | None:
-        """The file's events, if every line is plain."""
-        events = []
-        for chunk in _chunks(content):
-            decoded = self._decode_lines(chunk)
-            if decoded is None or not _are_plain(decoded, chunk, day):
-                return None
-            events += decoded
-        return events
-
-    def _decode_lines(self, chunk: bytes) -> list[Any] | None:
-        body = chunk.removesuffix(b"\n")
-        # With so many lines and just such boundaries between them, each object is exactly one line.
-        lines = body.count(b"\n") + 1
-        if body.count(b"}\n{") != lines - 1 or b"\r" in body or b"\\u0000" in body or not _is_utf8(body):
-            return None
-        if len(body) > PLAIN_LINE_BYTES and max(map(len, body.split(b"\n"))) > PLAIN_LINE_BYTES:
-            return None
-        try:
-            events = self._decoder.decode_lines(body)
-        except (msgspec.MsgspecError, RecursionError):
-            return None
-        return events if len(events) == lines else None
 
     def _clean(
         self, source: StoredObject, content: bytes, inspection: "_DayInspection", *, rewrite: bool
@@ -184,7 +168,7 @@ class EventInspector:
         for number, line in _lines(content.removeprefix(BYTE_ORDER_MARK)):
             lines += 1
             try:
-                identity, texts, text = self._read_line(line, inspection.day, rewrite=rewrite)
+                identity, texts, text = self._read_line(line, inspection, rewrite=rewrite)
             except ValueProblem as problem:
                 errors += 1
                 inspection.add_error(LoadError(source.key, number, problem.column, problem.reason, raw_text(line)))
@@ -199,12 +183,14 @@ class EventInspector:
             source, lines=lines, duplicates=duplicates, errors=errors, plain=False, content=b"\n".join(cleaned)
         )
 
-    def _read_line(self, line: bytes, day: date, *, rewrite: bool) -> tuple[Identity, tuple[str | None, ...], bytes]:
+    def _read_line(
+        self, line: bytes, inspection: "_DayInspection", *, rewrite: bool
+    ) -> tuple[Identity, tuple[str | None, ...], bytes]:
         """The event's identity, its texts that may need a repair, and its line in the cleaned copy."""
-        if not rewrite and (events := self._decode_lines(line)) is not None and _are_plain(events, line, day):
+        if not rewrite and (events := _plain_events(line, inspection.decoder)) is not None:
             (event,) = events
             return _identity(event), (event.artist, event.song), line
-        row = self._read_odd_line(line, day)
+        row = self._read_odd_line(line, inspection.day)
         user = "" if row["user_id"] is None else str(row["user_id"])
         identity = (user, row["session_id"], row["item_in_session"], row["ts"])
         document = {key: row[column] for column, (key, _) in self._columns.items()}
@@ -231,6 +217,7 @@ class _DayInspection:
     """What the files of one day share: an event may come in several, and the errors count together."""
 
     day: date
+    decoder: "msgspec.json.Decoder[Any]"
     keep_errors: int
     identities: set[Identity] = field(default_factory=set)
     non_ascii: set[str] = field(default_factory=set)
@@ -240,7 +227,7 @@ class _DayInspection:
         if len(self.errors) < self.keep_errors:
             self.errors.append(error)
 
-    def note_texts(self, texts: "Iterator[str | None] | tuple[str | None, ...]") -> None:
+    def note_texts(self, texts: Iterable[str | None]) -> None:
         self.non_ascii.update(text for text in texts if text is not None and not text.isascii())
 
 
@@ -266,33 +253,53 @@ def raw_text(line: bytes) -> str:
     return shown.replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
-def _are_plain(events: Sequence[Any], content: bytes, day: date) -> bool:
+def _plain_events(content: bytes, decoder: "msgspec.json.Decoder[Any]") -> list[Any] | None:
+    """The events of some lines, if every line is plain."""
+    events: list[Any] = []
+    for chunk in _chunks(content):
+        decoded = _decode_lines(chunk, decoder)
+        if decoded is None or not _are_plain(decoded, chunk):
+            return None
+        events += decoded
+    return events
+
+
+def _decode_lines(chunk: bytes, decoder: "msgspec.json.Decoder[Any]") -> list[Any] | None:
+    body = chunk.removesuffix(b"\n")
+    # With so many lines and just such boundaries between them, each object is exactly one line.
+    lines = body.count(b"\n") + 1
+    if body.count(b"}\n{") != lines - 1 or b"\r" in body or b"\\u0000" in body:
+        return None
+    if not _is_utf8(body) or not _has_short_lines(body):
+        return None
+    try:
+        events = decoder.decode_lines(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return events if len(events) == lines else None
+
+
+def _are_plain(events: Sequence[Any], content: bytes) -> bool:
     """Whether decoded events hold only values that every warehouse's reader takes alike."""
-    if not events:
-        return True
-    times = [event.ts for event in events]
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    start_ms = int(start.timestamp()) * 1_000
-    if min(times) < start_ms or max(times) >= start_ms + 86_400_000:
-        return False
+    # A day has few distinct values, so it is these that are looked at.
     if not all(map(_PLAIN_USER.fullmatch, {event.user_id for event in events})):
         return False
-    if not all(map(_PLAIN_LENGTH.fullmatch, {bytes(event.length) for event in events})):
+    if not all(map(_PLAIN_LENGTH.fullmatch, set(map(bytes, [event.length for event in events])))):
         return False
-    registrations = {bytes(event.registration) for event in events}
+    registrations = set(map(bytes, [event.registration for event in events]))
     if not all(map(_PLAIN_EPOCH_MS.fullmatch, registrations)):
         return False
     if any(float(value) > EPOCH_MS_RANGE[1] for value in registrations if value != b"null"):
         return False
     if content.isascii() and b"\\u" not in content:
         return True  # as many bytes as characters
-    return all(
-        len(value.encode()) <= size
-        for columns, size in ((_SHORT_COLUMNS, SHORT_TEXT_BYTES), (_TEXT_COLUMNS, TEXT_BYTES))
-        for column in columns
-        for value in set(map(attrgetter(column), events))
-        if value is not None and not value.isascii()
-    )
+    return all(len(page.encode()) <= SHORT_TEXT_BYTES for page in {event.page for event in events})
+
+
+def _has_short_lines(content: bytes) -> bool:
+    """Whether no line is longer than PLAIN_LINE_BYTES; tells so of some lines of half that length already."""
+    window = PLAIN_LINE_BYTES // 2
+    return all(content.find(b"\n", start, start + window) >= 0 for start in range(0, len(content) - window, window))
 
 
 def _chunks(content: bytes) -> Iterator[bytes]:

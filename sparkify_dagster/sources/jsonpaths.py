@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sparkify_dagster.sources.object_store import ObjectMissing, S3Access, SourceError, read_object
 
@@ -29,21 +29,29 @@ DEFAULT_KEYS = (
 _SIMPLE_PATH = re.compile(r"""\$(?:\.(?P<dotted>\w+)|\[\s*(?P<quote>['"])(?P<quoted>[^'"\[\]\\]+)(?P=quote)\s*\])""")
 
 
-def read_event_keys(location: str | None, access: S3Access) -> Sequence[str]:
-    """The 18 keys of a log line in staging's column order. A missing file means the usual names.
+@dataclass(frozen=True)
+class JsonPaths:
+    """The 18 keys of a log line in staging's column order, and the size of the file that names them, if any."""
+
+    keys: tuple[str, ...] = DEFAULT_KEYS
+    bytes: int | None = None
+
+
+def read_jsonpaths(location: str | None, access: S3Access) -> JsonPaths:
+    """What the JSONPaths file says. A missing file means the usual names.
 
     Raises SourceError where the file cannot be read or does not hold 18 simple paths.
     """
     if location is None:
-        return DEFAULT_KEYS
+        return JsonPaths()
     try:
         content = read_object(location, access)
     except ObjectMissing:
-        return DEFAULT_KEYS
-    return parse_jsonpaths(content, location)
+        return JsonPaths()
+    return JsonPaths(parse_jsonpaths(content, location), len(content))
 
 
-def parse_jsonpaths(content: bytes, location: str) -> Sequence[str]:
+def parse_jsonpaths(content: bytes, location: str) -> tuple[str, ...]:
     remedy = f'it must hold {{"jsonpaths": [...]}} with {len(DEFAULT_KEYS)} paths like "$[\'artist\']", one a column'
     try:
         document = json.loads(content.decode("utf-8-sig"))

@@ -10,7 +10,7 @@ from dagster import ConfigurableResource
 from sparkify_dagster.inspected import StoredObject
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.sources.events import log_date
-from sparkify_dagster.sources.jsonpaths import read_event_keys
+from sparkify_dagster.sources.jsonpaths import JsonPaths, read_jsonpaths
 from sparkify_dagster.sources.object_store import ObjectStore, S3Access, open_store
 from sparkify_dagster.sources.songs import is_song_file
 
@@ -52,9 +52,9 @@ class Source(ConfigurableResource[None]):
     def song_store(self) -> ObjectStore:
         return open_store(self.song_data, self._access())
 
-    def event_keys(self) -> Sequence[str]:
-        """The keys of a log line, in staging's column order. Raises SourceError."""
-        return read_event_keys(self.log_jsonpath, self._access())
+    def json_paths(self) -> JsonPaths:
+        """Which key of a log line is which column. Raises SourceError."""
+        return read_jsonpaths(self.log_jsonpath, self._access())
 
     def list_log_files(self) -> Listing:
         return _listing(self.log_store(), lambda stored: log_date(stored.key) is not None)

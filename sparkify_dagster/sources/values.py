@@ -11,8 +11,9 @@ from sparkify_dagster.inspected import SHORT_TEXT_BYTES, TEXT_BYTES
 # 0001-01-01 and 9999-12-31T23:59:59.999 UTC, in milliseconds since 1970.
 EPOCH_MS_RANGE = (-62_135_596_800_000, 253_402_300_799_999)
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-# More digits than any column holds before the point; tells numbers like 1e999999999 without writing them out.
-_MOST_DIGITS = 30
+# More digits than any column holds before the point, so that 1e999999999 is never written out. With those
+# behind the point they are fewer than the 28 that decimal's context rounds to.
+_MOST_DIGITS = 20
 
 
 class Number(str):

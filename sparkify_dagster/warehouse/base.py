@@ -1,13 +1,15 @@
 """The seam between the warehouses: what each of them does in its own way, and nothing else."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from dagster import ConfigurableResource
-from sqlalchemy import Connection, Engine, text
+from dagster import ConfigurableResource, InitResourceContext
+from sqlalchemy import Connection, Engine, Table, insert, text
 from sqlalchemy.schema import CreateSchema
 
+from sparkify_dagster import runs
 from sparkify_dagster.inspected import InspectedDay, InspectedSongs
 from sparkify_dagster.warehouse.tables import STAGING_SCHEMA, metadata
 from sparkify_dagster.warehouse.transforms import VIEWS, view_definition
@@ -40,12 +42,24 @@ class Warehouse(ConfigurableResource[None], ABC):
         """An engine for a few transactions; `purpose` tells others who is at it. Raises WarehouseError."""
 
     @abstractmethod
-    def insert_events(self, connection: Connection, day: InspectedDay) -> None:
-        """Adds the rows of an inspected day to staging_events. Raises ReadMismatch."""
+    def insert_events(self, connection: Connection, days: Sequence[InspectedDay]) -> None:
+        """Adds the rows of inspected days to staging_events. Raises ReadMismatch."""
 
     @abstractmethod
     def insert_songs(self, connection: Connection, songs: InspectedSongs) -> None:
         """Adds the rows of a batch of song files to staging_songs."""
+
+    def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+        """Adds rows that all have the same columns; for bookkeeping, not for the data itself."""
+        if rows:
+            connection.execute(insert(table), rows)
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator[Any]:
+        """For Dagster: a run, however it was started, shows that its process lives."""
+        if context.run is not None and context.instance is not None:
+            runs.alive_until_exit(context.instance, context.run.run_id)
+        yield self
 
     @contextmanager
     def transaction(self, purpose: str) -> Iterator[Connection]:

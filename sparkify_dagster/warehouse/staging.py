@@ -4,20 +4,23 @@ Every function works inside the caller's transaction: rows and what is counted a
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, select, text
+from sqlalchemy import Column, Connection, MetaData, Table, delete, exists, insert, select, text
 
-from sparkify_dagster.inspected import InspectedDay, InspectedFile, InspectedSongs, LoadError, StoredObject
+from sparkify_dagster.inspected import TEXT_BYTES, InspectedDay, InspectedFile, InspectedSongs, LoadError, StoredObject
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.tables import (
+    ByteOrdered,
     load_errors,
     loaded_objects,
     pending_rematch,
     refused_loads,
     staging_events,
+    staging_songs,
 )
 
 # Counts up whenever the same object would be staged otherwise, so that the next run loads everything again.
@@ -98,20 +101,21 @@ def held_days(connection: Connection) -> Sequence[date]:
     ).all()
 
 
-def replace_day(connection: Connection, warehouse: Warehouse, day: InspectedDay) -> None:
-    """The day holds just these files from now on. Raises ReadMismatch."""
-    connection.execute(delete(staging_events).where(staging_events.c.log_date == day.day))
-    warehouse.insert_events(connection, day)
-    connection.execute(delete(loaded_objects).where(loaded_objects.c.log_date == day.day))
-    _forget_errors(connection, day.day)
-    _record_files(connection, day.files, day.day)
-    _record_errors(connection, day.errors, day.day)
+def replace_days(connection: Connection, warehouse: Warehouse, days: Sequence[InspectedDay]) -> None:
+    """Each of the days holds just its files from now on. Raises ReadMismatch."""
+    replaced = [day.day for day in days]
+    for table in (staging_events, loaded_objects, load_errors, refused_loads):
+        connection.execute(delete(table).where(table.c.log_date.in_(replaced)))
+    warehouse.insert_events(connection, days)
+    _record_files(connection, warehouse, [(day.day, file) for day in days for file in day.files])
+    _record_errors(connection, warehouse, [(day.day, error) for day in days for error in day.errors])
 
 
-def refuse_day(connection: Connection, day: InspectedDay, max_load_errors: int) -> None:
+def refuse_day(connection: Connection, warehouse: Warehouse, day: InspectedDay, max_load_errors: int) -> None:
     """The day keeps what it holds; the first errors of what it was to hold are recorded."""
-    _forget_errors(connection, day.day)
-    _record_errors(connection, day.errors, day.day)
+    for table in (load_errors, refused_loads):
+        connection.execute(delete(table).where(table.c.log_date == day.day))
+    _record_errors(connection, warehouse, [(day.day, error) for error in day.errors])
     _record_refusal(connection, day.day, day.error_count, max_load_errors)
 
 
@@ -124,25 +128,25 @@ def replace_songs(
     """
     connection.execute(text("CREATE TEMPORARY TABLE matches_before AS SELECT * FROM staging.song_matches"))
     if gone:
-        _delete_songs(connection, gone)
+        _delete_songs(connection, warehouse, gone)
     connection.execute(delete(refused_loads).where(refused_loads.c.log_date.is_(None)))
     for batch in batches:
         warehouse.insert_songs(connection, batch)
-        _record_files(connection, batch.files, None)
-        _record_errors(connection, batch.errors, None)
+        _record_files(connection, warehouse, [(None, file) for file in batch.files])
+        _record_errors(connection, warehouse, [(None, error) for error in batch.errors])
     _note_days_to_rematch(connection)
     connection.execute(text("DROP TABLE matches_before"))
 
 
-def refuse_songs(connection: Connection, errors: Sequence[LoadError], count: int, max_load_errors: int) -> None:
+def refuse_songs(
+    connection: Connection, warehouse: Warehouse, errors: Sequence[LoadError], count: int, max_load_errors: int
+) -> None:
     """Staging keeps the songs it holds; the first errors of what it was to hold are recorded beside theirs."""
-    keys = sorted({error.key for error in errors})
-    if keys:
+    with _temporary_keys(connection, warehouse, sorted({error.key for error in errors})) as keys:
         connection.execute(
-            delete(load_errors).where(load_errors.c.log_date.is_(None), load_errors.c.key == bindparam("gone")),
-            [{"gone": key} for key in keys],
+            delete(load_errors).where(load_errors.c.log_date.is_(None), load_errors.c.key.in_(select(keys.c.key)))
         )
-    _record_errors(connection, errors, None)
+    _record_errors(connection, warehouse, [(None, error) for error in errors])
     connection.execute(delete(refused_loads).where(refused_loads.c.log_date.is_(None)))
     _record_refusal(connection, None, count, max_load_errors)
 
@@ -160,16 +164,23 @@ def _loaded(objects: Sequence[tuple[str, str, int, int]], *, outdated: bool) -> 
     )
 
 
-def _delete_songs(connection: Connection, keys: Sequence[str]) -> None:
-    gone = [{"gone": key} for key in keys]
-    connection.execute(text("CREATE TEMPORARY TABLE gone_keys (key VARCHAR(1024))"))
-    connection.execute(text("INSERT INTO gone_keys (key) VALUES (:gone)"), gone)
-    for table, key in (("staging_songs", "source_key"), ("loaded_objects", "key"), ("load_errors", "key")):
-        of_songs = "" if table == "staging_songs" else " AND log_date IS NULL"
-        connection.execute(
-            text(f"DELETE FROM staging.{table} WHERE {key} IN (SELECT g.key FROM gone_keys AS g){of_songs}")  # noqa: S608
-        )
-    connection.execute(text("DROP TABLE gone_keys"))
+def _delete_songs(connection: Connection, warehouse: Warehouse, gone: Sequence[str]) -> None:
+    with _temporary_keys(connection, warehouse, gone) as keys:
+        connection.execute(delete(staging_songs).where(staging_songs.c.source_key.in_(select(keys.c.key))))
+        for table in (loaded_objects, load_errors):
+            connection.execute(delete(table).where(table.c.log_date.is_(None), table.c.key.in_(select(keys.c.key))))
+
+
+@contextmanager
+def _temporary_keys(connection: Connection, warehouse: Warehouse, keys: Sequence[str]) -> Iterator[Table]:
+    """The keys as a table, since they may be more than a statement can hold."""
+    table = Table(
+        "chosen_keys", MetaData(), Column("key", ByteOrdered(TEXT_BYTES), nullable=False), prefixes=["TEMPORARY"]
+    )
+    table.create(connection)
+    warehouse.insert_rows(connection, table, [{"key": key} for key in keys])
+    yield table
+    table.drop(connection)
 
 
 def _note_days_to_rematch(connection: Connection) -> None:
@@ -191,12 +202,9 @@ def _note_days_to_rematch(connection: Connection) -> None:
     )
 
 
-def _forget_errors(connection: Connection, day: date) -> None:
-    connection.execute(delete(load_errors).where(load_errors.c.log_date == day))
-    connection.execute(delete(refused_loads).where(refused_loads.c.log_date == day))
-
-
-def _record_files(connection: Connection, files: Iterable[InspectedFile], day: date | None) -> None:
+def _record_files(
+    connection: Connection, warehouse: Warehouse, files: Sequence[tuple[date | None, InspectedFile]]
+) -> None:
     now = _now()
     rows = [
         {
@@ -211,13 +219,14 @@ def _record_files(connection: Connection, files: Iterable[InspectedFile], day: d
             "loaded_at": now,
             "loader_version": LOADER_VERSION,
         }
-        for file in files
+        for day, file in files
     ]
-    if rows:
-        connection.execute(insert(loaded_objects), rows)
+    warehouse.insert_rows(connection, loaded_objects, rows)
 
 
-def _record_errors(connection: Connection, errors: Iterable[LoadError], day: date | None) -> None:
+def _record_errors(
+    connection: Connection, warehouse: Warehouse, errors: Sequence[tuple[date | None, LoadError]]
+) -> None:
     now = _now()
     rows = [
         {
@@ -229,10 +238,9 @@ def _record_errors(connection: Connection, errors: Iterable[LoadError], day: dat
             "raw_text": error.raw_text,
             "loaded_at": now,
         }
-        for error in errors
+        for day, error in errors
     ]
-    if rows:
-        connection.execute(insert(load_errors), rows)
+    warehouse.insert_rows(connection, load_errors, rows)
 
 
 def _record_refusal(connection: Connection, day: date | None, errors: int, max_load_errors: int) -> None:

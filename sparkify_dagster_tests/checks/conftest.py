@@ -1,0 +1,110 @@
+"""Checks on their own, as the UI's "Execute" runs them, on tables that a test has tampered with."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+
+from sparkify_dagster.definitions import defs
+from sparkify_dagster.limits import Limits
+from sparkify_dagster.partitions import range_tags
+from sparkify_dagster_tests.world import Outcome, World, asset_key, event, song
+
+DAYS = ("2018-11-01", "2018-11-03")
+
+
+@dataclass
+class Tables:
+    """A warehouse that is loaded, to be broken and looked at."""
+
+    world: World
+
+    def tamper(self, sql: str) -> None:
+        """Changes rows behind the pipeline's back; a statement that changes none would show nothing."""
+        with duckdb.connect(str(self.world.warehouse_file)) as connection:
+            (changed,) = connection.execute(sql).fetchone() or (0,)
+        assert changed > 0, sql
+
+    def allow_missing(self, table: str, column: str) -> None:
+        with duckdb.connect(str(self.world.warehouse_file)) as connection:
+            connection.execute(f"ALTER TABLE {table} ALTER {column} DROP NOT NULL")
+
+    def check(
+        self, asset: str, name: str, first_day: str | None = None, last_day: str | None = None, **limits: Any
+    ) -> dg.AssetCheckEvaluation:
+        """Runs one check, for the days or, without any, for everything."""
+        return self.checks((asset, name), first_day=first_day, last_day=last_day, **limits).evaluations[asset, name]
+
+    def checks(
+        self, *names: tuple[str, str], first_day: str | None = None, last_day: str | None = None, **limits: Any
+    ) -> Outcome:
+        """Runs the named checks, or all there are."""
+        keys = [dg.AssetCheckKey(asset_key(asset), name) for asset, name in names or ALL]
+        tags = None
+        if first_day is not None:
+            tags = range_tags(date.fromisoformat(first_day), date.fromisoformat(last_day or first_day))
+        job = defs.resolve_implicit_global_asset_job_def().get_subset(
+            asset_selection=set(), asset_check_selection=set(keys)
+        )
+        result = job.execute_in_process(
+            resources={"source": self.world.source, "warehouse": self.world.warehouse, "limits": Limits(**limits)},
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            tags=tags,
+            raise_on_error=False,
+        )
+        return Outcome(result)
+
+
+def _all_checks() -> Iterator[tuple[str, str]]:
+    for key in sorted(defs.resolve_asset_graph().asset_check_keys):
+        yield key.asset_key.to_user_string(), key.name
+
+
+ALL = tuple(_all_checks())
+
+
+def numbers(evaluation: dg.AssetCheckEvaluation) -> dict[str, Any]:
+    """The metadata without the tables of first rows."""
+    return {
+        name: value.value for name, value in evaluation.metadata.items() if not isinstance(value, dg.TableMetadataValue)
+    }
+
+
+def rows(evaluation: dg.AssetCheckEvaluation, name: str) -> list[dict[str, Any]]:
+    table = evaluation.metadata[name]
+    assert isinstance(table, dg.TableMetadataValue)
+    return [dict(record.data) for record in table.records]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Three days and two songs: good lines, an error, a duplicate, and plays that match or do not."""
+    world = World(tmp_path)
+    world.write_log(
+        "2018-11-01",
+        event(),
+        event(),
+        event(itemInSession=2, song="Of which nobody knows", time="2018-11-01T11:00:00"),
+        event(itemInSession=3, page="Home", song=None, artist=None, length=None, time="2018-11-01T12:00:00"),
+        "not JSON",
+    )
+    world.write_log("2018-11-02", event(userId="9", sessionId=140, time="2018-11-02T10:00:00"))
+    world.write_log("2018-11-03", event(userId="", page="Login", song=None, artist=None, time="2018-11-03T10:00:00"))
+    world.write_songs("A/A/A/TRAAA.json", song())
+    world.write_songs(
+        "A/A/B/TRAAB.json",
+        song(song_id="SOOTHER", title="Another", artist_id="AROTHER", artist_name="Another"),
+        song(song_id=None),
+    )
+    return world
+
+
+@pytest.fixture
+def tables(world: World) -> Tables:
+    world.load(*DAYS)
+    return Tables(world)

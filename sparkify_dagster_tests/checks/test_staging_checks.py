@@ -1,0 +1,160 @@
+"""The checks of staging: each passes on good data and fails when it should."""
+
+import dagster as dg
+import pytest
+
+from sparkify_dagster_tests.checks.conftest import DAYS, Tables, numbers, rows
+from sparkify_dagster_tests.world import World, song
+
+WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
+
+
+def test_days_reconcile(tables: Tables) -> None:
+    check = tables.check("staging_events", "reconciliation")
+    assert check.passed
+    assert numbers(check) == {
+        "days": 3,
+        "lines": 7,
+        "staged": 5,
+        "duplicates": 1,
+        "load_errors": 1,
+        "days_that_do_not_add_up": 0,
+    }
+
+
+def test_reconciliation_looks_at_the_days_of_the_run(tables: Tables) -> None:
+    check = tables.check("staging_events", "reconciliation", "2018-11-02", "2018-11-03")
+    assert check.passed
+    assert numbers(check) == {
+        "days": 2,
+        "lines": 2,
+        "staged": 2,
+        "duplicates": 0,
+        "load_errors": 0,
+        "days_that_do_not_add_up": 0,
+    }
+
+
+@pytest.mark.parametrize("days", [(None, None), DAYS], ids=["without days", "with days"])
+def test_a_lost_row_fails_the_reconciliation_of_its_day(tables: Tables, days: tuple[str | None, str | None]) -> None:
+    tables.tamper("DELETE FROM staging.staging_events WHERE page = 'Home'")
+    check = tables.check("staging_events", "reconciliation", *days)
+    assert not check.passed
+    assert check.severity is ERROR
+    assert check.blocking
+    assert check.description == "1 days do not add up: load them again with `full` set"
+    assert numbers(check)["days_that_do_not_add_up"] == 1
+    assert rows(check, "first_days") == [
+        {"log_date": "2018-11-01", "lines": 5, "rows": 2, "duplicates": 1, "errors": 1}
+    ]
+
+
+def test_rows_of_a_day_without_a_file_fail_the_reconciliation(tables: Tables) -> None:
+    tables.tamper("DELETE FROM staging.loaded_objects WHERE log_date = '2018-11-02'")
+    check = tables.check("staging_events", "reconciliation")
+    assert not check.passed
+    assert rows(check, "first_days") == [
+        {"log_date": "2018-11-02", "lines": 0, "rows": 1, "duplicates": 0, "errors": 0}
+    ]
+
+
+def test_reconciliation_says_nothing_of_other_days(tables: Tables) -> None:
+    tables.tamper("DELETE FROM staging.staging_events WHERE page = 'Home'")
+    assert tables.check("staging_events", "reconciliation", "2018-11-02", "2018-11-03").passed
+
+
+def test_load_errors_of_a_day_warn_with_source_line_and_reason(tables: Tables) -> None:
+    check = tables.check("staging_events", "no_load_errors")
+    assert not check.passed
+    assert check.severity is WARN
+    assert not check.blocking
+    assert numbers(check) == {"load_errors": 1}
+    (error,) = rows(check, "first_errors")
+    assert error["source"] == "2018/11/2018-11-01-events.json"
+    assert error["line"] == 5
+    assert error["reason"]
+    assert error["raw_text"] == "not JSON"
+
+
+def test_days_without_load_errors_pass(tables: Tables) -> None:
+    check = tables.check("staging_events", "no_load_errors", "2018-11-02", "2018-11-03")
+    assert check.passed
+    assert numbers(check) == {"load_errors": 0}
+
+
+def test_no_day_is_refused(tables: Tables) -> None:
+    check = tables.check("staging_events", "no_refused_days")
+    assert check.passed
+    assert numbers(check) == {"refused": 0}
+
+
+@pytest.mark.parametrize("days", [(None, None), DAYS], ids=["without days", "with days"])
+def test_a_refused_day_fails_a_check_of_its_own(world: World, days: tuple[str | None, str | None]) -> None:
+    world.max_load_errors = 0
+    world.load(*DAYS)
+    tables = Tables(world)
+    check = tables.check("staging_events", "no_refused_days", *days)
+    assert not check.passed
+    assert check.severity is ERROR
+    assert not check.blocking
+    assert numbers(check) == {"refused": 1}
+    assert rows(check, "first_refused") == [{"log_date": "2018-11-01", "errors": 1, "max_load_errors": 0}]
+    assert tables.check("staging_events", "no_refused_days", "2018-11-02").passed
+
+
+def test_song_files_reconcile(tables: Tables) -> None:
+    check = tables.check("staging_songs", "reconciliation")
+    assert check.passed
+    assert numbers(check) == {"files": 2, "songs": 3, "staged": 2, "load_errors": 1, "files_that_do_not_add_up": 0}
+
+
+def test_a_lost_song_fails_the_reconciliation_of_its_file(tables: Tables) -> None:
+    tables.tamper("DELETE FROM staging.staging_songs WHERE song_id = 'SOOTHER'")
+    check = tables.check("staging_songs", "reconciliation")
+    assert not check.passed
+    assert check.severity is ERROR
+    assert check.blocking
+    assert check.description == "1 song files do not add up: load staging_songs again with `full` set"
+    assert numbers(check) == {"files": 2, "songs": 3, "staged": 1, "load_errors": 1, "files_that_do_not_add_up": 1}
+    assert rows(check, "first_files") == [{"key": "A/A/B/TRAAB.json", "songs": 2, "staged": 0, "load_errors": 1}]
+
+
+def test_a_song_without_its_file_fails_the_reconciliation(tables: Tables) -> None:
+    tables.tamper("DELETE FROM staging.loaded_objects WHERE key = 'A/A/A/TRAAA.json'")
+    check = tables.check("staging_songs", "reconciliation")
+    assert not check.passed
+    assert rows(check, "first_files") == [{"key": "A/A/A/TRAAA.json", "songs": 0, "staged": 1, "load_errors": 0}]
+
+
+def test_load_errors_of_song_files_warn_with_source_and_reason(tables: Tables) -> None:
+    check = tables.check("staging_songs", "no_load_errors")
+    assert not check.passed
+    assert check.severity is WARN
+    assert numbers(check) == {"load_errors": 1}
+    (error,) = rows(check, "first_errors")
+    assert error["source"] == "A/A/B/TRAAB.json"
+    assert error["reason"]
+
+
+def test_songs_are_not_refused(tables: Tables) -> None:
+    check = tables.check("staging_songs", "not_refused")
+    assert check.passed
+    assert numbers(check) == {"refused": 0}
+
+
+def test_refused_songs_fail_a_check_of_their_own(world: World) -> None:
+    world.max_load_errors = 0
+    world.load(*DAYS)
+    check = Tables(world).check("staging_songs", "not_refused")
+    assert not check.passed
+    assert check.severity is ERROR
+    assert not check.blocking
+    assert numbers(check) == {"refused": 1}
+    assert rows(check, "first_refused") == [{"log_date": "", "errors": 1, "max_load_errors": 0}]
+
+
+def test_good_song_files_pass_every_check(tables: Tables) -> None:
+    tables.world.write_songs("A/A/B/TRAAB.json", song())
+    tables.world.load(*DAYS)
+    names = [("staging_songs", name) for name in ("reconciliation", "not_refused", "no_load_errors")]
+    assert set(tables.checks(*names).checks.values()) == {True}

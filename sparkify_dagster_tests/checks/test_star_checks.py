@@ -1,0 +1,173 @@
+"""The checks of the star: each passes on good data and fails when it should."""
+
+import dagster as dg
+import pytest
+
+from sparkify_dagster_tests.checks.conftest import DAYS, Tables, numbers, rows
+from sparkify_dagster_tests.world import World
+
+WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
+KEYS = {
+    "songplays": "songplay_id",
+    "users": "user_id",
+    "songs": "song_id",
+    "artists": "artist_id",
+    "time": "start_time",
+}
+ROWS = {"songplays": 3, "users": 2, "songs": 2, "artists": 2, "time": 3}
+WITH_AND_WITHOUT_DAYS = pytest.mark.parametrize("days", [(None, None), DAYS], ids=["without days", "with days"])
+
+
+@WITH_AND_WITHOUT_DAYS
+def test_a_good_star_passes_every_check(tables: Tables, days: tuple[str | None, str | None]) -> None:
+    checks = tables.checks(first_day=days[0], last_day=days[1])
+    assert checks.failures == {}
+    assert {key for key, passed in checks.checks.items() if not passed} == {
+        ("staging_events", "no_load_errors"),
+        ("staging_songs", "no_load_errors"),
+    }
+    for table, count in ROWS.items():
+        assert numbers(checks.evaluations[table, "unique_key"]) == {"rows": count, "duplicates": 0, "missing": 0}
+
+
+def test_a_warehouse_without_a_row_passes_every_check(world: World) -> None:
+    checks = Tables(world).checks()
+    assert checks.failures == {}
+    assert set(checks.checks.values()) == {True}
+    assert len(checks.checks) == 15
+
+
+@pytest.mark.parametrize("table", KEYS)
+def test_a_key_that_is_there_twice_fails(tables: Tables, table: str) -> None:
+    key = KEYS[table]
+    tables.tamper(f"INSERT INTO {table} SELECT * FROM {table} ORDER BY {key} LIMIT 1")
+    check = tables.check(table, "unique_key")
+    assert not check.passed
+    assert check.severity is ERROR
+    assert check.blocking
+    assert check.description == f"{key}: 1 duplicates, 0 missing"
+    assert numbers(check) == {"rows": ROWS[table] + 1, "duplicates": 1, "missing": 0}
+    (first,) = rows(check, "first_duplicates")
+    assert first["rows"] == 2
+    assert str(first[key])
+
+
+@pytest.mark.parametrize("table", KEYS)
+def test_a_missing_key_fails(tables: Tables, table: str) -> None:
+    key = KEYS[table]
+    tables.allow_missing(table, key)
+    tables.tamper(f"UPDATE {table} SET {key} = NULL WHERE {key} = (SELECT MIN({key}) FROM {table})")
+    check = tables.check(table, "unique_key")
+    assert not check.passed
+    assert numbers(check) == {"rows": ROWS[table], "duplicates": 0, "missing": 1}
+
+
+def test_a_day_looks_for_duplicated_plays_in_itself_alone(tables: Tables) -> None:
+    tables.tamper("INSERT INTO songplays SELECT * FROM songplays WHERE start_time >= '2018-11-02'")
+    assert not tables.check("songplays", "unique_key", "2018-11-02").passed
+    other_day = tables.check("songplays", "unique_key", "2018-11-01")
+    assert other_day.passed
+    assert numbers(other_day) == {"rows": 2, "duplicates": 0, "missing": 0}
+
+
+@WITH_AND_WITHOUT_DAYS
+def test_plays_are_as_many_as_staged(tables: Tables, days: tuple[str | None, str | None]) -> None:
+    check = tables.check("songplays", "as_many_as_staged", *days)
+    assert check.passed
+    assert numbers(check) == {"staged": 3, "songplays": 3, "days_that_differ": 0}
+
+
+@WITH_AND_WITHOUT_DAYS
+def test_a_lost_play_fails_its_day(tables: Tables, days: tuple[str | None, str | None]) -> None:
+    tables.tamper("DELETE FROM songplays WHERE song_id IS NULL")
+    check = tables.check("songplays", "as_many_as_staged", *days)
+    assert not check.passed
+    assert check.severity is ERROR
+    assert check.description == "1 days differ: materialize songplays for them"
+    assert numbers(check) == {"staged": 3, "songplays": 2, "days_that_differ": 1}
+    assert rows(check, "first_days") == [{"log_date": "2018-11-01", "staged": 2, "songplays": 1}]
+    assert tables.check("songplays", "as_many_as_staged", "2018-11-02").passed
+
+
+def test_plays_of_a_day_without_events_fail(tables: Tables) -> None:
+    tables.tamper("DELETE FROM staging.staging_events WHERE log_date = '2018-11-02'")
+    check = tables.check("songplays", "as_many_as_staged")
+    assert not check.passed
+    assert rows(check, "first_days") == [{"log_date": "2018-11-02", "staged": 0, "songplays": 1}]
+
+
+@WITH_AND_WITHOUT_DAYS
+def test_match_rate_is_a_number(tables: Tables, days: tuple[str | None, str | None]) -> None:
+    check = tables.check("songplays", "match_rate", *days)
+    assert check.passed
+    assert numbers(check) == {"match_rate": pytest.approx(2 / 3), "plays": 3, "matched": 2, "minimum": 0.0}
+    assert check.description == "2 of 3 plays found their song (66.7%)"
+
+
+def test_match_rate_is_that_of_the_days(tables: Tables) -> None:
+    assert numbers(tables.check("songplays", "match_rate", "2018-11-01"))["match_rate"] == 0.5
+
+
+def test_match_rate_warns_below_the_limit(tables: Tables) -> None:
+    check = tables.check("songplays", "match_rate", min_match_rate=0.67)
+    assert not check.passed
+    assert check.severity is WARN
+    assert not check.blocking
+    assert numbers(check)["minimum"] == 0.67
+    assert tables.check("songplays", "match_rate", min_match_rate=0.66).passed
+
+
+def test_without_a_play_none_is_unmatched(tables: Tables) -> None:
+    check = tables.check("songplays", "match_rate", "2018-11-03", min_match_rate=1.0)
+    assert check.passed
+    assert numbers(check) == {"match_rate": 1.0, "plays": 0, "matched": 0, "minimum": 1.0}
+
+
+@WITH_AND_WITHOUT_DAYS
+def test_time_has_each_start_time(tables: Tables, days: tuple[str | None, str | None]) -> None:
+    check = tables.check("time", "distinct_start_times", *days)
+    assert check.passed
+    assert numbers(check) == {"start_times": 3, "rows": 3, "missing": 0, "without_a_play": 0}
+
+
+@WITH_AND_WITHOUT_DAYS
+def test_a_missing_start_time_fails(tables: Tables, days: tuple[str | None, str | None]) -> None:
+    tables.tamper("DELETE FROM time WHERE start_time >= '2018-11-02'")
+    check = tables.check("time", "distinct_start_times", *days)
+    assert not check.passed
+    assert check.severity is ERROR
+    assert numbers(check) == {"start_times": 3, "rows": 2, "missing": 1, "without_a_play": 0}
+    assert tables.check("time", "distinct_start_times", "2018-11-01").passed
+
+
+@WITH_AND_WITHOUT_DAYS
+def test_a_start_time_without_a_play_fails(tables: Tables, days: tuple[str | None, str | None]) -> None:
+    tables.tamper("DELETE FROM songplays WHERE start_time >= '2018-11-02'")
+    check = tables.check("time", "distinct_start_times", *days)
+    assert not check.passed
+    assert numbers(check) == {"start_times": 2, "rows": 3, "missing": 0, "without_a_play": 1}
+
+
+@WITH_AND_WITHOUT_DAYS
+@pytest.mark.parametrize(
+    ("dimension", "column", "orphans"),
+    [("users", "user_id", 2), ("songs", "song_id", 2), ("artists", "artist_id", 2), ("time", "start_time", 1)],
+)
+def test_a_reference_to_nowhere_fails(
+    tables: Tables, dimension: str, column: str, orphans: int, days: tuple[str | None, str | None]
+) -> None:
+    referenced = "SELECT {0} FROM songplays WHERE {0} IS NOT NULL ORDER BY start_time LIMIT 1".format(column)
+    tables.tamper(f"DELETE FROM {dimension} WHERE {column} = ({referenced})")
+    check = tables.check("songplays", "referential_integrity", *days)
+    assert not check.passed
+    assert check.severity is ERROR
+    missing = {f"{name}_missing": 0 for name in ("user_id", "song_id", "artist_id", "start_time")}
+    assert numbers(check) == {"plays": 3, **missing, f"{column}_missing": orphans}
+    assert check.description is not None
+    assert f"{column}_missing" in check.description
+
+
+def test_references_of_good_plays_are_all_there(tables: Tables) -> None:
+    check = tables.check("songplays", "referential_integrity")
+    assert check.passed
+    assert numbers(check)["plays"] == 3

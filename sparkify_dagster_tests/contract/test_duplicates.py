@@ -1,0 +1,109 @@
+"""Staging: the same event delivered twice is one event."""
+
+from typing import Any
+
+import pytest
+
+from sparkify_dagster_tests.world import EVENTS, World, event
+
+DAY = "2018-11-01"
+
+
+def home(**changes: Any) -> dict[str, Any]:
+    return event(page="Home") | changes
+
+
+@pytest.mark.parametrize("odd", [False, True], ids=["plain", "odd"])
+def test_twice_in_a_file_the_first_line_is_kept(world: World, odd: bool) -> None:
+    first, second = event(location="first"), event(location="second")
+    world.write_log(DAY, first | {"status": "200"} if odd else first, second)
+    assert world.materialize(DAY).ok
+    assert world.column(EVENTS, "location") == ["first"]
+    assert world.column("songplays", "location") == ["first"]
+    assert world.counts() == {"2018/11/2018-11-01-events.json": (2, 1, 1, 0)}
+
+
+def test_in_two_files_the_key_that_sorts_first_is_kept(world: World) -> None:
+    world.write_log(DAY, event(location="a"), key="a/2018-11-01-events.json")
+    world.write_log(DAY, event(location="B"), event(itemInSession=2), key="B/2018-11-01-events.json.gz")
+    assert world.materialize(DAY).ok
+    assert world.rows(EVENTS, "item_in_session", "location")[0] == (1, "B")
+    assert world.counts() == {"B/2018-11-01-events.json.gz": (2, 2, 0, 0), "a/2018-11-01-events.json": (1, 0, 1, 0)}
+
+
+def test_keys_sort_by_their_utf8_bytes(world: World) -> None:
+    """In UTF-16, as some systems sort, the emoji would come before the other."""
+    names = ["\uff5e", "😀", "Z", "a", "é", "z", "a-", "a.", "a/b"]
+    for name in names:
+        world.write_log(DAY, event(location=name), key=f"{name}/2018-11-01-events.json")
+    remaining = sorted(names, key=lambda name: f"{name}/".encode())
+    while remaining:
+        world.load(DAY)
+        assert world.column(EVENTS, "location") == remaining[:1]
+        world.delete(f"log_data/{remaining.pop(0)}/2018-11-01-events.json")
+
+
+def test_when_the_kept_copy_goes_the_next_one_takes_its_place(world: World) -> None:
+    world.write_log(DAY, event(location="a"), key="a/2018-11-01-events.json")
+    world.write_log(DAY, event(location="b"), key="b/2018-11-01-events.json")
+    world.materialize(DAY)
+    world.delete("log_data/a/2018-11-01-events.json")
+    world.materialize(DAY)
+    assert world.column("songplays", "location") == ["b"]
+
+
+@pytest.mark.parametrize("key", ["userId", "sessionId", "itemInSession"])
+def test_null_is_equal_to_null(world: World, key: str) -> None:
+    without = home()
+    del without[key]
+    others = [home(**{key: None}), without, *([home(**{key: ""})])]
+    world.write_log(DAY, *others, home())
+    world.load(DAY)
+    assert world.counts() == {"2018/11/2018-11-01-events.json": (4, 2, 2, 0)}
+
+
+def test_values_are_compared_and_not_how_they_are_written(world: World) -> None:
+    world.write_log(
+        DAY,
+        event(),
+        event(userId=8),
+        event(userId="008"),
+        event(userId="8.0", sessionId="139", itemInSession=1.0),
+        event(ts=str(event()["ts"])),
+    )
+    world.load(DAY)
+    assert world.counts() == {"2018/11/2018-11-01-events.json": (5, 1, 4, 0)}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"userId": "9"}, {"userId": ""}, {"sessionId": 140}, {"itemInSession": 2}, {"ts": event()["ts"] + 1}],
+)
+def test_each_part_of_the_identity_makes_another_event(world: World, changes: dict[str, Any]) -> None:
+    world.write_log(DAY, event(), event() | changes)
+    world.load(DAY)
+    assert len(world.rows(EVENTS)) == 2
+
+
+def test_nothing_else_makes_another_event(world: World) -> None:
+    world.write_log(DAY, event(), event(page="Home", song=None, level="paid", auth="Logged Out", status=404))
+    world.load(DAY)
+    assert world.column(EVENTS, "page") == ["NextSong"]
+
+
+def test_an_error_is_not_the_first_copy(world: World) -> None:
+    world.write_log(DAY, event(location="first", status="OK"), event(location="second"))
+    world.load(DAY)
+    assert world.column(EVENTS, "location") == ["second"]
+    assert world.counts() == {"2018/11/2018-11-01-events.json": (2, 1, 0, 1)}
+
+
+def test_a_whole_file_delivered_twice_under_another_name_adds_nothing(world: World) -> None:
+    events = [event(itemInSession=number) for number in range(50)]
+    world.write_log(DAY, *events)
+    world.load(DAY)
+    before = world.star()
+    world.write_log(DAY, *events, key="copy/2018-11-01-events.json.gz")
+    assert world.materialize(DAY).ok
+    assert world.star() == before
+    assert len(world.rows("songplays")) == 50

@@ -1,0 +1,285 @@
+"""Staging: errors are recorded beside the good lines; too many of them, or an unreadable source, change nothing."""
+
+import gzip
+import os
+from typing import Any
+
+import pytest
+
+from sparkify_dagster_tests.world import ERRORS, EVENTS, SONGS, World, event, lines, song
+
+DAY, NEXT_DAY, THIRD_DAY = "2018-11-01", "2018-11-02", "2018-11-03"
+KEY = "2018/11/2018-11-01-events.json"
+
+
+def on(day: str, **changes: Any) -> dict[str, Any]:
+    return event(time=f"{day}T10:00:00") | changes
+
+
+class TestUnreadableGzip:
+    WHOLE = gzip.compress(lines(*(event(itemInSession=number) for number in range(500))), mtime=0)
+    BROKEN = {
+        "truncated": WHOLE[:-9],
+        "no gzip at all": lines(event()),
+        "wrong checksum": WHOLE[:-8] + b"\0\0\0\0" + WHOLE[-4:],
+        "damaged": WHOLE[:200] + b"\xff" * 40 + WHOLE[240:],
+        "garbage behind": WHOLE + b"garbage",
+    }
+
+    @pytest.mark.parametrize("name", BROKEN)
+    def test_it_is_one_error_without_a_line_and_nothing_of_it_loads(self, world: World, name: str) -> None:
+        world.write_log(DAY, event(itemInSession=1_000), key="whole/2018-11-01-events.json")
+        path = world.write_log(DAY, key="broken/2018-11-01-events.json.gz")
+        path.write_bytes(self.BROKEN[name])
+        world.load(DAY)
+        assert world.counts() == {
+            "broken/2018-11-01-events.json.gz": (1, 0, 0, 1),
+            "whole/2018-11-01-events.json": (1, 1, 0, 0),
+        }
+        ((key, line, _, column, reason, raw),) = world.errors()
+        assert (key, line, column, raw) == ("broken/2018-11-01-events.json.gz", None, None, None)
+        assert "cannot be decompressed" in reason
+
+    @pytest.mark.parametrize("name", BROKEN)
+    def test_likewise_for_a_song_file(self, world: World, name: str) -> None:
+        world.write_songs("A/TRA.json", song())
+        path = world.write_songs("A/TRB.json.gz")
+        path.write_bytes(self.BROKEN[name])
+        world.load(DAY)
+        assert world.counts() == {"A/TRA.json": (1, 1, 0, 0), "A/TRB.json.gz": (1, 0, 0, 1)}
+
+    def test_several_gzip_members_are_one_file(self, world: World) -> None:
+        path = world.write_log(DAY, key="2018-11-01-events.json.gz")
+        path.write_bytes(gzip.compress(lines(event())) + gzip.compress(lines(event(itemInSession=2))))
+        world.load(DAY)
+        assert world.counts() == {"2018-11-01-events.json.gz": (2, 2, 0, 0)}
+
+
+class TestTooManyErrorsOfADay:
+    def test_as_many_as_allowed_load(self, world: World) -> None:
+        world.max_load_errors = 3
+        world.write_log(DAY, event(), *["broken"] * 3)
+        assert world.materialize(DAY).ok
+        assert len(world.rows(EVENTS)) == 1
+        assert len(world.errors()) == 3
+
+    def test_the_errors_of_all_files_of_the_day_count(self, world: World) -> None:
+        world.max_load_errors = 3
+        world.write_log(DAY, event(), *["broken"] * 2)
+        world.write_log(DAY, *["broken"] * 2, key="again/2018-11-01-events.json")
+        assert not world.materialize(DAY).ok
+        assert world.rows(EVENTS) == []
+
+    def test_it_keeps_what_it_held_while_other_days_load_and_reach_the_star(self, world: World) -> None:
+        world.max_load_errors = 2
+        world.write_log(DAY, on(DAY, location="old"))
+        world.write_log(NEXT_DAY, on(NEXT_DAY, location="old"), "broken")
+        world.write_log(THIRD_DAY, on(THIRD_DAY, location="old"))
+        assert world.materialize(DAY, THIRD_DAY).ok
+        before = world.rows(EVENTS, "log_date", "location")
+        world.write_log(DAY, on(DAY, location="new"))
+        world.write_log(NEXT_DAY, on(NEXT_DAY, location="new"), "one", "two", "three")
+        world.write_log(THIRD_DAY, on(THIRD_DAY, location="new"))
+        outcome = world.materialize(DAY, THIRD_DAY)
+        assert outcome.failures == {}
+        assert outcome.failed_checks == {("staging_events", "no_refused_days")}
+        assert [row[1] for row in before] == ["old"] * 3
+        for table, time in ((EVENTS, "ts"), ("songplays", "start_time")):
+            assert [row[1] for row in world.rows(table, time, "location")] == ["new", "old", "new"]
+        # Its first errors are those of the refused file.
+        assert world.rows(ERRORS, "line_number", "raw_text") == [(2, "one"), (3, "two"), (4, "three")]
+        assert world.counts()["2018/11/2018-11-02-events.json"] == (2, 1, 0, 1)
+
+    def test_a_refused_day_that_held_nothing_stays_empty(self, world: World) -> None:
+        world.max_load_errors = 0
+        world.write_log(DAY, event(), "broken")
+        assert not world.materialize(DAY).ok
+        assert world.rows(EVENTS) == []
+        assert world.counts() == {}
+
+    def test_only_its_first_errors_are_recorded(self, world: World) -> None:
+        world.write_log(DAY, event(), *(f"broken {number}" for number in range(1, 1_000)))
+        assert not world.materialize(DAY).ok
+        assert world.column(ERRORS, "line_number") == list(range(2, 102))
+
+    def test_it_is_refused_again_until_it_is_mended(self, world: World) -> None:
+        world.max_load_errors = 0
+        world.write_log(DAY, event())
+        world.materialize(DAY)
+        world.write_log(DAY, event(itemInSession=2), "broken")
+        assert not world.materialize(DAY).ok
+        assert not world.materialize(DAY).ok
+        world.write_log(DAY, event(itemInSession=2))
+        assert world.materialize(DAY).ok
+        assert world.errors() == []
+        assert world.everything() == world.from_scratch(DAY).everything()
+
+    def test_the_file_that_comes_back_is_no_refusal_any_more(self, world: World) -> None:
+        world.max_load_errors = 0
+        path = world.write_log(DAY, event())
+        world.materialize(DAY)
+        kept = path.rename(world.folder / "kept")
+        world.write_log(DAY, "broken")
+        assert not world.materialize(DAY).ok
+        kept.rename(path)
+        assert world.materialize(DAY).ok
+        assert world.everything() == world.from_scratch(DAY).everything()
+
+    def test_a_higher_limit_lets_it_in_and_a_lower_one_refuses_it(self, world: World) -> None:
+        world.max_load_errors = 0
+        world.write_log(DAY, event(), "broken")
+        assert not world.materialize(DAY).ok
+        world.max_load_errors = 1
+        assert world.materialize(DAY).ok
+        assert len(world.rows("songplays")) == 1
+        world.max_load_errors = 0
+        assert not world.materialize(DAY).ok
+        assert len(world.rows("songplays")) == 1
+
+    def test_one_unreadable_file_counts_as_one_error(self, world: World) -> None:
+        world.max_load_errors = 0
+        path = world.write_log(DAY, key="2018-11-01-events.json.gz")
+        path.write_bytes(b"no gzip")
+        assert not world.materialize(DAY).ok
+
+
+class TestTooManyErrorsOfTheSongs:
+    def test_nothing_of_the_load_is_kept(self, world: World) -> None:
+        world.max_load_errors = 1
+        world.write_songs("A.json", song(song_id="S1"))
+        world.write_songs("B.json", song(song_id="S2", title="old"), "broken")
+        assert world.materialize(DAY).ok
+        before = world.rows(SONGS), world.rows("songs"), world.counts()
+        world.write_songs("B.json", song(song_id="S2", title="new"), "broken")
+        world.write_songs("C.json", song(song_id="S3"), "broken too")
+        outcome = world.materialize(DAY)
+        assert outcome.failures == {}
+        assert outcome.failed_checks == {("staging_songs", "not_refused")}
+        assert (world.rows(SONGS), world.rows("songs"), world.counts()) == before
+        assert world.rows(ERRORS, "key", "raw_text") == [("B.json", "broken"), ("C.json", "broken too")]
+
+    def test_the_errors_standing_in_all_song_files_present_count(self, world: World) -> None:
+        world.max_load_errors = 1
+        world.write_songs("A.json", "broken")
+        assert world.materialize(DAY).ok
+        world.write_songs("B.json", "broken too")
+        assert not world.materialize(DAY).ok
+        world.delete("song_data/A.json")
+        assert world.materialize(DAY).ok
+        assert world.everything() == world.from_scratch(DAY).everything()
+
+    def test_a_deletion_is_not_kept_either(self, world: World) -> None:
+        world.max_load_errors = 0
+        world.write_songs("A.json", song(song_id="S1"))
+        world.materialize(DAY)
+        world.delete("song_data/A.json")
+        world.write_songs("B.json", song(song_id="S2"), "broken")
+        assert not world.materialize(DAY).ok
+        assert world.column("songs", "song_id") == ["S1"]
+        world.write_songs("B.json", song(song_id="S2"))
+        assert world.materialize(DAY).ok
+        assert world.everything() == world.from_scratch(DAY).everything()
+
+    def test_days_load_all_the_same(self, world: World) -> None:
+        world.max_load_errors = 0
+        world.write_songs("A.json", "broken")
+        world.write_log(DAY, event())
+        assert not world.materialize(DAY).ok
+        assert len(world.rows("songplays")) == 1
+
+    def test_a_refused_file_that_goes_leaves_no_error(self, world: World) -> None:
+        world.max_load_errors = 0
+        world.write_songs("A.json", song())
+        world.write_songs("B.json", "broken")
+        assert not world.materialize(DAY).ok
+        world.delete("song_data/B.json")
+        assert world.materialize(DAY).ok
+        assert world.errors() == []
+        assert world.everything() == world.from_scratch(DAY).everything()
+
+    def test_a_lower_limit_refuses_what_is_held(self, world: World) -> None:
+        world.write_songs("A.json", song(), "broken")
+        assert world.materialize(DAY).ok
+        world.max_load_errors = 0
+        assert not world.materialize(DAY).ok
+        world.max_load_errors = 1
+        assert world.materialize(DAY).ok
+        assert world.everything() == world.from_scratch(DAY).everything()
+
+
+class TestASourceThatCannotBeRead:
+    @pytest.fixture
+    def loaded(self, world: World) -> World:
+        world.write_log(DAY, event())
+        world.write_songs("A.json", song())
+        world.load(DAY)
+        # What would be loaded next, if it could be read.
+        world.write_log(DAY, event(), event(itemInSession=2))
+        world.write_songs("B.json", song(song_id="SO2"))
+        return world
+
+    @pytest.mark.parametrize("name", ["log_data", "song_data"])
+    def test_a_missing_folder_fails_the_load_and_changes_nothing(self, loaded: World, name: str) -> None:
+        (loaded.folder / name).rename(loaded.folder / "elsewhere")
+        self.check_nothing_changed(loaded, name, f"{loaded.folder / name}: there is no such folder")
+
+    @pytest.mark.parametrize("name", ["log_data", "song_data"])
+    def test_a_file_that_cannot_be_opened_fails_the_load(self, loaded: World, name: str) -> None:
+        """A link to itself cannot be read by anybody, not even by root."""
+        file = loaded.folder / name / "2018-11-01-events.json"
+        file.symlink_to(file)
+        self.check_nothing_changed(loaded, name, f"{file}: cannot be read")
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+    @pytest.mark.parametrize("name", ["log_data", "song_data"])
+    def test_a_file_without_permission_fails_the_load(self, loaded: World, name: str) -> None:
+        file = loaded.write(f"{name}/2018-11-01-events.json", b"secret")
+        file.chmod(0)
+        self.check_nothing_changed(loaded, name, f"{file}: cannot be read")
+
+    def check_nothing_changed(self, world: World, name: str, message: str) -> None:
+        staging = {"log_data": "staging_events", "song_data": "staging_songs"}[name]
+        before = world.everything()
+        outcome = world.materialize(DAY, assets=[staging])
+        assert outcome.failures[staging].startswith(message)
+        assert world.everything() == before
+
+    def test_a_file_that_goes_while_it_is_read_fails_the_load(self, loaded: World) -> None:
+        from sparkify_dagster.sources.object_store import LocalFolder
+
+        before = loaded.everything()
+        listing = LocalFolder.list
+
+        def list_and_delete(store: LocalFolder) -> Any:
+            found = listing(store)
+            loaded.delete(f"log_data/{KEY}")
+            return found
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(LocalFolder, "list", list_and_delete)
+            outcome = loaded.materialize(DAY, assets=["staging_events"])
+        assert "there is no such file" in outcome.failures["staging_events"]
+        assert loaded.everything() == before
+
+
+def test_missing_time_and_page_are_errors_of_their_column(world: World) -> None:
+    world.write_log(DAY, event(ts=None), event(page=None), {})
+    world.load(DAY)
+    assert world.reasons() == [
+        (1, "ts", "ts: is missing"),
+        (2, "page", "page: is missing"),
+        (3, "ts", "ts: is missing"),
+    ]
+
+
+def test_errors_go_with_their_day_and_with_their_object(world: World) -> None:
+    world.write_log(DAY, "broken")
+    world.write_log(NEXT_DAY, "broken")
+    world.write_songs("A.json", "broken")
+    world.write_songs("B.json", "broken")
+    world.load(DAY, NEXT_DAY)
+    assert [row[0] for row in world.errors()] == [KEY, "2018/11/2018-11-02-events.json", "A.json", "B.json"]
+    world.write_log(DAY, event())
+    world.write_songs("A.json", song())
+    world.load(DAY, NEXT_DAY)
+    assert [row[0] for row in world.errors()] == ["2018/11/2018-11-02-events.json", "B.json"]

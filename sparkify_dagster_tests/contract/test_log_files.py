@@ -1,0 +1,257 @@
+"""In: which objects are log files, which day they are, and how they are read line by line."""
+
+import json
+
+import pytest
+
+from sparkify_dagster_tests.world import ERRORS, EVENTS, World, event, lines
+
+DAY = "2018-11-01"
+
+
+def plays(*items: int) -> list[dict[str, object]]:
+    return [event(itemInSession=item) for item in items]
+
+
+def test_a_log_file_is_one_json_object_a_line(world: World) -> None:
+    world.write_log(DAY, *plays(1, 2, 3))
+    assert world.materialize(DAY).ok
+    assert world.column(EVENTS, "item_in_session") == [1, 2, 3]
+    assert len(world.rows("songplays")) == 3
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "2018/11/2018-11-01-events.json",
+        "2018-11-01-events.json",
+        "2018-11-01-events.json.gz",
+        "any where/2019/é/2018-11-01-events.json",
+        "[a]*?{b}/2018-11-01-events.json",
+        "it's/2018-11-01-events.json",
+    ],
+)
+def test_a_log_file_may_be_in_any_folder(world: World, key: str) -> None:
+    world.write_log(DAY, event(), key=key)
+    world.load(DAY)
+    assert world.counts() == {key: (1, 1, 0, 0)}
+
+
+OTHER_NAMES = [
+    "2018/11/2018-11-31-events.json",
+    "2018/11/2018-13-01-events.json",
+    "2018/11/0000-11-01-events.json",
+    "2018/11/2018-11-01-EVENTS.json",
+    "2018/11/2018-11-01-events.JSON",
+    "2018/11/2018-11-01-events.json.GZ",
+    "2018/11/2018-11-01-events.jsonl",
+    "2018/11/2018-11-01-events.json.bz2",
+    "2018/11/2018-11-01-events.json~",
+    "2018/11/2018-11-01-events",
+    "2018/11/2018-11-1-events.json",
+    "2018/11/20181101-events.json",
+    "2018/11/x2018-11-01-events.json",
+    "2018/11/2018-11-01-events.json.json",
+    "2018/11/٢٠١٨-11-01-events.json",
+    "2018/11/.2018-11-01-events.json",
+    "2018/11/._2018-11-01-events.json",
+    ".ipynb_checkpoints/2018-11-01-events.json",
+    "2018/.11/deeper/2018-11-01-events.json",
+    ".DS_Store",
+]
+
+
+def test_every_other_name_is_ignored_and_counted(world: World) -> None:
+    world.write_log(DAY, event(), key="2018-11-01-events.json")
+    for key in OTHER_NAMES:
+        world.write_log(DAY, "this would be an error", key=key)
+    outcome = world.materialize(DAY)
+    assert outcome.ok
+    assert list(world.counts()) == ["2018-11-01-events.json"]
+    assert outcome.observed("log_data")["ignored_objects"] == len(OTHER_NAMES)
+
+
+def test_a_dot_folder_above_the_prefix_does_not_count(world: World) -> None:
+    world.log_data = str(world.folder / ".hidden" / "log_data")
+    world.write(".hidden/log_data/2018-11-01-events.json", b"")
+    world.load(DAY)
+    assert list(world.counts()) == ["2018-11-01-events.json"]
+
+
+def test_a_file_url_names_a_local_folder(world: World) -> None:
+    folder = world.folder / "with blank"
+    world.write("with blank/2018-11-01-events.json", b"")
+    world.log_data = folder.as_uri()
+    world.load(DAY)
+    assert list(world.counts()) == ["2018-11-01-events.json"]
+
+
+def test_several_files_of_a_day_all_belong_to_it(world: World) -> None:
+    world.write_log(DAY, event(itemInSession=1))
+    world.write_log(DAY, event(itemInSession=2), key="2018/11/2018-11-01-events.json.gz")
+    world.write_log(DAY, event(itemInSession=3), key="again/2018-11-01-events.json")
+    world.load(DAY)
+    assert world.column(EVENTS, "item_in_session") == [1, 2, 3]
+    assert len(world.counts()) == 3
+
+
+def test_the_date_in_the_name_is_the_partition(world: World) -> None:
+    world.write_log(DAY, event(time="2018-11-02T00:00:00"), key="2018/11/2018-11-02-events.json")
+    world.load(DAY)
+    assert world.rows(EVENTS) == []
+    world.materialize("2018-11-02")
+    assert [day.isoformat() for day in world.column(EVENTS, "log_date")] == ["2018-11-02"]
+
+
+def test_loading_a_day_without_a_file_empties_it(world: World) -> None:
+    path = world.write_log(DAY, event(), "broken")
+    world.write_log("2018-11-02", event(time="2018-11-02T10:00:00", userId="9"))
+    world.materialize(DAY, "2018-11-02")
+    path.unlink()
+    assert world.materialize(DAY).ok
+    assert world.rows(ERRORS) == []
+    assert list(world.counts()) == ["2018/11/2018-11-02-events.json"]
+    assert [row[2] for row in world.rows("songplays")] == [9]
+    assert [row[0] for row in world.rows("users")] == [9]
+    assert len(world.rows("time")) == 1
+
+
+def test_a_day_that_never_had_a_file_is_an_empty_day(world: World) -> None:
+    assert world.materialize(DAY, "2018-11-03").ok
+    assert all(rows == [] for rows in world.everything().values())
+
+
+def test_days_outside_the_window_are_counted_as_such_and_left_alone(world: World) -> None:
+    world.write_log(DAY, event())
+    world.write_log("2018-10-31", event(time="2018-10-31T10:00:00"))
+    outcome = world.materialize(DAY)
+    assert len(world.rows(EVENTS)) == 1
+    assert outcome.observed("log_data")["files"] == 2
+    assert outcome.observed("log_data")["files_outside_the_window"] == 1
+    assert outcome.observed("log_data")["ignored_objects"] == 0
+
+
+@pytest.mark.parametrize("key", ["2018-11-01-events.json", "2018-11-01-events.json.gz"])
+def test_a_zero_byte_log_file_is_an_empty_file_of_its_day(world: World, key: str) -> None:
+    (world.folder / "log_data" / key).touch()
+    world.load(DAY)
+    assert world.counts() == {key: (0, 0, 0, 0)}
+
+
+def test_a_byte_order_mark_at_the_start_is_dropped(world: World) -> None:
+    world.write("log_data/2018-11-01-events.json", b"\xef\xbb\xbf" + lines(event()))
+    world.load(DAY)
+    assert world.counts() == {"2018-11-01-events.json": (1, 1, 0, 0)}
+
+
+def test_a_byte_order_mark_elsewhere_is_an_error(world: World) -> None:
+    world.write("log_data/2018-11-01-events.json", lines(event()) + b"\xef\xbb\xbf" + lines(event(itemInSession=2)))
+    world.load(DAY)
+    assert world.counts() == {"2018-11-01-events.json": (2, 1, 0, 1)}
+
+
+def test_a_carriage_return_before_the_line_feed_is_dropped(world: World) -> None:
+    world.write_log(DAY, *plays(1, 2), end=b"\r\n")
+    world.load(DAY)
+    assert world.column(EVENTS, "item_in_session") == [1, 2]
+
+
+@pytest.mark.parametrize("blank", [b"", b"   ", b"\t \t", b"\r", b" \r"])
+def test_a_line_of_blanks_and_tabs_alone_is_not_a_line(world: World, blank: bytes) -> None:
+    content = blank + b"\n" + lines(event()) + blank + b"\n" + lines(event(itemInSession=2)) + b"no\n" + blank + b"\n"
+    world.write("log_data/2018-11-01-events.json", content)
+    world.load(DAY)
+    assert world.counts() == {"2018-11-01-events.json": (3, 2, 0, 1)}
+    # Lines keep their numbers, the blank ones counted.
+    assert world.column(ERRORS, "line_number") == [5]
+
+
+def test_the_last_line_needs_no_line_feed(world: World) -> None:
+    world.write("log_data/2018-11-01-events.json", lines(*plays(1, 2)).rstrip(b"\n"))
+    world.load(DAY)
+    assert len(world.rows(EVENTS)) == 2
+
+
+def test_only_a_line_feed_ends_a_line(world: World) -> None:
+    separators = "\u2028 \u2029 \x85 \x0b"
+    world.write_log(DAY, event(song="a\u2028b\u2029c\x85d"), event(itemInSession=2), f"{separators} no")
+    world.load(DAY)
+    assert world.counts() == {"2018/11/2018-11-01-events.json": (3, 2, 0, 1)}
+    assert "a\u2028b\u2029c\x85d" in world.column(EVENTS, "song")
+
+
+def test_a_pretty_printed_log_file_is_a_file_of_errors(world: World) -> None:
+    text = json.dumps(event(), indent=1)
+    world.write("log_data/2018-11-01-events.json", text.encode())
+    world.load(DAY)
+    number = len(text.splitlines())
+    assert world.counts() == {"2018-11-01-events.json": (number, 0, 0, number)}
+
+
+def test_two_objects_on_a_line_are_an_error(world: World) -> None:
+    world.write("log_data/2018-11-01-events.json", lines(event()).strip() + lines(event(itemInSession=2)))
+    world.load(DAY)
+    assert world.counts() == {"2018-11-01-events.json": (1, 0, 0, 1)}
+
+
+NOT_AN_OBJECT: list[str | bytes] = [
+    "nonsense",
+    "[]",
+    "[{}]",
+    "null",
+    "12",
+    '"text"',
+    '{"ts": NaN}',
+    '{"ts": Infinity}',
+    '{"ts": -Infinity}',
+    "{'ts': 1}",
+    '{"ts": 1541066400796,}',
+    '{"ts": 01}',
+    '{"ts": .5}',
+    '{"ts": 1.}',
+    '{"ts": +1}',
+    '{"ts": 1} // comment',
+    '{"ts": 1',
+    '{"page": "tab\there"}',
+    '{"page": "\\x41"}',
+    b'{"page": "Home\xff"}',
+    b'{"page": "\xed\xa0\x80"}',
+    b'{"page": "\xc0\x80"}',
+    b'\x00{"page": "Home"}',
+    "{" * 5_000,
+]
+
+
+@pytest.mark.parametrize("line", NOT_AN_OBJECT)
+def test_a_line_that_is_not_a_json_object_is_an_error(world: World, line: str | bytes) -> None:
+    world.write_log(DAY, event(itemInSession=1), line, event(itemInSession=2))
+    world.load(DAY)
+    assert world.column(EVENTS, "item_in_session") == [1, 2]
+    ((key, number, _, column, reason, raw),) = world.errors()
+    assert (key, number, column) == ("2018/11/2018-11-01-events.json", 2, None)
+    assert reason.startswith(("not ", "nested"))
+    assert raw
+
+
+def test_keys_of_an_object_come_in_any_order(world: World) -> None:
+    world.write_log(DAY, event(), dict(reversed(event(itemInSession=2).items())))
+    world.load(DAY)
+    first, second = world.rows(EVENTS, "song", "artist", "user_id", "ts", "length")
+    assert first == second
+
+
+def test_unknown_extra_fields_are_ignored(world: World) -> None:
+    extra = {"extra": {"deep": [1, {"er": None}]}, "another": "\ud800", "and": 1e300, "": False}
+    world.write_log(DAY, json.dumps(event(itemInSession=1) | extra), event(itemInSession=2))
+    world.load(DAY)
+    assert world.column(EVENTS, "item_in_session") == [1, 2]
+
+
+def test_a_missing_key_and_null_are_the_same(world: World) -> None:
+    nulls = ["artist", "song", "length", "gender", "firstName", "lastName", "location", "registration", "userAgent"]
+    with_nulls = event(itemInSession=1) | dict.fromkeys([*nulls, "status", "level", "auth", "method"])
+    without = {key: value for key, value in (with_nulls | {"itemInSession": 2}).items() if value is not None}
+    world.write_log(DAY, with_nulls, without)
+    world.load(DAY)
+    first, second = world.query(f"SELECT * EXCLUDE (item_in_session) FROM {EVENTS}")
+    assert first == second
