@@ -147,7 +147,7 @@ def _is_partition(day: date) -> bool:
 def _rows_by_day(connection: Connection, first_day: date, last_day: date) -> dict[date, int]:
     day = tables.staging_events.c.log_date
     counts = select(day, func.count()).where(day.between(first_day, last_day)).group_by(day)
-    return dict(connection.execute(counts).tuples().all())
+    return dict(connection.execute(counts).all())
 
 
 def _day_metadata(result: LoadedDay | None) -> dict[str, object]:

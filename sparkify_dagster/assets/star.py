@@ -57,7 +57,7 @@ def users(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehou
         transforms.replace_users(connection, first_day, last_day)
         total = _count(connection, tables.users)
         seen = select(tables.user_days.c.log_date, func.count()).group_by(tables.user_days.c.log_date)
-        by_day = connection.execute(seen.where(tables.user_days.c.log_date.between(first_day, last_day))).tuples().all()
+        by_day = connection.execute(seen.where(tables.user_days.c.log_date.between(first_day, last_day))).all()
     context.log.info(f"users: {total:,} rows")
     return _days_result(context, warehouse, total, dict(by_day), "users_of_the_day")
 
@@ -125,4 +125,4 @@ def _count_by_day(connection: Connection, table: Table, first_day: date, last_da
     day = cast(table.c.start_time, Date)
     start, end = transforms.day_bounds(first_day, last_day)
     counts = select(day, func.count()).where(table.c.start_time >= start, table.c.start_time < end).group_by(day)
-    return dict(connection.execute(counts).tuples().all())
+    return dict(connection.execute(counts).all())

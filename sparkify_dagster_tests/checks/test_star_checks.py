@@ -156,7 +156,7 @@ def test_a_start_time_without_a_play_fails(tables: Tables, days: tuple[str | Non
 def test_a_reference_to_nowhere_fails(
     tables: Tables, dimension: str, column: str, orphans: int, days: tuple[str | None, str | None]
 ) -> None:
-    referenced = "SELECT {0} FROM songplays WHERE {0} IS NOT NULL ORDER BY start_time LIMIT 1".format(column)
+    referenced = f"SELECT {column} FROM songplays WHERE {column} IS NOT NULL ORDER BY start_time LIMIT 1"
     tables.tamper(f"DELETE FROM {dimension} WHERE {column} = ({referenced})")
     check = tables.check("songplays", "referential_integrity", *days)
     assert not check.passed

@@ -1,0 +1,318 @@
+"""What always holds."""
+
+import random
+import subprocess
+import sys
+from typing import Any
+
+import duckdb
+import pytest
+from sqlalchemy import Connection
+
+from sparkify_dagster.inspected import InspectedDay, InspectedSongs
+from sparkify_dagster_tests.world import EVENTS, OBJECTS, World, event, song
+
+DAY, NEXT_DAY, THIRD_DAY, FOURTH_DAY = "2018-11-01", "2018-11-02", "2018-11-03", "2018-11-04"
+DAYS = (DAY, NEXT_DAY, THIRD_DAY, FOURTH_DAY)
+REDONE = ["songplays"]
+
+
+def on(day: str, **changes: Any) -> dict[str, Any]:
+    return event(time=f"{day}T10:00:00") | changes
+
+
+class Killed(Exception):
+    pass
+
+
+def die(connection: Connection, loaded: InspectedDay | InspectedSongs) -> None:
+    raise Killed
+
+
+@pytest.fixture
+def month(world: World) -> World:
+    """Four days of plays, users who change, songs in two copies, dirt in some files."""
+    for number, day in enumerate(DAYS):
+        world.write_log(
+            day,
+            *(
+                on(day, userId=str(user), sessionId=user, itemInSession=item, level=["free", "paid"][number % 2])
+                for user in range(number, number + 3)
+                for item in range(3)
+            ),
+            on(day, song="unknown"),
+            *(["broken", on(day, song="unknown")] if number % 2 else []),
+        )
+    world.write_songs("A.json", song(song_id="SB"))
+    world.write_songs("B.json", song(song_id="SB", year=0), song(song_id="SC", title="other"))
+    return world
+
+
+class TestConvergence:
+    @pytest.mark.parametrize("seed", [1, 2, 3])
+    def test_days_in_any_order_repeated_and_overlapping(self, month: World, seed: int) -> None:
+        draw = random.Random(seed)
+        loads = [(day, day) for day in DAYS] + [(DAY, NEXT_DAY), (NEXT_DAY, FOURTH_DAY), (DAY, FOURTH_DAY)]
+        draw.shuffle(loads)
+        for first, last in loads:
+            assert month.materialize(first, last, job=draw.choice(["sparkify", "load_log_days"])).failures == {}
+        month.etl(DAY, FOURTH_DAY)
+        assert month.everything() == month.from_scratch(DAY, FOURTH_DAY).everything()
+        assert len(month.rows("songplays")) == 40
+
+    def test_a_run_of_several_days_is_the_same_as_runs_of_one(self, month: World) -> None:
+        for day in reversed(DAYS):
+            assert month.materialize(day).ok
+        assert month.everything() == month.from_scratch(DAY, FOURTH_DAY).everything()
+
+    def test_songs_after_logs_and_logs_after_songs(self, month: World) -> None:
+        month.materialize(DAY, FOURTH_DAY, job="load_log_days")
+        month.materialize(None, job="load_songs")
+        assert month.pending() == list(DAYS)
+        for day in month.pending():
+            month.materialize(day, job="load_log_days", assets=REDONE)
+        assert month.everything() == month.from_scratch(DAY, FOURTH_DAY).everything()
+
+    @pytest.mark.parametrize("done", [[], ["staging_events"], ["staging_events", "songplays"], ["staging_events", "users"]])
+    def test_a_run_that_broke_off_between_two_steps(self, month: World, done: list[str]) -> None:
+        """A user leaves the day while a new version of it got only as far as these assets."""
+        month.etl(DAY, FOURTH_DAY)
+        month.write_log(NEXT_DAY, on(NEXT_DAY, userId="77"))
+        if done:
+            month.materialize(NEXT_DAY, job="load_log_days", assets=done)
+        month.write_log(NEXT_DAY, on(NEXT_DAY, userId="78"))
+        if done:
+            month.materialize(NEXT_DAY, job="load_log_days", assets=done[:1])
+        month.etl(DAY, FOURTH_DAY)
+        assert month.everything() == month.from_scratch(DAY, FOURTH_DAY).everything()
+        assert 77 not in month.column("users", "user_id")
+
+    def test_a_day_that_breaks_off_inside_its_load_keeps_what_it_held(self, month: World) -> None:
+        month.etl(DAY, FOURTH_DAY)
+        before = month.everything()
+        for day in DAYS:
+            month.write_log(day, on(day, userId="99"))
+
+        def die_on_third(connection: Connection, loaded: InspectedDay | InspectedSongs) -> None:
+            if isinstance(loaded, InspectedDay) and loaded.day.isoformat() == THIRD_DAY:
+                raise Killed
+
+        with month.hooked(die_on_third):
+            outcome = month.materialize(DAY, FOURTH_DAY)
+        assert "staging_events" in outcome.failures
+        # Nothing reached the star, and of staging just the days before it.
+        assert month.star() == {name: before[name] for name in month.star()}
+        held = {day: [str(row[0]) for row in month.query(f"SELECT user_id FROM {EVENTS} WHERE log_date = '{day}'")] for day in DAYS}
+        assert held[DAY] == held[NEXT_DAY] == ["99"]
+        assert len(held[THIRD_DAY]) == len(held[FOURTH_DAY]) == 10
+        assert month.etl(DAY, FOURTH_DAY).ok
+        assert month.everything() == month.from_scratch(DAY, FOURTH_DAY).everything()
+
+    def test_songs_that_break_off_inside_their_load_keep_what_they_held(self, month: World) -> None:
+        month.etl(DAY, FOURTH_DAY)
+        before = month.everything()
+        month.delete("song_data/A.json")
+        month.write_songs("B.json", song(song_id="SA"))
+        with month.hooked(die):
+            outcome = month.materialize(None, job="load_songs")
+        assert "staging_songs" in outcome.failures
+        assert month.everything() == before
+        month.etl(DAY, FOURTH_DAY)
+        assert month.everything() == month.from_scratch(DAY, FOURTH_DAY).everything()
+
+    def test_a_load_that_is_killed_leaves_what_was_there(self, month: World) -> None:
+        """The process ends at once, inside the transaction, as with kill -9."""
+        month.etl(DAY, FOURTH_DAY)
+        before = month.everything()
+        month.write_log(DAY, on(DAY, userId="99"))
+        script = (
+            "import os, sys; from pathlib import Path\n"
+            "from sparkify_dagster_tests.world import World\n"
+            "world = World(Path(sys.argv[1]))\n"
+            "with world.hooked(lambda connection, loaded: os._exit(9)): world.load()\n"
+        )
+        killed = subprocess.run([sys.executable, "-c", script, str(month.folder)], check=False)
+        assert killed.returncode == 9
+        assert month.everything() == before
+        month.etl(DAY, FOURTH_DAY)
+        assert month.everything() == month.from_scratch(DAY, FOURTH_DAY).everything()
+
+
+class TestAtomicPartitions:
+    def test_a_reader_sees_a_days_old_content_until_it_sees_the_new(self, world: World) -> None:
+        seen = []
+
+        def look(connection: Connection, loaded: InspectedDay | InspectedSongs) -> None:
+            with duckdb.connect(str(world.warehouse_file)) as reader:
+                for table in (EVENTS, OBJECTS):
+                    seen.append(reader.execute(f"SELECT count(*) FROM {table} WHERE log_date IS NOT NULL").fetchone())
+
+        world.write_log(DAY, event(), event(itemInSession=2))
+        world.load(DAY)
+        world.write_log(DAY, event(itemInSession=3))
+        world.write_log(DAY, key="again/2018-11-01-events.json")
+        with world.hooked(look):
+            world.load(DAY)
+        assert seen == [(2,), (1,)]
+        assert (len(world.rows(EVENTS)), len(world.rows(OBJECTS))) == (1, 2)
+
+    def test_counts_and_errors_change_with_their_rows(self, world: World) -> None:
+        world.write_log(DAY, event(), "broken")
+        world.write_songs("A.json", song(), "broken")
+        world.load(DAY)
+        before = world.everything()
+        world.write_log(DAY, event(location="new"), "broken otherwise")
+        world.write_songs("A.json", song(title="new"), "broken otherwise")
+        with world.hooked(die), pytest.raises(Killed):
+            world.load(DAY)
+        assert world.everything() == before
+
+
+class TestLateSongs:
+    @pytest.fixture
+    def played(self, world: World) -> World:
+        """Three days with plays of three songs, of which the catalogue has none."""
+        for day, title in zip(DAYS, ("one", "two", "one"), strict=False):
+            world.write_log(day, on(day, song=title))
+        world.write_log(FOURTH_DAY, on(FOURTH_DAY, song="one", page="Home"), on(FOURTH_DAY, song="one", userId=""))
+        world.materialize(DAY, FOURTH_DAY)
+        assert set(world.column("songplays", "song_id")) == {None}
+        return world
+
+    def check(self, world: World, pending: list[str], matched: list[str | None]) -> None:
+        world.materialize(None, job="load_songs")
+        assert world.pending() == pending
+        for day in pending:
+            assert world.materialize(day, job="load_log_days", assets=REDONE).ok
+        assert world.pending() == []
+        assert [song_id for _, song_id in world.rows("songplays", "start_time", "song_id")] == matched
+        assert world.everything() == world.from_scratch(DAY, FOURTH_DAY).everything()
+
+    def test_a_song_that_arrives_after_its_plays_resolves_them(self, played: World) -> None:
+        played.write_songs("A.json", song(song_id="S5", title="one"), song(song_id="S6", title="never played"))
+        self.check(played, [DAY, THIRD_DAY], ["S5", None, "S5"])
+
+    def test_a_smaller_id_that_matches_as_well_takes_the_plays(self, played: World) -> None:
+        played.write_songs("A.json", song(song_id="S5", title="one"))
+        self.check(played, [DAY, THIRD_DAY], ["S5", None, "S5"])
+        played.write_songs("B.json", song(song_id="S4", title="one"))
+        self.check(played, [DAY, THIRD_DAY], ["S4", None, "S4"])
+        played.write_songs("C.json", song(song_id="S9", title="one"))
+        self.check(played, [], ["S4", None, "S4"])
+
+    def test_one_that_changes_matches_again(self, played: World) -> None:
+        played.write_songs("A.json", song(song_id="S5", title="one"))
+        self.check(played, [DAY, THIRD_DAY], ["S5", None, "S5"])
+        played.write_songs("A.json", song(song_id="S5", title="two"))
+        self.check(played, [DAY, NEXT_DAY, THIRD_DAY], [None, "S5", None])
+        played.write_songs("A.json", song(song_id="S5", title="two", artist_id="another"))
+        self.check(played, [NEXT_DAY], [None, "S5", None])
+        assert {row[0] for row in played.rows("songplays", "artist_id")} == {None, "another"}
+        played.write_songs("A.json", song(song_id="S5", title="two", artist_id="another", year=1950))
+        self.check(played, [], [None, "S5", None])
+
+    def test_one_that_goes_unmatches_them(self, played: World) -> None:
+        played.write_songs("A.json", song(song_id="S4", title="one"))
+        played.write_songs("B.json", song(song_id="S5", title="one"))
+        self.check(played, [DAY, THIRD_DAY], ["S4", None, "S4"])
+        played.delete("song_data/A.json")
+        self.check(played, [DAY, THIRD_DAY], ["S5", None, "S5"])
+        played.delete("song_data/B.json")
+        self.check(played, [DAY, THIRD_DAY], [None, None, None])
+
+    def test_a_copy_that_wins_or_wins_no_more(self, played: World) -> None:
+        played.write_songs("A.json", song(song_id="S5", title="one"))
+        self.check(played, [DAY, THIRD_DAY], ["S5", None, "S5"])
+        played.write_songs("B.json", song(song_id="S5", title="two"))
+        self.check(played, [DAY, NEXT_DAY, THIRD_DAY], [None, "S5", None])
+        played.delete("song_data/B.json")
+        self.check(played, [DAY, NEXT_DAY, THIRD_DAY], ["S5", None, "S5"])
+
+    def test_a_run_with_songs_and_days_matches_its_own_days_itself(self, played: World) -> None:
+        played.write_songs("A.json", song(song_id="S5", title="one"))
+        outcome = played.materialize(DAY, NEXT_DAY)
+        assert outcome.metadata("staging_songs")["days_to_rematch"] == [DAY, THIRD_DAY]
+        assert played.pending() == [THIRD_DAY]
+
+    def test_what_is_pending_outlives_a_run_that_breaks_off_and_later_song_loads(self, played: World) -> None:
+        played.write_songs("A.json", song(song_id="S5", title="one"))
+        played.materialize(None, job="load_songs")
+        played.write_songs("B.json", song(song_id="S6", title="two"))
+        outcome = played.materialize(None, job="load_songs")
+        assert outcome.metadata("staging_songs")["days_to_rematch"] == [DAY, NEXT_DAY, THIRD_DAY]
+        # A run without any change reports the whole list as well.
+        outcome = played.materialize(None, job="load_songs")
+        assert outcome.metadata("staging_songs")["days_to_rematch"] == [DAY, NEXT_DAY, THIRD_DAY]
+
+    def test_a_refused_song_load_leaves_nothing_pending(self, played: World) -> None:
+        played.max_load_errors = 0
+        played.write_songs("A.json", song(song_id="S5", title="one"), "broken")
+        assert not played.materialize(None, job="load_songs").ok
+        assert played.pending() == []
+
+
+class TestChangedFiles:
+    def test_a_log_file_that_changed_replaces_its_day(self, month: World) -> None:
+        month.etl(DAY, FOURTH_DAY)
+        month.write_log(NEXT_DAY, on(NEXT_DAY, userId="5", song="new"))
+        outcome = month.materialize(DAY, FOURTH_DAY)
+        assert outcome.ok
+        assert month.query(f"SELECT song FROM {EVENTS} WHERE log_date = '{NEXT_DAY}'") == [("new",)]
+        assert month.everything() == month.from_scratch(DAY, FOURTH_DAY).everything()
+
+    def test_one_of_the_same_size_as_well(self, world: World) -> None:
+        world.write_log(DAY, event(location="old"))
+        world.load(DAY)
+        world.write_log(DAY, event(location="new"))
+        world.load(DAY)
+        assert world.column(EVENTS, "location") == ["new"]
+
+    def test_a_file_that_is_rewritten_in_place_as_well(self, world: World) -> None:
+        path = world.write_log(DAY, event(location="old"))
+        world.load(DAY)
+        with path.open("ab") as file:
+            file.write(path.read_bytes().replace(b"old", b"new").replace(b'"8"', b'"9"'))
+        world.load(DAY)
+        assert world.column(EVENTS, "location") == ["new", "old"]
+
+    def test_a_file_that_moves_within_its_day_changes_nothing_else(self, world: World) -> None:
+        path = world.write_log(DAY, event())
+        world.load(DAY)
+        before = world.star()
+        path.rename(world.folder / "log_data" / path.name)
+        world.load(DAY)
+        assert world.star() == before
+        assert list(world.counts()) == ["2018-11-01-events.json"]
+
+    def test_unchanged_days_are_not_loaded_again(self, month: World) -> None:
+        month.materialize(DAY, FOURTH_DAY)
+
+        loaded: list[InspectedDay | InspectedSongs] = []
+        with month.hooked(lambda connection, what: loaded.append(what)):
+            assert month.materialize(DAY, FOURTH_DAY).ok
+            assert loaded == []
+            assert month.materialize(DAY, FOURTH_DAY, full=True).ok
+        assert len(loaded) == 5
+
+
+class TestReconciliation:
+    def test_lines_are_staged_rows_duplicates_and_errors_and_plays_are_songplays(self, month: World) -> None:
+        outcome = month.materialize(DAY, FOURTH_DAY)
+        assert outcome.checks[("staging_events", "reconciliation")]
+        assert outcome.checks[("staging_songs", "reconciliation")]
+        assert outcome.checks[("songplays", "as_many_as_staged")]
+        lines = {day: (month.folder / f"log_data/2018/11/{day}-events.json").read_bytes().count(b"\n") for day in DAYS}
+        counted = month.query(
+            f"SELECT log_date, sum(lines), sum(staged), sum(duplicates), sum(errors) FROM {OBJECTS}"
+            " WHERE log_date IS NOT NULL GROUP BY log_date ORDER BY log_date"
+        )
+        staged = dict(month.query(f"SELECT log_date, count(*) FROM {EVENTS} GROUP BY log_date"))
+        errors = dict(month.query("SELECT log_date, count(*) FROM staging.load_errors GROUP BY log_date"))
+        assert [(str(day), read, rows, twice, wrong) for day, read, rows, twice, wrong in counted] == [
+            (str(day), lines[str(day)], staged[day], twice, errors.get(day, 0)) for day, _, _, twice, _ in counted
+        ]
+        assert [row[3:] for row in counted] == [(0, 0), (1, 1), (0, 0), (1, 1)]
+        plays = month.query(
+            f"SELECT log_date, count(*) FROM {EVENTS} WHERE page = 'NextSong' AND user_id IS NOT NULL GROUP BY ALL"
+        )
+        assert sorted(plays) == sorted(month.query("SELECT start_time::DATE, count(*) FROM songplays GROUP BY ALL"))

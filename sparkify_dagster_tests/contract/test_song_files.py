@@ -1,0 +1,277 @@
+"""In and staging: which objects are song files, what they hold, and which copy of a song wins."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from sparkify_dagster_tests.world import ERRORS, SONGS, World, event, song
+
+DAY = "2018-11-01"
+
+
+def test_a_song_file_is_any_name_in_json_in_any_folder(world: World) -> None:
+    keys = ["A/B/C/TRABC.json", "top.json", "é/x y/[1].json", "A/B/C/TRABD.json.gz", "A/2018-11-01-events.json"]
+    for number, key in enumerate(keys):
+        world.write_songs(key, song(song_id=f"S{number}"))
+    outcome = world.materialize(DAY)
+    assert outcome.ok
+    assert world.column("songs", "song_id") == ["S0", "S1", "S2", "S3", "S4"]
+    assert outcome.metadata("staging_songs")["new_files"] == 5
+
+
+def test_every_other_name_is_ignored_and_counted(world: World) -> None:
+    ignored = [
+        ".DS_Store",
+        "A/._TRABC.json",
+        "A/.json",
+        "A/.ipynb_checkpoints/TRABC-checkpoint.json",
+        ".git/deeper/TRABC.json",
+        "A/TRABC.JSON",
+        "A/TRABC.jsonl",
+        "A/TRABC.json.GZ",
+        "A/TRABC.json.bak",
+        "A/TRABC.txt",
+        "A/json",
+    ]
+    for key in ignored:
+        world.write_songs(key, "this would be an error")
+    for key in ("A/zero.json", "A/zero.json.gz"):
+        (world.folder / "song_data" / key).touch()  # as S3 consoles make folders
+    world.write_songs("A/TRABC.json", song())
+    outcome = world.materialize(DAY)
+    assert outcome.ok
+    assert list(world.counts()) == ["A/TRABC.json"]
+    assert outcome.observed("song_data")["ignored_objects"] == len(ignored) + 2
+
+
+PRETTY = json.dumps(song(song_id="S1"), indent=4)
+
+
+@pytest.mark.parametrize(
+    ("content", "ids"),
+    [
+        (json.dumps(song(song_id="S1")), ["S1"]),
+        (PRETTY, ["S1"]),
+        (PRETTY.replace("\n", "\r\n"), ["S1"]),
+        (f"\n\t {PRETTY} \r\n\n", ["S1"]),
+        (f"\ufeff{PRETTY}", ["S1"]),
+        (PRETTY + json.dumps(song(song_id="S2")), ["S1", "S2"]),
+        (PRETTY + "\n\n" + json.dumps(song(song_id="S2")) + "\t" + json.dumps(song(song_id="S3")), ["S1", "S2", "S3"]),
+        (" \r\n\t", []),
+    ],
+)
+def test_objects_follow_one_another(world: World, content: str, ids: list[str]) -> None:
+    world.write_songs("A.json", content)
+    world.load(DAY)
+    assert world.column("songs", "song_id") == ids
+    assert world.counts() == {"A.json": (len(ids), len(ids), 0, 0)}
+
+
+@pytest.mark.parametrize(
+    ("content", "ids", "errors"),
+    [
+        # Text that is not JSON ends the file with one error
+        ("CSV;no JSON;at all", [], [(1, None, "not JSON")]),
+        (PRETTY + "\nbroken\n" + json.dumps(song(song_id="S2")), ["S1"], [(14 - 1, None, "not JSON")]),
+        (PRETTY + ",\n" + PRETTY, ["S1"], [(12, None, "not JSON")]),
+        (PRETTY[:-1], [], [(1, None, "not JSON")]),
+        ('{"song_id": NaN}', [], [(1, None, "not JSON")]),
+        (PRETTY.encode() + b"\xff", ["S1"], [(12, None, "not UTF-8")]),
+        (b'{"title": "\xe9"}', [], [(1, None, "not UTF-8")]),
+        ("[" * 10_000, [], [(1, None, "nested too deeply")]),
+        # What is no object is an error; those behind it load
+        (f"[{PRETTY}]", [], [(1, None, "not a JSON object")]),
+        (f"[]\n{PRETTY}\n12 null", ["S1"], [(1, None, "not a JSON object"), (14, None, "not a"), (14, None, "not a")]),
+        # So is each object with a value that its column cannot hold, or without its ids
+        (
+            "\n".join(
+                json.dumps(line)
+                for line in (
+                    song(song_id="S1", year="MCMXCIV"),
+                    song(song_id="S2"),
+                    song(song_id=""),
+                    song(song_id=None),
+                    song(artist_id=""),
+                    {"song_id": "S3"},
+                    {"artist_id": "A"},
+                    {},
+                    song(song_id="S4"),
+                )
+            ),
+            ["S2", "S4"],
+            [
+                (1, "year", "year: 'MCMXCIV' is not a number"),
+                (3, "song_id", "song_id: is missing"),
+                (4, "song_id", "song_id: is missing"),
+                (5, "artist_id", "artist_id: is missing"),
+                (6, "artist_id", "artist_id: is missing"),
+                (7, "song_id", "song_id: is missing"),
+                (8, "song_id", "song_id: is missing"),
+            ],
+        ),
+    ],
+)
+def test_what_is_an_error_in_a_song_file(
+    world: World, content: str | bytes, ids: list[str], errors: list[tuple[int, str | None, str]]
+) -> None:
+    world.write_songs("A.json", content)
+    world.load(DAY)
+    assert world.column("songs", "song_id") == ids
+    found = world.reasons()
+    assert [error[:2] for error in found] == [error[:2] for error in errors]
+    for (_, _, reason), (_, _, start) in zip(found, errors, strict=True):
+        assert reason.startswith(start)
+    assert world.counts() == {"A.json": (len(ids) + len(errors), len(ids), 0, len(errors))}
+    assert all(world.column(ERRORS, "raw_text"))
+    assert world.column(ERRORS, "log_date") == [None] * len(errors)
+
+
+class Raw(str):
+    """JSON as it is written."""
+
+
+ERROR = object()
+VALUES: list[tuple[str, Any, Any]] = [
+    ("num_songs", 1, 1),
+    ("num_songs", "1", 1),
+    ("num_songs", "", None),
+    ("num_songs", 2**31, ERROR),
+    ("year", 0, 0),  # staging keeps what the source says
+    ("year", "1994", 1994),
+    ("year", Raw("1994.0"), 1994),
+    ("year", Raw("1994.5"), ERROR),
+    ("year", None, None),
+    ("year", "", None),
+    ("year", -5, -5),
+    ("year", True, ERROR),
+    ("duration", Raw("218.93179"), Decimal("218.93179")),
+    ("duration", Raw("218.931785"), Decimal("218.93179")),
+    ("duration", Raw("99999.999995"), ERROR),
+    ("duration", Raw("1e25"), ERROR),
+    ("duration", "", None),
+    ("artist_latitude", Raw("35.14968"), Decimal("35.14968")),
+    ("artist_latitude", Raw("-90.0489155"), Decimal("-90.048916")),
+    ("artist_latitude", Raw("0.0000005"), Decimal("0.000001")),
+    ("artist_latitude", Raw("-0.0000005"), Decimal("-0.000001")),
+    ("artist_latitude", Raw("999.9999994"), Decimal("999.999999")),
+    ("artist_latitude", Raw("999.9999995"), ERROR),
+    ("artist_latitude", "", None),
+    ("artist_latitude", None, None),
+    ("artist_latitude", "north", ERROR),
+    ("artist_longitude", "12.5", Decimal("12.5")),
+    ("artist_longitude", Raw("1000"), ERROR),
+    ("artist_name", 112, "112"),
+    ("artist_name", Raw("1.50"), "1.50"),
+    ("artist_name", "", ""),
+    ("artist_name", None, None),
+    ("artist_name", "x" * 1024, "x" * 1024),
+    ("artist_name", "é" * 513, ERROR),
+    ("artist_name", ["X"], ERROR),
+    ("artist_location", {}, ERROR),
+    ("artist_location", Raw('"\\u0000"'), ERROR),
+    ("title", Raw(r'"\ud800"'), ERROR),
+    ("title", Raw(r'"\ud83d\ude00"'), "😀"),
+    ("title", "x" * 1025, ERROR),
+    ("title", False, ERROR),
+    ("artist_id", 112, "112"),
+    ("artist_id", "é" * 32, "é" * 32),
+    ("artist_id", "é" * 32 + "x", ERROR),
+    ("artist_id", " ", " "),
+]
+
+
+def test_each_column_holds_the_value_or_the_object_is_an_error(world: World) -> None:
+    for number, (column, value, _) in enumerate(VALUES):
+        document = json.dumps(song(song_id=f"S{number}") | {column: "here" if isinstance(value, Raw) else value})
+        world.write_songs(f"{number:03}.json", document.replace('"here"', value) if isinstance(value, Raw) else document)
+    world.load(DAY)
+    blamed = dict(world.rows(ERRORS, "key", "column_name"))
+    for number, (column, value, expected) in enumerate(VALUES):
+        found = world.query(f"SELECT {column} FROM {SONGS} WHERE song_id = 'S{number}'")
+        if expected is ERROR:
+            assert found == [], (column, value)
+            assert blamed.pop(f"{number:03}.json") == column
+        else:
+            assert found == [(expected,)], (column, value)
+    assert blamed == {}
+
+
+class TestDuplicatedSongs:
+    def test_staging_keeps_every_copy_and_the_last_key_wins(self, world: World) -> None:
+        world.write_songs("B.json", song(title="B"))
+        world.write_songs("C/A.json.gz", song(title="C"))
+        world.write_songs("A.json", song(title="A"))
+        assert world.materialize(DAY).ok
+        assert world.column(SONGS, "title") == ["A", "B", "C"]
+        assert world.column("songs", "title") == ["C"]
+
+    def test_within_a_file_the_last_one_wins(self, world: World) -> None:
+        titles = [f"{number}" for number in range(12)]
+        world.write_songs("A.json", *(song(title=title) for title in titles))
+        world.load(DAY)
+        assert world.column("songs", "title") == ["11"]
+
+    def test_keys_sort_by_their_utf8_bytes(self, world: World) -> None:
+        names = ["\uff5e", "😀", "Z", "a", "é", "a-", "a.", "a/b", "a0"]
+        for name in names:
+            world.write_songs(f"{name}/s.json", song(title=name))
+        remaining = sorted(names, key=lambda name: f"{name}/s.json".encode())
+        while remaining:
+            world.load(DAY)
+            assert world.column("songs", "title") == [remaining[-1]]
+            world.delete(f"song_data/{remaining.pop()}/s.json")
+
+    def test_when_the_winners_file_goes_the_next_one_wins_again(self, world: World) -> None:
+        world.write_songs("A.json", song(title="A", artist_id="AA", artist_name="One"))
+        world.write_songs("B.json", song(title="B", artist_id="AB", artist_name="Two"))
+        world.materialize(DAY)
+        assert world.rows("artists", "artist_id", "name") == [("AB", "Two")]
+        world.delete("song_data/B.json")
+        assert world.materialize(DAY).ok
+        assert world.column("songs", "title") == ["A"]
+        assert world.rows("artists", "artist_id", "name") == [("AA", "One")]
+
+    def test_a_winner_that_becomes_an_error_wins_no_more(self, world: World) -> None:
+        world.write_songs("A.json", song(title="A"))
+        world.write_songs("B.json", song(title="B"))
+        world.load(DAY)
+        world.write_songs("B.json", song(title="B", year="?"))
+        world.load(DAY)
+        assert world.column("songs", "title") == ["A"]
+
+
+def test_a_song_file_that_changed_replaces_its_song(world: World) -> None:
+    world.write_songs("A.json", song(song_id="S1"), song(song_id="S2"))
+    world.write_songs("B.json", song(song_id="S3"))
+    world.materialize(DAY)
+    world.write_songs("A.json", song(song_id="S1", title="new"))
+    outcome = world.materialize(DAY)
+    assert outcome.metadata("staging_songs")["changed_files"] == 1
+    assert world.rows("songs", "song_id", "title") == [("S1", "new"), ("S3", "You Gotta Be")]
+
+
+def test_only_what_is_new_or_changed_is_read(world: World) -> None:
+    world.write_songs("A.json", song(song_id="S1"))
+    world.write_songs("B.json", song(song_id="S2"))
+    world.load(DAY)
+    world.write_songs("C.json", song(song_id="S3"))
+    world.delete("song_data/B.json")
+    metadata = world.materialize(DAY).metadata("staging_songs")
+    names = ("new_files", "changed_files", "removed_files", "dagster/row_count")
+    assert [metadata[name] for name in names] == [1, 0, 1, 2]
+    world.delete("song_data/C.json")
+    world.write_songs("A.json", song(song_id="S1"))
+    metadata = world.materialize(DAY, full=True).metadata("staging_songs")
+    assert [metadata[name] for name in names] == [0, 1, 1, 1]
+
+
+def test_full_reads_everything_again(world: World) -> None:
+    world.write_songs("A.json", song())
+    world.write_log(DAY, event())
+    world.load(DAY)
+    before = world.everything()
+    outcome = world.materialize(DAY, full=True)
+    assert outcome.metadata("staging_songs")["changed_files"] == 1
+    assert world.everything() == before

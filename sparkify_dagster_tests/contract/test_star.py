@@ -1,0 +1,442 @@
+"""Out: the star's rules, table by table."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from sparkify_dagster_tests.world import STAR, World, event, millis, song, utc
+
+DAY, NEXT_DAY = "2018-11-01", "2018-11-02"
+
+
+def broken(text: str, times: int = 2) -> str:
+    """UTF-8 read as Latin-1, as eventsim did twice."""
+    for _ in range(times):
+        text = text.encode().decode("latin-1")
+    return text
+
+
+class TestSongplays:
+    def test_a_play_is_an_event_of_page_nextsong_with_a_user(self, world: World) -> None:
+        world.write_log(
+            DAY,
+            event(itemInSession=1),
+            event(itemInSession=2, page="Home"),
+            event(itemInSession=3, userId=""),
+            event(itemInSession=4, userId=None),
+            event(itemInSession=5, userId="0"),
+            event(itemInSession=6, userId="-1"),
+        )
+        assert world.materialize(DAY).ok
+        assert world.column("songplays", "user_id") == [-1, 0, 8]
+
+    def test_the_table_has_the_contracts_columns_in_their_order(self, world: World) -> None:
+        world.load(DAY)
+        for table, columns in STAR.items():
+            found = world.query(
+                f"SELECT column_name FROM information_schema.columns WHERE table_name = '{table}'"
+                " AND table_schema = 'main' ORDER BY ordinal_position"
+            )
+            assert tuple(name for (name,) in found)[: len(columns)] == columns
+
+    def test_it_holds_the_events_own_values_and_its_song(self, world: World) -> None:
+        world.write_log(DAY, event())
+        world.write_songs("A.json", song())
+        assert world.materialize(DAY).ok
+        assert [row[1:] for row in world.rows("songplays")] == [
+            (
+                utc("2018-11-01T10:00:00.796"),
+                8,
+                "free",
+                "SOCIWDW12A8C13D406",
+                "ARMJAGH1187FB546F3",
+                139,
+                "Phoenix-Mesa-Scottsdale, AZ",
+                '"Mozilla/5.0 (Windows NT 6.1; WOW64)"',
+            )
+        ]
+
+    def test_level_is_the_events_own(self, world: World) -> None:
+        world.write_log(DAY, event(itemInSession=1, level="free"), event(itemInSession=2, level="paid"))
+        world.load(DAY)
+        assert world.column("songplays", "level") == ["free", "paid"]
+        assert world.column("users", "level") == ["paid"]
+
+    def test_the_same_event_has_the_same_id_after_every_reload_and_in_any_company(self, world: World) -> None:
+        world.write_log(DAY, event())
+        world.materialize(DAY)
+        (first,) = world.column("songplays", "songplay_id")
+        world.write_log(DAY, event(itemInSession=0), event(location="elsewhere"), event(itemInSession=2))
+        world.write_songs("A.json", song())
+        world.materialize(DAY, full=True)
+        assert world.query("SELECT songplay_id FROM songplays WHERE location = 'elsewhere'") == [(first,)]
+
+    def test_ids_are_those_of_the_identity(self, world: World) -> None:
+        """The MD5 of 8|139|1|1541066400796, written out so that no change of the code changes what analysts have."""
+        world.write_log(DAY, event(userId="008", ts=str(millis("2018-11-01T10:00:00.796"))))
+        world.load(DAY)
+        assert world.column("songplays", "songplay_id") == ["03ff65170dfd0c9bf19e04addc2f6036"]
+
+    def test_parts_of_the_identity_are_told_apart(self, world: World) -> None:
+        world.write_log(
+            DAY,
+            event(userId="1", sessionId=11, itemInSession=1),
+            event(userId="11", sessionId=1, itemInSession=1),
+            event(userId="1", sessionId=1, itemInSession=11),
+        )
+        world.load(DAY)
+        assert len(set(world.column("songplays", "songplay_id"))) == 3
+
+
+# What the log says, what the catalogue says, and whether they match.
+MATCHES: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
+    ({}, {}, True),
+    ({"song": "other"}, {}, False),
+    ({"artist": "other"}, {}, False),
+    ({"length": 246.30813}, {}, False),
+    ({"song": "you gotta be"}, {}, False),
+    ({"artist": "DES'REE"}, {}, False),
+    ({"song": None}, {}, False),
+    ({"artist": None}, {}, False),
+    ({"length": None}, {}, False),
+    ({"length": ""}, {"duration": None}, False),
+    ({"song": None}, {"title": None}, False),
+    ({"length": "246.308120"}, {}, True),
+    ({"length": 246.308124}, {"duration": 246.308116}, True),
+    ({"artist": 112}, {"artist_name": "112"}, True),
+    ({"artist": "112"}, {"artist_name": 112}, True),
+    # Blanks at the end are dropped on both sides; a blank is U+0020 alone
+    ({"song": "You Gotta Be  "}, {}, True),
+    ({"artist": "Des'ree "}, {"artist_name": "Des'ree   "}, True),
+    ({}, {"title": "You Gotta Be "}, True),
+    ({"song": " You Gotta Be"}, {}, False),
+    ({"song": "You  Gotta Be"}, {}, False),
+    ({"song": "You Gotta Be\u00a0"}, {}, False),
+    ({}, {"title": "You Gotta Be\u00a0"}, False),
+    ({"song": "You Gotta Be\u00a0 "}, {"title": "You Gotta Be\u00a0"}, True),
+    ({"song": "You Gotta Be\t"}, {}, False),
+    ({"song": "You Gotta Be\u3000"}, {}, False),
+    ({"song": "You Gotta Be\u2003"}, {"title": "You Gotta Be\u2003  "}, True),
+    ({"song": "   "}, {"title": ""}, True),
+    # The event's text is repaired, not the catalogue's
+    ({"artist": broken("Björk")}, {"artist_name": "Björk"}, True),
+    ({"artist": broken("Björk", 1)}, {"artist_name": "Björk"}, True),
+    ({"artist": broken("Björk", 3)}, {"artist_name": "Björk"}, True),
+    ({"artist": "Björk"}, {"artist_name": "Björk"}, True),
+    ({"artist": broken("Björk") + "  "}, {"artist_name": "Björk "}, True),
+    ({"artist": broken("Björk")}, {"artist_name": broken("Björk")}, False),
+    ({"artist": "Björk"}, {"artist_name": broken("Björk")}, False),
+    ({"song": broken("Où est-elle ? Là")}, {"title": "Où est-elle ? Là"}, True),
+    ({"song": broken("voilà")}, {"title": "voilà"}, True),  # à is C3 A0: a non-breaking space as its second half
+    ({"song": broken("voilà") + " "}, {"title": "voilà"}, True),
+    ({"song": broken("日本\u3000")}, {"title": "日本\u3000"}, True),
+    ({"song": broken("日本\u00a0")}, {"title": "日本\u00a0"}, True),
+    ({"song": broken("日本\u00a0")}, {"title": "日本"}, False),
+    ({"song": broken("😀")}, {"title": "😀"}, True),
+    ({"song": "日本"}, {"title": "日本"}, True),  # not Latin-1 at all
+    ({"song": broken("é") + " 日本"}, {"title": broken("é") + " 日本"}, True),
+    ({"song": broken("é") + " ÿ"}, {"title": broken("é") + " ÿ"}, True),
+    ({"song": "Ã©"}, {"title": "é"}, True),
+    ({"song": "Ã©"}, {"title": "Ã©"}, False),
+    ({"song": "naïve"}, {"title": "naïve"}, True),
+    ({"song": "e\u0301"}, {"title": "é"}, False),
+]
+
+
+class TestMatch:
+    def test_song_artist_and_length_match_exactly_or_the_play_is_kept_without_a_song(self, world: World) -> None:
+        for number, (log, catalogue, _) in enumerate(MATCHES):
+            # A year's worth of lengths keeps the pairs apart where they do not decide themselves.
+            apart = {} if {"length", "duration"} & (log.keys() | catalogue.keys()) else {"length": 1000 + number}
+            also = {"duration": 1000 + number} if apart else {}
+            log_date = f"2018-11-{1 + number % 2:02}"
+            world.write_log(
+                log_date,
+                event(time=f"{log_date}T10:00:00", sessionId=number) | apart | log,
+                key=f"{number}/{log_date}-events.json",
+            )
+            world.write_songs(f"{number}.json", song(song_id=f"S{number:03}") | also | catalogue)
+        assert world.materialize(DAY, NEXT_DAY).ok
+        found = dict(world.rows("songplays", "session_id", "song_id"))
+        assert len(found) == len(MATCHES)
+        for number, (log, catalogue, matches) in enumerate(MATCHES):
+            if "length" in log or "duration" in catalogue:
+                assert (found[number] is not None) == matches, (log, catalogue)
+            else:
+                assert found[number] == (f"S{number:03}" if matches else None), (log, catalogue)
+
+    def test_staging_keeps_the_raw_text(self, world: World) -> None:
+        world.write_log(DAY, event(artist=broken("Björk") + " "))
+        world.write_songs("A.json", song(artist_name="Björk "))
+        world.load(DAY)
+        assert world.column("staging.staging_events", "artist") == [broken("Björk") + " "]
+        assert world.column("staging.staging_songs", "artist_name") == ["Björk "]
+
+    def test_texts_that_differ_in_blanks_at_the_end_are_one_play_each(self, world: World) -> None:
+        texts = [broken("é"), broken("é") + " ", broken("é") + "  ", "é", "é ", broken("é", 1)]
+        world.write_log(DAY, *(event(itemInSession=number, song=text) for number, text in enumerate(texts)))
+        world.write_songs("A.json", song(title="é"))
+        world.load(DAY)
+        assert world.column("songplays", "song_id") == [song()["song_id"]] * len(texts)
+
+    def test_of_several_songs_the_smallest_song_id_by_bytes(self, world: World) -> None:
+        world.write_log(DAY, event())
+        ids = ["SO2", "SO10", "sO1", "Sé", "SO1z", "SO1Z"]
+        for song_id in ids:
+            world.write_songs(f"{song_id}.json", song(song_id=song_id, artist_id=f"AR{song_id}"))
+        remaining = sorted(ids, key=str.encode)
+        while remaining:
+            world.load(DAY)
+            assert world.rows("songplays", "song_id", "artist_id") == [(remaining[0], f"AR{remaining[0]}")]
+            world.delete(f"song_data/{remaining.pop(0)}.json")
+
+    def test_only_the_winning_copy_of_a_song_is_matched(self, world: World) -> None:
+        world.write_log(DAY, event())
+        world.write_songs("A.json", song())
+        world.write_songs("B.json", song(title="another"))
+        world.load(DAY)
+        assert world.column("songplays", "song_id") == [None]
+
+    def test_a_real_broken_name(self, world: World) -> None:
+        world.write_log(DAY, event(artist="BjÃ\x83Â¶rk"))
+        world.write_songs("A.json", song(artist_name="Björk"))
+        world.load(DAY)
+        assert world.column("songplays", "song_id") == [song()["song_id"]]
+
+
+class TestUsers:
+    def users(self, world: World, *events: dict[str, Any]) -> list[tuple[Any, ...]]:
+        world.write_log(DAY, *events)
+        world.load(DAY)
+        return world.rows("users")
+
+    def test_one_row_for_each_user_of_any_event(self, world: World) -> None:
+        found = self.users(
+            world,
+            event(page="Home", userId="1"),
+            event(userId="2", gender=None),
+            event(userId="", firstName=None),
+        )
+        assert found == [(1, "Kaylee", "Summers", "F", "free"), (2, "Kaylee", "Summers", None, "free")]
+
+    @pytest.mark.parametrize(
+        ("earlier", "later"),
+        [
+            ({"ts": millis("2018-11-01T10:00:00.001")}, {"ts": millis("2018-11-01T10:00:00.002")}),
+            ({"ts": 1541070000000, "sessionId": 9, "itemInSession": 9}, {"ts": 1541070000001, "sessionId": 1}),
+            ({"sessionId": 9, "itemInSession": 8}, {"sessionId": 10, "itemInSession": 7}),
+            ({"itemInSession": 9}, {"itemInSession": 10}),
+            ({"sessionId": None, "itemInSession": 9}, {"sessionId": -5}),
+            ({"itemInSession": None}, {"itemInSession": -5}),
+            ({"sessionId": None, "itemInSession": None}, {"sessionId": None, "itemInSession": 0}),
+            ({"sessionId": "", "itemInSession": 9}, {"sessionId": 0, "itemInSession": None}),
+        ],
+    )
+    @pytest.mark.parametrize("swapped", [False, True])
+    def test_names_gender_and_level_are_as_of_the_latest_event(
+        self, world: World, earlier: dict[str, Any], later: dict[str, Any], swapped: bool
+    ) -> None:
+        old = event(page="Home", firstName="Old", lastName="Old", gender="F", level="free") | earlier
+        new = event(page="Home", firstName="New", lastName=None, gender="", level="paid") | later
+        events = (new, old) if swapped else (old, new)
+        assert self.users(world, *events) == [(8, "New", None, "", "paid")]
+
+    def test_the_latest_event_of_all_days_counts(self, world: World) -> None:
+        world.write_log(DAY, event(level="free"))
+        world.write_log(NEXT_DAY, event(level="paid", time=f"{NEXT_DAY}T00:00:00"))
+        world.materialize(NEXT_DAY)
+        world.materialize(DAY)
+        assert world.column("users", "level") == ["paid"]
+
+    def test_a_user_whose_events_are_all_gone_is_gone(self, world: World) -> None:
+        world.write_log(DAY, event(), event(userId="9", level="free"))
+        world.write_log(NEXT_DAY, event(userId="9", level="paid", time=f"{NEXT_DAY}T00:00:00"))
+        world.load(DAY, NEXT_DAY)
+        world.delete("log_data/2018/11/2018-11-02-events.json")
+        world.write_log(DAY, event(userId="9", level="free"))
+        assert world.materialize(DAY, NEXT_DAY).ok
+        assert world.rows("users", "user_id", "level") == [(9, "free")]
+
+
+class TestSongs:
+    def test_one_row_a_song_id(self, world: World) -> None:
+        world.write_songs("A.json", song())
+        world.load(DAY)
+        expected = ("SOCIWDW12A8C13D406", "You Gotta Be", "ARMJAGH1187FB546F3", 1994, Decimal("246.30812"))
+        assert world.rows("songs") == [expected]
+
+    @pytest.mark.parametrize("year", [0, "0", None, "", 0.0])
+    def test_year_0_means_unknown_and_becomes_null(self, world: World, year: object) -> None:
+        world.write_songs("A.json", song(year=year))
+        world.load(DAY)
+        assert world.column("songs", "year") == [None]
+
+    def test_a_title_is_shown_as_it_is(self, world: World) -> None:
+        titles = [" blanks  ", "", broken("é"), None]
+        for number, title in enumerate(titles):
+            world.write_songs(f"{number}.json", song(song_id=f"S{number}", title=title))
+        world.load(DAY)
+        assert [title for _, title in world.rows("songs", "song_id", "title")] == titles
+
+
+class TestArtists:
+    def artist(self, world: World, *songs: dict[str, Any]) -> Sequence[Any]:
+        """The one artist's row but for its id, of songs with the ids S0, S1 and so on."""
+        for number, changes in enumerate(songs):
+            world.write_songs(f"{number}.json", song(song_id=f"S{number}") | changes)
+        world.load(DAY)
+        (row,) = world.rows("artists")
+        return row[1:]
+
+    @pytest.mark.parametrize(
+        ("names", "name"),
+        [
+            (["X"], "X"),
+            (["X", "X", "X feat. Y"], "X"),
+            (["X feat. Y", "X feat. Z", "X", "X"], "X"),
+            (["X", "X feat. Y"], "X feat. Y"),  # a tie goes to the name on the greatest song_id
+            (["X feat. Y", "X"], "X"),
+            (["A", "B", "B", "A"], "A"),
+            (["A", "B", "B", "A", "C"], "A"),  # the greatest among the tied
+            (["C", "A", "B"], "B"),
+            (["X ", "X", "Y", "X  "], "X"),
+            (["Y", "Y", "X ", "X", "X  "], "X"),
+            (["X   "], "X"),
+            ([None, "", "  ", "X"], "X"),
+            (["X", None, "", "  "], "X"),
+            ([None, ""], None),
+            (["  "], None),
+            (["\u00a0"], "\u00a0"),
+            (["X\u00a0", "X", "X"], "X"),
+            (["x", "X", "x"], "x"),
+            ([112, "112", "Y"], "112"),
+            ([" X"], " X"),
+            ([broken("Björk")], broken("Björk")),
+        ],
+    )
+    def test_the_name_that_most_songs_carry(self, world: World, names: list[Any], name: str | None) -> None:
+        assert self.artist(world, *({"artist_name": given} for given in names))[0] == name
+
+    @pytest.mark.parametrize(
+        ("songs", "expected"),
+        [
+            ([(1999, "old"), (2001, "new"), (2000, "middle")], "new"),
+            ([(2001, "first"), (2001, "second")], "second"),  # then by song_id
+            ([(2001, "known"), (0, "unknown")], "known"),
+            ([(0, "unknown"), (None, "unknown too")], "unknown too"),
+            ([(None, "unknown"), (0, "unknown too")], "unknown too"),
+            ([(-5, "negative"), (0, "unknown")], "negative"),
+            ([(2000, "has one"), (2001, None), (2002, ""), (2003, "  ")], "has one"),
+            ([(0, "only one"), (2001, None)], "only one"),
+            ([(2001, None)], None),
+            ([(2001, "  ")], None),
+            ([(2001, " X ")], " X "),
+            ([(2001, "\u00a0")], "\u00a0"),
+        ],
+    )
+    def test_the_location_of_the_latest_song_that_has_one(
+        self, world: World, songs: list[tuple[int | None, str | None]], expected: str | None
+    ) -> None:
+        found = self.artist(world, *({"year": year, "artist_location": location} for year, location in songs))
+        assert found[1] == expected
+
+    def test_latitude_counts_only_with_longitude(self, world: World) -> None:
+        both = {"artist_latitude": 1, "artist_longitude": -2}
+        found = self.artist(
+            world,
+            {"year": 2000, "artist_location": "old"} | both,
+            {"year": 2001, "artist_latitude": None, "artist_longitude": 4, "artist_location": "new"},
+            {"year": 2002, "artist_latitude": 3, "artist_longitude": None, "artist_location": None},
+            {"year": 0, "artist_latitude": 5, "artist_longitude": 6},
+        )
+        assert found[1:] == ("new", Decimal(1), Decimal(-2))
+
+    def test_each_comes_from_its_own_song(self, world: World) -> None:
+        nowhere = {"artist_latitude": None, "artist_longitude": None, "artist_location": None}
+        found = self.artist(
+            world,
+            nowhere | {"year": 2000, "artist_latitude": 1, "artist_longitude": 2},
+            nowhere | {"year": 2001, "artist_location": "there"},
+            nowhere | {"year": 2002},
+        )
+        assert found == ("Des'ree", "there", Decimal(1), Decimal(2))
+
+    def test_zero_is_a_place(self, world: World) -> None:
+        assert self.artist(world, {"artist_latitude": 0, "artist_longitude": 0})[2:] == (Decimal(0), Decimal(0))
+
+    def test_only_winning_copies_count(self, world: World) -> None:
+        world.write_songs("A.json", song(artist_id="A1", artist_name="Loser"), song(song_id="S2", artist_id="A2"))
+        world.write_songs("B.json", song(artist_id="A2", artist_name="Winner"))
+        world.load(DAY)
+        assert world.rows("artists", "artist_id", "name") == [("A2", "Winner")]  # on the greater song_id of two
+
+
+class TestTime:
+    def test_one_row_for_each_distinct_start_time_of_a_play(self, world: World) -> None:
+        world.write_log(
+            DAY,
+            event(time="2018-11-01T00:00:00.001"),
+            event(time="2018-11-01T00:00:00.001", userId="9"),
+            event(time="2018-11-01T00:00:00.002"),
+            event(time="2018-11-01T12:00:00", page="Home"),
+            event(time="2018-11-01T13:00:00", userId=""),
+            event(time="2018-11-01T23:59:59.999"),
+        )
+        assert world.materialize(DAY).ok
+        assert world.rows("time") == [
+            (utc("2018-11-01T00:00:00.001"), 0, 1, 44, 11, 2018, 4),
+            (utc("2018-11-01T00:00:00.002"), 0, 1, 44, 11, 2018, 4),
+            (utc("2018-11-01T23:59:59.999"), 23, 1, 44, 11, 2018, 4),
+        ]
+
+    @pytest.mark.parametrize(
+        ("day", "week", "year", "weekday"),
+        [
+            ("2018-12-30", 52, 2018, 0),
+            ("2018-12-31", 1, 2018, 1),
+            ("2019-01-01", 1, 2019, 2),
+            ("2019-12-29", 52, 2019, 0),
+            ("2019-12-30", 1, 2019, 1),
+            ("2020-02-29", 9, 2020, 6),
+            ("2020-12-31", 53, 2020, 4),
+            ("2021-01-03", 53, 2021, 0),
+            ("2021-01-04", 1, 2021, 1),
+            ("2022-01-01", 52, 2022, 6),
+        ],
+    )
+    def test_iso_week_calendar_year_and_weekday_from_sunday(
+        self, world: World, day: str, week: int, year: int, weekday: int
+    ) -> None:
+        world.write_log(day, event(time=f"{day}T08:30:00.500"))
+        world.load(day)
+        date = datetime.fromisoformat(day)
+        assert world.rows("time") == [
+            (utc(f"{day}T08:30:00.500"), 8, date.day, week, date.month, year, weekday),
+        ]
+
+
+def test_the_star_lives_in_the_default_schema_and_staging_in_its_own(world: World) -> None:
+    world.load(DAY)
+    found = world.query("SELECT table_schema, table_name FROM information_schema.tables")
+    assert {(schema, name) for schema, name in found if name in STAR} == {("main", name) for name in STAR}
+    assert {"staging_events", "staging_songs", "loaded_objects", "load_errors"} <= {
+        name for schema, name in found if schema == "staging"
+    }
+
+
+def test_the_columns_have_the_contracts_types(world: World) -> None:
+    world.load(DAY)
+    types = dict(
+        world.query(
+            "SELECT column_name, data_type FROM information_schema.columns"
+            " WHERE table_schema = 'staging' AND table_name IN ('staging_events', 'staging_songs')"
+        )
+    )
+    assert {types[name] for name in ("user_id", "session_id")} == {"BIGINT"}
+    assert {types[name] for name in ("item_in_session", "status", "num_songs", "year")} == {"INTEGER"}
+    assert {types[name] for name in ("ts", "registration")} == {"TIMESTAMP"}
+    assert {types[name] for name in ("length", "duration")} == {"DECIMAL(10,5)"}
+    assert {types[name] for name in ("artist_latitude", "artist_longitude")} == {"DECIMAL(9,6)"}

@@ -1,0 +1,280 @@
+"""The command line, as a user has it: a process of its own in the project's folder."""
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from sparkify_dagster_tests.project import SECRET, Project
+from sparkify_dagster_tests.world import World, event, song
+
+DAYS = ["2018-11-01", "2018-11-02", "2018-11-03"]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def loaded_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project after its first run, and what that run printed."""
+    project = Project(tmp_path_factory.mktemp("loaded"))
+    project.simulate()
+    (project.folder / "first_run.txt").write_text(project.sparkify("etl"))
+    return project
+
+
+@pytest.fixture
+def loaded(loaded_once: Project, tmp_path: Path) -> Project:
+    """A project of the test's own, as the first run left it. The source is where it was."""
+    shutil.copytree(loaded_once.folder, tmp_path, dirs_exist_ok=True)
+    return Project(tmp_path, dict(loaded_once.environment))
+
+
+@pytest.fixture
+def small(project: Project) -> World:
+    """A source that a test writes itself, for three days."""
+    project.use(project.folder)
+    world = project.world
+    for folder in (world.log_data, world.song_data):
+        Path(folder).mkdir()
+    return world
+
+
+def runs_of(project: Project) -> list[dg.DagsterRun]:
+    """The runs in the project's history, the oldest first."""
+    with project.instance() as instance:
+        return list(instance.get_runs())[::-1]
+
+
+def loads(world: World) -> list[tuple[object, ...]]:
+    """When each object was loaded."""
+    return world.rows("staging.loaded_objects", "key", "loaded_at")
+
+
+def one_line(output: str) -> str:
+    """The only line of the output."""
+    (line,) = output.splitlines()
+    return line
+
+
+def test_help_names_every_command(project: Project) -> None:
+    output = project.sparkify("--help")
+    for command in ("create-tables", "etl", "simulate", "ui"):
+        assert f"\n  {command} " in output
+
+
+def test_create_tables_can_be_run_again(project: Project) -> None:
+    for _ in range(2):
+        output = project.sparkify("create-tables")
+        assert one_line(output) == "The tables are there: duckdb:///.sparkify/warehouse.duckdb"
+    project.use(project.folder)
+    assert project.world.star() == {"songplays": [], "users": [], "songs": [], "artists": [], "time": []}
+
+
+def test_create_tables_keeps_what_is_in_them(loaded: Project) -> None:
+    before = loaded.world.everything()
+    loaded.sparkify("create-tables")
+    assert loaded.world.everything() == before
+
+
+def test_the_same_seed_simulates_the_same_bytes(project: Project) -> None:
+    options = ("--days", "2", "--users", "5", "--songs", "5")
+    written = []
+    for folder, seed in (("a", "7"), ("b", "7"), ("c", "8")):
+        project.sparkify("simulate", "--out", folder, "--seed", seed, *options)
+        files = [path for path in (project.folder / folder).rglob("*") if path.is_file()]
+        written.append({path.relative_to(project.folder / folder): path.read_bytes() for path in files})
+    assert written[0] == written[1]
+    assert written[0] != written[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--out", "x", "--users", "0"], "0 is not in the range x>=1"),
+        (["--out", "x", "--start", "2018-13-01"], "'2018-13-01' is not a day like 2018-11-01"),
+        ([], "Missing option '--out'"),
+    ],
+)
+def test_wrong_options_of_simulate_are_told(project: Project, options: list[str], problem: str) -> None:
+    output = project.sparkify("simulate", *options, expect=2)
+    assert problem in output.splitlines()[-1]
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(project: Project) -> None:
+    (project.folder / "file").touch()
+    output = project.sparkify("simulate", "--out", "file", expect=1)
+    assert one_line(output).startswith("sparkify: --out file: ")
+
+
+def test_the_first_run_loads_everything_and_says_so(loaded_once: Project) -> None:
+    output = (loaded_once.folder / "first_run.txt").read_text()
+    assert "Loading 2018-11-01 to 2018-11-03 into duckdb:///.sparkify/warehouse.duckdb" in output
+    assert "Checks: 15 passed, 0 warn, 0 failed" in output
+    assert "Match rate: " in output
+    assert "`make ui`" in output
+    world = loaded_once.world
+    for table, count in (("songplays", len(world.rows("songplays"))), ("songs", 20)):
+        (line,) = (line for line in output.splitlines() if line.startswith(f"{table} "))
+        assert line.split() == [table, str(count)]
+    assert world.everything() == world.from_scratch(DAYS[0], DAYS[-1]).everything()
+
+
+def test_the_run_is_in_the_history_that_the_ui_shows(loaded_once: Project) -> None:
+    (run,) = runs_of(loaded_once)
+    assert run.job_name == "sparkify"
+    assert run.status is dg.DagsterRunStatus.SUCCESS
+    assert run.tags["dagster/asset_partition_range_start"] == DAYS[0]
+    assert run.tags["dagster/asset_partition_range_end"] == DAYS[-1]
+    with loaded_once.instance() as instance:
+        for table in ("staging_events", "songplays", "users", "time"):
+            assert instance.get_materialized_partitions(dg.AssetKey(table)) == set(DAYS)
+
+
+def test_no_secret_is_kept_in_the_state(loaded_once: Project) -> None:
+    files = [path for path in (loaded_once.folder / ".sparkify").rglob("*") if path.is_file()]
+    assert files
+    assert [path.name for path in files if SECRET.encode() in path.read_bytes()] == []
+
+
+def test_a_second_run_loads_nothing_again(loaded: Project) -> None:
+    before, loads_before = loaded.world.everything(), loads(loaded.world)
+    first_run = (loaded.folder / "first_run.txt").read_text()
+    output = loaded.sparkify("etl")
+    assert loaded.world.everything() == before
+    assert loads(loaded.world) == loads_before
+    assert _from_counts_on(output) == _from_counts_on(first_run)
+    with loaded.instance() as instance:
+        newest = instance.fetch_materializations(dg.AssetKey("staging_events"), limit=3).records
+        states = [record.asset_materialization for record in newest]
+    assert {state.metadata["loaded"].value for state in states if state} == {"already, unchanged"}
+
+
+def _from_counts_on(output: str) -> str:
+    return output[output.index("\nTable ") :]
+
+
+def test_full_loads_everything_again(loaded: Project) -> None:
+    before, loads_before = loaded.world.everything(), dict(loads(loaded.world))
+    loaded.sparkify("etl", "--full")
+    assert loaded.world.everything() == before
+    loads_after = dict(loads(loaded.world))
+    assert loads_after.keys() == loads_before.keys()
+    assert all(loads_after[key] > loads_before[key] for key in loads_before)  # type: ignore[operator]
+
+
+def test_from_and_to_choose_days(small: World, project: Project) -> None:
+    for day in DAYS:
+        small.write_log(day, event(time=f"{day}T10:00:00"))
+    output = project.sparkify("etl", "--from", DAYS[1], "--to", DAYS[1])
+    assert "Loading 2018-11-02 to 2018-11-02 into" in output
+    assert small.column("staging.staging_events", "log_date") == [date(2018, 11, 2)]
+    (run,) = runs_of(project)
+    assert run.tags["dagster/asset_partition_range_start"] == run.tags["dagster/asset_partition_range_end"] == DAYS[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--from", "2018-11-03", "--to", "2018-11-01"], "--from 2018-11-03 is after --to 2018-11-01"),
+        (
+            ["--from", "2018-10-31"],
+            "--from 2018-10-31: outside the window of SPARKIFY_LOG_START and SPARKIFY_LOG_END, "
+            "2018-11-01 to 2018-11-03",
+        ),
+        (
+            ["--to", "2018-11-04"],
+            "--to 2018-11-04: outside the window of SPARKIFY_LOG_START and SPARKIFY_LOG_END, 2018-11-01 to 2018-11-03",
+        ),
+    ],
+    ids=["reversed", "before the window", "after the window"],
+)
+def test_wrong_days_are_one_line(small: World, project: Project, options: list[str], problem: str) -> None:
+    assert one_line(project.sparkify("etl", *options, expect=1)) == f"sparkify: {problem}"
+
+
+def test_what_is_no_day_is_told(project: Project) -> None:
+    output = project.sparkify("etl", "--from", "yesterday", expect=2)
+    assert "'yesterday' is not a day like 2018-11-01" in output.splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", ["etl", "create-tables", "ui"])
+def test_a_wrong_setting_is_one_line(project: Project, command: str) -> None:
+    output = project.sparkify(command, expect=1, SPARKIFY_MAX_LOAD_ERRORS="many")
+    assert one_line(output) == (
+        "sparkify: SPARKIFY_MAX_LOAD_ERRORS: 'many' is not a whole number of 0 or more (environment variable)"
+    )
+
+
+def test_a_missing_folder_is_one_line(project: Project) -> None:
+    project.use(project.folder / "nowhere")
+    output = project.sparkify("etl", expect=1)
+    assert one_line(output) == f"sparkify: {project.folder / 'nowhere' / 'log_data'}: there is no such folder"
+
+
+def test_a_missing_folder_of_songs_fails_the_run(small: World, project: Project) -> None:
+    small.write_log(DAYS[0], event())
+    Path(small.song_data).rmdir()
+    output = project.sparkify("etl", expect=1)
+    assert f"{small.song_data}: there is no such folder" in output
+
+
+def test_a_folder_without_the_instance_is_one_line(project: Project) -> None:
+    project.use(project.folder)
+    (project.folder / "dagster.yaml").unlink()
+    output = project.sparkify("etl", expect=1)
+    assert one_line(output) == (
+        f"sparkify: there is no dagster.yaml in {project.folder}: run this in the project's folder, or set DAGSTER_HOME"
+    )
+
+
+def test_a_day_over_the_limit_fails_the_command_and_no_other_day(small: World, project: Project) -> None:
+    for day in DAYS:
+        small.write_log(day, event(time=f"{day}T10:00:00"), *(["not JSON"] * 2 if day == DAYS[1] else []))
+    small.write_songs("A/A/A/TRAAA.json", song())
+    output = project.sparkify("etl", expect=1, SPARKIFY_MAX_LOAD_ERRORS="1")
+    assert "2018-11-02 is refused: 2 of 3 lines have errors, 1 are allowed; the day keeps what it held" in output
+    assert "ERROR: staging_events.no_refused_days: " in output
+    assert "Not everything succeeded: `make ui` shows the run with its log and check results" in output
+    assert [start.date().isoformat() for start in small.column("songplays", "start_time")] == [DAYS[0], DAYS[2]]
+    # Within the limit it loads.
+    project.sparkify("etl", SPARKIFY_MAX_LOAD_ERRORS="2")
+    assert len(small.rows("songplays")) == 3
+
+
+def test_a_late_song_is_matched_on_days_outside_the_range(small: World, project: Project) -> None:
+    for day in DAYS:
+        small.write_log(day, event(time=f"{day}T10:00:00"))
+    project.sparkify("etl")
+    assert set(small.column("songplays", "song_id")) == {None}
+    small.write_songs("A/A/A/TRAAA.json", song())
+    output = project.sparkify("etl", "--from", DAYS[1], "--to", DAYS[1])
+    assert "The catalogue changed: matching the plays from 2018-11-01 to 2018-11-01 again" in output
+    assert "The catalogue changed: matching the plays from 2018-11-03 to 2018-11-03 again" in output
+    assert set(small.column("songplays", "song_id")) == {song()["song_id"]}
+    assert small.pending() == []
+    assert [run.job_name for run in runs_of(project)] == ["sparkify", "sparkify", "load_log_days", "load_log_days"]
+    assert small.star() == small.from_scratch(DAYS[0], DAYS[-1]).star()
+
+
+def test_without_a_day_the_songs_are_loaded_alone(small: World, project: Project) -> None:
+    small.write_songs("A/A/A/TRAAA.json", song())
+    output = project.sparkify("etl")
+    assert "No day of the window has a log file or rows: loading the songs alone" in output
+    assert small.column("songs", "song_id") == [song()["song_id"]]
+    assert [run.job_name for run in runs_of(project)] == ["load_songs"]
+
+
+def test_without_a_source_a_month_is_simulated_first(project: Project) -> None:
+    # Into a window of one day, so that the month is not all loaded.
+    output = project.sparkify("etl", SPARKIFY_LOG_START="2018-11-30", SPARKIFY_LOG_END="2018-12-01")
+    assert output.startswith(
+        "No source is configured: simulating a month of the app (2018-11) into .sparkify/simulated"
+    )
+    simulated = project.folder / ".sparkify" / "simulated"
+    assert len(list((simulated / "log_data").rglob("*.json"))) == 30
+    assert not (project.folder / ".sparkify" / "unfinished").exists()
