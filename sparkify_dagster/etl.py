@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from filelock import FileLock
 from rich.console import Console
 from sqlalchemy import func, select
 
@@ -21,6 +22,8 @@ from sparkify_dagster.sources.resource import Source
 from sparkify_dagster.warehouse import staging
 from sparkify_dagster.warehouse.base import Warehouse, WarehouseError
 from sparkify_dagster.warehouse.tables import STAR_TABLES, staging_events, staging_songs
+
+STATE_FOLDER = Path(".sparkify")
 
 
 class EtlError(Exception):
@@ -61,8 +64,12 @@ def persisted_instance() -> Iterator[dg.DagsterInstance]:
     home = Path(os.environ.get("DAGSTER_HOME") or ".").absolute()
     if not (home / "dagster.yaml").exists():
         raise EtlError(f"there is no dagster.yaml in {home}: run this in the project's folder, or set DAGSTER_HOME")
-    # As Dagster's own commands do: without DAGSTER_HOME the folder's dagster.yaml counts.
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    STATE_FOLDER.mkdir(exist_ok=True)
+    # Two commands that make the history at the same time would be in each other's way.
+    with FileLock(STATE_FOLDER / "history.lock"):
+        # As Dagster's own commands do: without DAGSTER_HOME the folder's dagster.yaml counts.
+        opened = dg.DagsterInstance.from_config(str(home))
+    with opened as instance:
         yield instance
 
 

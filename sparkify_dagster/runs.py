@@ -13,7 +13,12 @@ from pathlib import Path
 import dagster as dg
 from filelock import FileLock, Timeout
 
-UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 # A run that the UI launches needs this long at most until it takes its lock.
 START_SECONDS = 60
 
@@ -48,8 +53,7 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     dead = []
     for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED)):
         run = record.dagster_run
-        started = record.start_time or record.create_timestamp.timestamp()
-        if _is_dead(instance, run.run_id, started):
+        if _is_dead(instance, record):
             instance.report_run_failed(
                 run, "The run's process ended before the run did (killed, or the machine stopped). Run it again."
             )
@@ -69,12 +73,14 @@ def _let_go(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def _is_dead(instance: dg.DagsterInstance, run_id: str, started: float) -> bool:
-    path = _lock_path(instance, run_id)
+def _is_dead(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+    path = _lock_path(instance, record.dagster_run.run_id)
     if not path.exists():
         # It never came as far as its lock, or it runs on another machine, whose runs only a shared storage shows here.
+        has_process = record.dagster_run.status != dg.DagsterRunStatus.NOT_STARTED
         is_of_this_machine = type(instance.run_storage).__name__ == "SqliteRunStorage"
-        return is_of_this_machine and time.time() - started > START_SECONDS
+        started = record.start_time or record.create_timestamp.timestamp()
+        return has_process and is_of_this_machine and time.time() - started > START_SECONDS
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)

@@ -93,7 +93,7 @@ class Project:
     def _environment(self, changes: Mapping[str, str]) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("SPARKIFY_")}
         own = {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "200", "VIRTUAL_ENV": sys.prefix}
-        return inherited | own | self.environment | changes
+        return {**inherited, **own, **self.environment, **changes}
 
     # Looking
 

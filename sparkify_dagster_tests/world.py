@@ -117,8 +117,11 @@ def text_of(item: Item) -> bytes:
     return (item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)).encode()
 
 
+Loaded: TypeAlias = Sequence[InspectedDay] | InspectedSongs
+
+
 class Hook(Protocol):
-    def __call__(self, connection: Connection, loaded: InspectedDay | InspectedSongs) -> None: ...
+    def __call__(self, loaded: Loaded) -> None: ...
 
 
 @dataclass
@@ -334,13 +337,13 @@ class World:
     def hooked(self, hook: Hook) -> Iterator[None]:
         """Within the block, each load calls `hook` inside its transaction, after its rows are in."""
 
-        def insert_events(warehouse: DuckDBWarehouse, connection: Connection, day: InspectedDay) -> None:
-            of_events(warehouse, connection, day)
-            hook(connection, day)
+        def insert_events(warehouse: DuckDBWarehouse, connection: Connection, days: Sequence[InspectedDay]) -> None:
+            of_events(warehouse, connection, days)
+            hook(days)
 
         def insert_songs(warehouse: DuckDBWarehouse, connection: Connection, songs: InspectedSongs) -> None:
             of_songs(warehouse, connection, songs)
-            hook(connection, songs)
+            hook(songs)
 
         of_events, of_songs = DuckDBWarehouse.insert_events, DuckDBWarehouse.insert_songs
         with pytest.MonkeyPatch.context() as patch:

@@ -211,7 +211,7 @@ def _load_errors(connection: Connection, condition: ColumnElement[bool]) -> dg.A
         passed=count == 0,
         severity=dg.AssetCheckSeverity.WARN,
         metadata=metadata,
-        description=f"{count} lines are in staging.load_errors and not in the star" if count else None,
+        description=f"Not loaded, see staging.load_errors: {count:,}" if count else None,
     )
 
 

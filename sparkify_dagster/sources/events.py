@@ -5,6 +5,7 @@ read as it is; from any other a cleaned copy is made: the plain lines as they ar
 """
 
 import gzip
+import json
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -240,10 +241,15 @@ def decode_json(line: bytes) -> object:
     except RecursionError:
         raise ValueProblem("not readable: nested too deeply") from None
     except ValueError as error:
-        raise ValueProblem(f"not JSON: {error}") from None
+        raise ValueProblem(f"not JSON: {json_error(error)}") from None
     if text[end:].strip(" \t\r\n"):
         raise ValueProblem(f"not JSON: more text after the object, at character {end + 1}")
     return document
+
+
+def json_error(error: ValueError) -> str:
+    """What is wrong and at which character, without the decoder's own count of lines."""
+    return f"{error.msg} at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else str(error)
 
 
 def raw_text(line: bytes) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from sparkify_dagster.inspected import InspectedFile, InspectedSongs, LoadError, StoredObject
-from sparkify_dagster.sources.events import BYTE_ORDER_MARK, raw_text
+from sparkify_dagster.sources.events import BYTE_ORDER_MARK, json_error, raw_text
 from sparkify_dagster.sources.object_store import ObjectStore
 from sparkify_dagster.sources.values import (
     DEGREES,
@@ -117,7 +117,7 @@ def _documents(content: bytes) -> Iterator[tuple[int, object, str]]:
         try:
             document, end = JSON_DECODER.raw_decode(text, position)
         except (ValueError, RecursionError) as error:
-            reason = "nested too deeply" if isinstance(error, RecursionError) else f"not JSON: {error}"
+            reason = "nested too deeply" if isinstance(error, RecursionError) else f"not JSON: {json_error(error)}"
             yield line_number + 1, undecodable or ValueProblem(reason), text[position:]
             return
         yield line_number + 1, document, text[position:end]

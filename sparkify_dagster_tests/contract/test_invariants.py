@@ -3,18 +3,19 @@
 import random
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
-import duckdb
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
 
-from sparkify_dagster.inspected import InspectedDay, InspectedSongs
-from sparkify_dagster_tests.world import EVENTS, OBJECTS, World, event, song
+from sparkify_dagster_tests.world import EVENTS, OBJECTS, Loaded, World, event, in_order, song
 
 DAY, NEXT_DAY, THIRD_DAY, FOURTH_DAY = "2018-11-01", "2018-11-02", "2018-11-03", "2018-11-04"
 DAYS = (DAY, NEXT_DAY, THIRD_DAY, FOURTH_DAY)
 REDONE = ["songplays"]
+USER_ID, LOG_DATE = 17, 18  # columns of staging_events
 
 
 def on(day: str, **changes: Any) -> dict[str, Any]:
@@ -25,7 +26,7 @@ class Killed(Exception):
     pass
 
 
-def die(connection: Connection, loaded: InspectedDay | InspectedSongs) -> None:
+def die(loaded: Loaded) -> None:
     raise Killed
 
 
@@ -49,13 +50,16 @@ def month(world: World) -> World:
 
 
 class TestConvergence:
-    @pytest.mark.parametrize("seed", [1, 2, 3])
+    @pytest.mark.parametrize("seed", [1, 2])
     def test_days_in_any_order_repeated_and_overlapping(self, month: World, seed: int) -> None:
         draw = random.Random(seed)
         loads = [(day, day) for day in DAYS] + [(DAY, NEXT_DAY), (NEXT_DAY, FOURTH_DAY), (DAY, FOURTH_DAY)]
         draw.shuffle(loads)
         for first, last in loads:
-            assert month.materialize(first, last, job=draw.choice(["sparkify", "load_log_days"])).failures == {}
+            if draw.random() < 0.5:
+                month.load(first, last)
+            else:
+                assert month.materialize(first, last, job=draw.choice(["sparkify", "load_log_days"])).failures == {}
         month.etl(DAY, FOURTH_DAY)
         assert month.everything() == month.from_scratch(DAY, FOURTH_DAY).everything()
         assert len(month.rows("songplays")) == 40
@@ -73,10 +77,12 @@ class TestConvergence:
             month.materialize(day, job="load_log_days", assets=REDONE)
         assert month.everything() == month.from_scratch(DAY, FOURTH_DAY).everything()
 
-    @pytest.mark.parametrize("done", [[], ["staging_events"], ["staging_events", "songplays"], ["staging_events", "users"]])
+    @pytest.mark.parametrize(
+        "done", [[], ["staging_events"], ["staging_events", "songplays"], ["staging_events", "users"]]
+    )
     def test_a_run_that_broke_off_between_two_steps(self, month: World, done: list[str]) -> None:
         """A user leaves the day while a new version of it got only as far as these assets."""
-        month.etl(DAY, FOURTH_DAY)
+        month.load(DAY, FOURTH_DAY)
         month.write_log(NEXT_DAY, on(NEXT_DAY, userId="77"))
         if done:
             month.materialize(NEXT_DAY, job="load_log_days", assets=done)
@@ -88,28 +94,29 @@ class TestConvergence:
         assert 77 not in month.column("users", "user_id")
 
     def test_a_day_that_breaks_off_inside_its_load_keeps_what_it_held(self, month: World) -> None:
-        month.etl(DAY, FOURTH_DAY)
+        month.load(DAY, FOURTH_DAY)
         before = month.everything()
         for day in DAYS:
             month.write_log(day, on(day, userId="99"))
 
-        def die_on_third(connection: Connection, loaded: InspectedDay | InspectedSongs) -> None:
-            if isinstance(loaded, InspectedDay) and loaded.day.isoformat() == THIRD_DAY:
+        def die_on_third(loaded: Loaded) -> None:
+            if isinstance(loaded, Sequence) and THIRD_DAY in [day.day.isoformat() for day in loaded]:
                 raise Killed
 
         with month.hooked(die_on_third):
             outcome = month.materialize(DAY, FOURTH_DAY)
         assert "staging_events" in outcome.failures
-        # Nothing reached the star, and of staging just the days before it.
+        # Nothing reached the star; of staging, whole days at most.
         assert month.star() == {name: before[name] for name in month.star()}
-        held = {day: [str(row[0]) for row in month.query(f"SELECT user_id FROM {EVENTS} WHERE log_date = '{day}'")] for day in DAYS}
-        assert held[DAY] == held[NEXT_DAY] == ["99"]
-        assert len(held[THIRD_DAY]) == len(held[FOURTH_DAY]) == 10
+        for day in DAYS:
+            rows = month.query(f"SELECT * FROM {EVENTS} WHERE log_date = '{day}'")
+            old = [row for row in before[EVENTS] if str(row[LOG_DATE]) == day]
+            assert in_order(rows) == old or (day != THIRD_DAY and [row[USER_ID] for row in rows] == [99])
         assert month.etl(DAY, FOURTH_DAY).ok
         assert month.everything() == month.from_scratch(DAY, FOURTH_DAY).everything()
 
     def test_songs_that_break_off_inside_their_load_keep_what_they_held(self, month: World) -> None:
-        month.etl(DAY, FOURTH_DAY)
+        month.load(DAY, FOURTH_DAY)
         before = month.everything()
         month.delete("song_data/A.json")
         month.write_songs("B.json", song(song_id="SA"))
@@ -122,14 +129,14 @@ class TestConvergence:
 
     def test_a_load_that_is_killed_leaves_what_was_there(self, month: World) -> None:
         """The process ends at once, inside the transaction, as with kill -9."""
-        month.etl(DAY, FOURTH_DAY)
+        month.load(DAY, FOURTH_DAY)
         before = month.everything()
         month.write_log(DAY, on(DAY, userId="99"))
         script = (
             "import os, sys; from pathlib import Path\n"
             "from sparkify_dagster_tests.world import World\n"
             "world = World(Path(sys.argv[1]))\n"
-            "with world.hooked(lambda connection, loaded: os._exit(9)): world.load()\n"
+            "with world.hooked(lambda loaded: os._exit(9)): world.load()\n"
         )
         killed = subprocess.run([sys.executable, "-c", script, str(month.folder)], check=False)
         assert killed.returncode == 9
@@ -142,10 +149,10 @@ class TestAtomicPartitions:
     def test_a_reader_sees_a_days_old_content_until_it_sees_the_new(self, world: World) -> None:
         seen = []
 
-        def look(connection: Connection, loaded: InspectedDay | InspectedSongs) -> None:
-            with duckdb.connect(str(world.warehouse_file)) as reader:
+        def look(loaded: Loaded) -> None:
+            with create_engine(world.warehouse.database, poolclass=NullPool).connect() as reader:
                 for table in (EVENTS, OBJECTS):
-                    seen.append(reader.execute(f"SELECT count(*) FROM {table} WHERE log_date IS NOT NULL").fetchone())
+                    seen.append(reader.scalar(text(f"SELECT count(*) FROM {table}")))
 
         world.write_log(DAY, event(), event(itemInSession=2))
         world.load(DAY)
@@ -153,7 +160,7 @@ class TestAtomicPartitions:
         world.write_log(DAY, key="again/2018-11-01-events.json")
         with world.hooked(look):
             world.load(DAY)
-        assert seen == [(2,), (1,)]
+        assert seen == [2, 1]
         assert (len(world.rows(EVENTS)), len(world.rows(OBJECTS))) == (1, 2)
 
     def test_counts_and_errors_change_with_their_rows(self, world: World) -> None:
@@ -175,7 +182,7 @@ class TestLateSongs:
         for day, title in zip(DAYS, ("one", "two", "one"), strict=False):
             world.write_log(day, on(day, song=title))
         world.write_log(FOURTH_DAY, on(FOURTH_DAY, song="one", page="Home"), on(FOURTH_DAY, song="one", userId=""))
-        world.materialize(DAY, FOURTH_DAY)
+        world.load(DAY, FOURTH_DAY)
         assert set(world.column("songplays", "song_id")) == {None}
         return world
 
@@ -253,7 +260,7 @@ class TestLateSongs:
 
 class TestChangedFiles:
     def test_a_log_file_that_changed_replaces_its_day(self, month: World) -> None:
-        month.etl(DAY, FOURTH_DAY)
+        month.load(DAY, FOURTH_DAY)
         month.write_log(NEXT_DAY, on(NEXT_DAY, userId="5", song="new"))
         outcome = month.materialize(DAY, FOURTH_DAY)
         assert outcome.ok
@@ -287,12 +294,13 @@ class TestChangedFiles:
     def test_unchanged_days_are_not_loaded_again(self, month: World) -> None:
         month.materialize(DAY, FOURTH_DAY)
 
-        loaded: list[InspectedDay | InspectedSongs] = []
-        with month.hooked(lambda connection, what: loaded.append(what)):
+        loaded: list[Loaded] = []
+        with month.hooked(loaded.append):
             assert month.materialize(DAY, FOURTH_DAY).ok
             assert loaded == []
             assert month.materialize(DAY, FOURTH_DAY, full=True).ok
-        assert len(loaded) == 5
+        days = [day.day.isoformat() for part in loaded if isinstance(part, Sequence) for day in part]
+        assert days == list(DAYS)
 
 
 class TestReconciliation:

@@ -185,7 +185,9 @@ VALUES: list[tuple[str, Any, Any]] = [
 def test_each_column_holds_the_value_or_the_object_is_an_error(world: World) -> None:
     for number, (column, value, _) in enumerate(VALUES):
         document = json.dumps(song(song_id=f"S{number}") | {column: "here" if isinstance(value, Raw) else value})
-        world.write_songs(f"{number:03}.json", document.replace('"here"', value) if isinstance(value, Raw) else document)
+        world.write_songs(
+            f"{number:03}.json", document.replace('"here"', value) if isinstance(value, Raw) else document
+        )
     world.load(DAY)
     blamed = dict(world.rows(ERRORS, "key", "column_name"))
     for number, (column, value, expected) in enumerate(VALUES):
