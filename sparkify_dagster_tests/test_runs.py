@@ -146,11 +146,14 @@ def status_of(instance: dg.DagsterInstance, run_id: str) -> Status:
     return run.status
 
 
-def test_a_run_is_dead_as_soon_as_its_process_is(project: Project, instance: dg.DagsterInstance) -> None:
-    run_id = add_run(instance)
+@pytest.mark.parametrize("status", [Status.NOT_STARTED, Status.STARTED])
+def test_a_run_is_dead_as_soon_as_its_process_is(
+    project: Project, instance: dg.DagsterInstance, status: Status
+) -> None:
+    run_id = add_run(instance, status)
     with holding(project, HOLD_A_RUN, run_id) as process:
         assert runs.fail_dead_runs(instance) == []
-        assert status_of(instance, run_id) is Status.STARTED
+        assert status_of(instance, run_id) is status
         process.kill()
         process.wait()
         assert runs.fail_dead_runs(instance) == [run_id]

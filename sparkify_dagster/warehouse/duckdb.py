@@ -25,10 +25,8 @@ log = logging.getLogger(__name__)
 LOCK_POLL_SECONDS = 0.05
 # read_json takes these characters in a path for a pattern.
 _GLOB_CHARACTERS = frozenset("*?[]{}")
-# A progress bar has no place in a log.
-_SESSION = "SET enable_progress_bar = false"
-# A checkpoint in the middle of a load writes everything twice.
-_CONFIG = {"wal_autocheckpoint": "1GB"}
+# A progress bar has no place in a log, and a checkpoint in the middle of a load writes everything twice.
+_SESSION = "SET enable_progress_bar = false; SET wal_autocheckpoint = '1GB'"
 # How read_json sees the keys of a log line, in staging's column order; the loader casts from there.
 _EVENT_TYPES = (
     ("artist", "VARCHAR"),
@@ -79,7 +77,7 @@ class DuckDBWarehouse(Warehouse):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _file_lock(path, purpose):
             # One connection, closed at the end: it keeps DuckDB's own lock, and closing it costs a checkpoint.
-            engine = create_engine(self.database, poolclass=StaticPool, connect_args={"config": _CONFIG})
+            engine = create_engine(self.database, poolclass=StaticPool)
             event.listen(engine, "connect", lambda connection, _: connection.execute(_SESSION))
             try:
                 _create_tables_once(path, engine)
