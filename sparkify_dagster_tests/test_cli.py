@@ -55,7 +55,7 @@ def runs_of(project: Project) -> list[dg.DagsterRun]:
 
 def loads(world: World) -> dict[str, datetime]:
     """When each object was loaded."""
-    return {key: loaded_at for key, loaded_at in world.rows("staging.loaded_objects", "key", "loaded_at")}
+    return dict(world.rows("staging.loaded_objects", "key", "loaded_at"))
 
 
 def one_line(output: str) -> str:
@@ -193,7 +193,8 @@ def test_a_day_outside_the_window_is_one_line(small: World, project: Project) ->
         (["--from", "2018-11-03", "--to", "2018-11-01"], "--from 2018-11-03 is after --to 2018-11-01"),
         (
             ["--from", "2018-10-31", "--to", "2018-11-01"],
-            "--from 2018-10-31: outside the window of SPARKIFY_LOG_START and SPARKIFY_LOG_END, 2018-11-01 to 2018-11-30",
+            "--from 2018-10-31: outside the window of SPARKIFY_LOG_START and SPARKIFY_LOG_END, "
+            "2018-11-01 to 2018-11-30",
         ),
     ],
     ids=["reversed", "before the window"],

@@ -310,10 +310,11 @@ class World:
         days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
         source, warehouse = self.source, self.warehouse
         logs, songs = source.list_log_files(), source.list_song_files()
-        inspector = EventInspector(source.log_store(), source.json_paths().keys, keep_errors=self.limits.kept_errors)
+        keys = source.json_paths().keys
+        inspector = EventInspector(source.log_store(), keys, keep_errors=self.limits.kept_errors)
         with warehouse.open("a test") as engine:
             with engine.begin() as connection:
-                held = staging.loaded_days(connection, first, last)
+                held = staging.loaded_days(connection, first, last, keys)
             present = {day: logs.by_day.get(day, []) for day in days}
             to_load = {
                 day: files

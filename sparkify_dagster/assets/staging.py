@@ -59,7 +59,7 @@ def staging_events(
         )
         with warehouse.open(f"staging_events of run {context.run.run_id}") as engine:
             with engine.begin() as connection:
-                held = staging_tables.loaded_days(connection, first_day, last_day)
+                held = staging_tables.loaded_days(connection, first_day, last_day, json_paths.keys)
             present = {day: listing.by_day.get(day, []) for day in days}
             objects = {
                 day: files

@@ -3,6 +3,8 @@
 Every function works inside the caller's transaction: rows and what is counted about them change together.
 """
 
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,18 +45,26 @@ class Loaded:
         )
 
 
-def loaded_days(connection: Connection, first_day: date, last_day: date) -> Mapping[date, Loaded]:
-    """What staging holds of each day; a day that was refused since counts as outdated."""
+def reading_rules(event_keys: Sequence[str] = ()) -> str:
+    """Names the rules by which objects are read; for logs the JSONPaths file's keys are among them."""
+    keys = hashlib.sha256(json.dumps(event_keys).encode()).hexdigest()[:16]
+    return f"{LOADER_VERSION}-{keys}" if event_keys else f"{LOADER_VERSION}"
+
+
+def loaded_days(
+    connection: Connection, first_day: date, last_day: date, event_keys: Sequence[str]
+) -> Mapping[date, Loaded]:
+    """What staging holds of each day; one that was refused since, or read by other rules, counts as outdated."""
     rows = connection.execute(
         select(
             loaded_objects.c.log_date,
             loaded_objects.c.key,
             loaded_objects.c.etag,
             loaded_objects.c.errors,
-            loaded_objects.c.loader_version,
+            loaded_objects.c.read_by,
         ).where(loaded_objects.c.log_date.between(first_day, last_day))
     )
-    by_day: dict[date, list[tuple[str, str, int, int]]] = defaultdict(list)
+    by_day: dict[date, list[tuple[str, str, int, str]]] = defaultdict(list)
     for day, *values in rows:
         by_day[day].append(tuple(values))
     refused = set(
@@ -62,7 +72,15 @@ def loaded_days(connection: Connection, first_day: date, last_day: date) -> Mapp
             select(refused_loads.c.log_date).where(refused_loads.c.log_date.between(first_day, last_day))
         )
     )
-    return {day: _loaded(by_day[day], outdated=day in refused) for day in by_day.keys() | refused}
+    rules = reading_rules(event_keys)
+    return {
+        day: Loaded(
+            etags={key: etag for key, etag, _, _ in by_day[day]},
+            errors=sum(errors for _, _, errors, _ in by_day[day]),
+            outdated=day in refused or any(read_by != rules for *_, read_by in by_day[day]),
+        )
+        for day in by_day.keys() | refused
+    }
 
 
 @dataclass(frozen=True)
@@ -82,13 +100,13 @@ def held_songs(connection: Connection) -> Mapping[str, HeldSong]:
     if connection.scalar(select(exists().where(refused_loads.c.log_date.is_(None)))):
         errors_overwritten = set(connection.scalars(select(load_errors.c.key).where(load_errors.c.log_date.is_(None))))
     rows = connection.execute(
-        select(
-            loaded_objects.c.key, loaded_objects.c.etag, loaded_objects.c.errors, loaded_objects.c.loader_version
-        ).where(loaded_objects.c.log_date.is_(None))
+        select(loaded_objects.c.key, loaded_objects.c.etag, loaded_objects.c.errors, loaded_objects.c.read_by).where(
+            loaded_objects.c.log_date.is_(None)
+        )
     )
     held = {
-        key: HeldSong(etag if version == LOADER_VERSION and key not in errors_overwritten else None, errors)
-        for key, etag, errors, version in rows
+        key: HeldSong(etag if read_by == reading_rules() and key not in errors_overwritten else None, errors)
+        for key, etag, errors, read_by in rows
     }
     # The errors of a file that was refused and is gone by now have to go as well.
     return held | {key: HeldSong(None, 0) for key in errors_overwritten - held.keys()}
@@ -107,7 +125,12 @@ def replace_days(connection: Connection, warehouse: Warehouse, days: Sequence[In
     for table in (staging_events, loaded_objects, load_errors, refused_loads):
         connection.execute(delete(table).where(table.c.log_date.in_(replaced)))
     warehouse.insert_events(connection, days)
-    _record_files(connection, warehouse, [(day.day, file) for day in days for file in day.files])
+    _record_files(
+        connection,
+        warehouse,
+        [(day.day, file) for day in days for file in day.files],
+        reading_rules(days[0].event_keys),
+    )
     _record_errors(connection, warehouse, [(day.day, error) for day in days for error in day.errors])
 
 
@@ -132,7 +155,7 @@ def replace_songs(
     connection.execute(delete(refused_loads).where(refused_loads.c.log_date.is_(None)))
     for batch in batches:
         warehouse.insert_songs(connection, batch)
-        _record_files(connection, warehouse, [(None, file) for file in batch.files])
+        _record_files(connection, warehouse, [(None, file) for file in batch.files], reading_rules())
         _record_errors(connection, warehouse, [(None, error) for error in batch.errors])
     _note_days_to_rematch(connection)
     connection.execute(text("DROP TABLE matches_before"))
@@ -154,14 +177,6 @@ def refuse_songs(
 def pending_days(connection: Connection) -> list[date]:
     """Days whose plays were matched with an older catalogue and would now match otherwise."""
     return list(connection.scalars(select(pending_rematch.c.log_date).order_by(pending_rematch.c.log_date)))
-
-
-def _loaded(objects: Sequence[tuple[str, str, int, int]], *, outdated: bool) -> Loaded:
-    return Loaded(
-        etags={key: etag for key, etag, _, _ in objects},
-        errors=sum(errors for _, _, errors, _ in objects),
-        outdated=outdated or any(version != LOADER_VERSION for _, _, _, version in objects),
-    )
 
 
 def _delete_songs(connection: Connection, warehouse: Warehouse, gone: Sequence[str]) -> None:
@@ -203,7 +218,7 @@ def _note_days_to_rematch(connection: Connection) -> None:
 
 
 def _record_files(
-    connection: Connection, warehouse: Warehouse, files: Sequence[tuple[date | None, InspectedFile]]
+    connection: Connection, warehouse: Warehouse, files: Sequence[tuple[date | None, InspectedFile]], rules: str
 ) -> None:
     now = _now()
     rows = [
@@ -217,7 +232,7 @@ def _record_files(
             "duplicates": file.duplicates,
             "errors": file.errors,
             "loaded_at": now,
-            "loader_version": LOADER_VERSION,
+            "read_by": rules,
         }
         for day, file in files
     ]

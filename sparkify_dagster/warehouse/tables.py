@@ -157,7 +157,7 @@ loaded_objects = Table(
     Column("duplicates", BigInteger, nullable=False, comment="Events that an earlier line had delivered"),
     Column("errors", BigInteger, nullable=False, comment="Lines or songs in load_errors"),
     Column("loaded_at", TIMESTAMP, nullable=False, comment="When the object was loaded, UTC"),
-    Column("loader_version", Integer, nullable=False, comment="Version of the rules that read the object"),
+    Column("read_by", String(64), nullable=False, comment="Rules, and keys of a log line, by which it was read"),
     schema=STAGING_SCHEMA,
     comment="One row an object that staging holds, written in the transaction of its rows",
 )

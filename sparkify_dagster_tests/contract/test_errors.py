@@ -16,21 +16,22 @@ def on(day: str, **changes: Any) -> dict[str, Any]:
     return event(time=f"{day}T10:00:00") | changes
 
 
-class TestUnreadableGzip:
-    WHOLE = gzip.compress(lines(*(event(itemInSession=number) for number in range(500))), mtime=0)
-    BROKEN = {
-        "truncated": WHOLE[:-9],
-        "no gzip at all": lines(event()),
-        "wrong checksum": WHOLE[:-8] + b"\0\0\0\0" + WHOLE[-4:],
-        "damaged": WHOLE[:200] + b"\xff" * 40 + WHOLE[240:],
-        "garbage behind": WHOLE + b"garbage",
-    }
+WHOLE = gzip.compress(lines(*(event(itemInSession=number) for number in range(500))), mtime=0)
+UNREADABLE = {
+    "truncated": WHOLE[:-9],
+    "no gzip at all": lines(event()),
+    "wrong checksum": WHOLE[:-8] + b"\0\0\0\0" + WHOLE[-4:],
+    "damaged": WHOLE[:200] + b"\xff" * 40 + WHOLE[240:],
+    "garbage behind": WHOLE + b"garbage",
+}
 
-    @pytest.mark.parametrize("name", BROKEN)
+
+class TestUnreadableGzip:
+    @pytest.mark.parametrize("name", UNREADABLE)
     def test_it_is_one_error_without_a_line_and_nothing_of_it_loads(self, world: World, name: str) -> None:
         world.write_log(DAY, event(itemInSession=1_000), key="whole/2018-11-01-events.json")
         path = world.write_log(DAY, key="broken/2018-11-01-events.json.gz")
-        path.write_bytes(self.BROKEN[name])
+        path.write_bytes(UNREADABLE[name])
         world.load(DAY)
         assert world.counts() == {
             "broken/2018-11-01-events.json.gz": (1, 0, 0, 1),
@@ -40,11 +41,11 @@ class TestUnreadableGzip:
         assert (key, line, column, raw) == ("broken/2018-11-01-events.json.gz", None, None, None)
         assert "cannot be decompressed" in reason
 
-    @pytest.mark.parametrize("name", BROKEN)
+    @pytest.mark.parametrize("name", UNREADABLE)
     def test_likewise_for_a_song_file(self, world: World, name: str) -> None:
         world.write_songs("A/TRA.json", song())
         path = world.write_songs("A/TRB.json.gz")
-        path.write_bytes(self.BROKEN[name])
+        path.write_bytes(UNREADABLE[name])
         world.load(DAY)
         assert world.counts() == {"A/TRA.json": (1, 1, 0, 0), "A/TRB.json.gz": (1, 0, 0, 1)}
 

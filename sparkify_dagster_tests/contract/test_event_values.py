@@ -261,10 +261,12 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     assert world.materialize(DAY).ok
     rows = [dict(zip(EVENT_COLUMNS, row, strict=True)) for row in world.rows(EVENTS, *EVENT_COLUMNS)]
     errors = world.rows(ERRORS, "line_number", "column_name", "reason", "raw_text")
-    found = {}
+    found: dict[int, dict[str, Any]] = {}
     for number, (column, _, _) in enumerate(CASES, 1):
         other = "item_in_session" if column == "session_id" else "session_id"
-        found |= {number: row for row in rows if row[other] == FIRST + number}
+        for row in rows:
+            if row[other] == FIRST + number:
+                found[number] = row
     return Loaded(found, {number: (column, reason, raw) for number, column, reason, raw in errors})
 
 

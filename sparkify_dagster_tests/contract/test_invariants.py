@@ -4,13 +4,14 @@ import random
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from sparkify_dagster_tests.world import EVENTS, OBJECTS, Loaded, World, event, in_order, song
+from sparkify_dagster_tests.world import EVENTS, OBJECTS, Item, Loaded, World, event, in_order, song
 
 DAY, NEXT_DAY, THIRD_DAY, FOURTH_DAY = "2018-11-01", "2018-11-02", "2018-11-03", "2018-11-04"
 DAYS = (DAY, NEXT_DAY, THIRD_DAY, FOURTH_DAY)
@@ -34,6 +35,7 @@ def die(loaded: Loaded) -> None:
 def month(world: World) -> World:
     """Four days of plays, users who change, songs in two copies, dirt in some files."""
     for number, day in enumerate(DAYS):
+        dirt: list[Item] = ["broken", on(day, song="unknown")]
         world.write_log(
             day,
             *(
@@ -42,7 +44,7 @@ def month(world: World) -> World:
                 for item in range(3)
             ),
             on(day, song="unknown"),
-            *(["broken", on(day, song="unknown")] if number % 2 else []),
+            *dirt[: 2 * (number % 2)],
         )
     world.write_songs("A.json", song(song_id="SB"))
     world.write_songs("B.json", song(song_id="SB", year=0), song(song_id="SC", title="other"))
@@ -294,12 +296,12 @@ class TestChangedFiles:
     def test_unchanged_days_are_not_loaded_again(self, month: World) -> None:
         month.materialize(DAY, FOURTH_DAY)
 
-        loaded: list[Loaded] = []
-        with month.hooked(loaded.append):
+        parts: list[Loaded] = []
+        with month.hooked(lambda loaded: parts.append(loaded)):
             assert month.materialize(DAY, FOURTH_DAY).ok
-            assert loaded == []
+            assert parts == []
             assert month.materialize(DAY, FOURTH_DAY, full=True).ok
-        days = [day.day.isoformat() for part in loaded if isinstance(part, Sequence) for day in part]
+        days = [day.day.isoformat() for part in parts if isinstance(part, Sequence) for day in part]
         assert days == list(DAYS)
 
 
@@ -314,8 +316,10 @@ class TestReconciliation:
             f"SELECT log_date, sum(lines), sum(staged), sum(duplicates), sum(errors) FROM {OBJECTS}"
             " WHERE log_date IS NOT NULL GROUP BY log_date ORDER BY log_date"
         )
-        staged = dict(month.query(f"SELECT log_date, count(*) FROM {EVENTS} GROUP BY log_date"))
-        errors = dict(month.query("SELECT log_date, count(*) FROM staging.load_errors GROUP BY log_date"))
+        staged: dict[date, int] = dict(month.query(f"SELECT log_date, count(*) FROM {EVENTS} GROUP BY log_date"))
+        errors: dict[date, int] = dict(
+            month.query("SELECT log_date, count(*) FROM staging.load_errors GROUP BY log_date")
+        )
         assert [(str(day), read, rows, twice, wrong) for day, read, rows, twice, wrong in counted] == [
             (str(day), lines[str(day)], staged[day], twice, errors.get(day, 0)) for day, _, _, twice, _ in counted
         ]

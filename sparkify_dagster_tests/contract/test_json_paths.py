@@ -74,7 +74,6 @@ def test_a_malformed_file_fails_the_load_and_changes_nothing(world: World, conte
     assert world.everything() == before
 
 
-@pytest.mark.xfail(strict=True, reason="staging does not note with which keys a day was read")
 def test_a_changed_file_is_a_change_of_every_day(world: World) -> None:
     """Convergence holds for the JSONPaths file as well: it is an input like the others."""
     world.write_log(DAY, event())

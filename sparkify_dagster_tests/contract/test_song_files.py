@@ -189,7 +189,7 @@ def test_each_column_holds_the_value_or_the_object_is_an_error(world: World) -> 
             f"{number:03}.json", document.replace('"here"', value) if isinstance(value, Raw) else document
         )
     world.load(DAY)
-    blamed = dict(world.rows(ERRORS, "key", "column_name"))
+    blamed: dict[str, str] = dict(world.rows(ERRORS, "key", "column_name"))
     for number, (column, value, expected) in enumerate(VALUES):
         found = world.query(f"SELECT {column} FROM {SONGS} WHERE song_id = 'S{number}'")
         if expected is ERROR:

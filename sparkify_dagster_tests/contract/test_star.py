@@ -160,7 +160,7 @@ class TestMatch:
             )
             world.write_songs(f"{number}.json", song(song_id=f"S{number:03}") | also | catalogue)
         assert world.materialize(DAY, NEXT_DAY).ok
-        found = dict(world.rows("songplays", "session_id", "song_id"))
+        found: dict[int, str | None] = dict(world.rows("songplays", "session_id", "song_id"))
         assert len(found) == len(MATCHES)
         for number, (log, catalogue, matches) in enumerate(MATCHES):
             if "length" in log or "duration" in catalogue:
@@ -429,7 +429,7 @@ def test_the_star_lives_in_the_default_schema_and_staging_in_its_own(world: Worl
 
 def test_the_columns_have_the_contracts_types(world: World) -> None:
     world.load(DAY)
-    types = dict(
+    types: dict[str, str] = dict(
         world.query(
             "SELECT column_name, data_type FROM information_schema.columns"
             " WHERE table_schema = 'staging' AND table_name IN ('staging_events', 'staging_songs')"
