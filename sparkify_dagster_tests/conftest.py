@@ -1,5 +1,9 @@
 import os
 
+from sparkify_dagster_tests.s3_server import s3
+
+__all__ = ["s3"]
+
 # Definitions read the settings when they are imported; tests decide on theirs and see nobody else's.
 for name in list(os.environ):
     if name.startswith(("SPARKIFY_", "AWS_")) or name == "DAGSTER_HOME":

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import os
+import re
 import urllib.parse
 import urllib.request
 from abc import ABC, abstractmethod
@@ -160,7 +161,7 @@ class S3Prefix(ObjectStore):
         except FileNotFoundError as error:
             raise ObjectMissing(f"{place}: there is no such object") from error
         except (BaseError, OSError, ValueError) as error:
-            raise SourceError(f"{place}: cannot be read: {_first_line(error)}") from error
+            raise SourceError(f"{place}: cannot be read: {_cause(error)}") from error
 
 
 def open_store(location: str, access: S3Access) -> ObjectStore:
@@ -240,9 +241,11 @@ def _batches(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
         yield batch
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:300]
+def _cause(error: Exception) -> str:
+    """The error in one line: S3's own code and message, which it sends as XML, where there are any."""
+    text = str(error).strip() or type(error).__name__
+    said = [match[1] for name in ("Code", "Message") if (match := re.search(f"<{name}>([^<]+)</{name}>", text))]
+    return (": ".join(said) or text.splitlines()[0])[:300]
 
 
 def _raise(error: OSError) -> None:

@@ -122,13 +122,12 @@ def test_a_day_that_never_had_a_file_is_an_empty_day(world: World) -> None:
 
 
 def test_days_outside_the_window_are_counted_as_such_and_left_alone(world: World) -> None:
-    world.write_log(DAY, event())
-    world.write_log("2018-10-31", event(time="2018-10-31T10:00:00"))
-    outcome = world.materialize(DAY)
-    assert len(world.rows(EVENTS)) == 1
-    assert outcome.observed("log_data")["files"] == 2
-    assert outcome.observed("log_data")["files_outside_the_window"] == 1
-    assert outcome.observed("log_data")["ignored_objects"] == 0
+    for day in ("2018-10-31", DAY, "2018-11-30", "2018-12-01"):
+        world.write_log(day, event(time=f"{day}T10:00:00"))
+    outcome = world.materialize(DAY, "2018-11-30")
+    assert [str(day) for day in world.column(EVENTS, "log_date")] == [DAY, "2018-11-30"]
+    observed = outcome.observed("log_data")
+    assert (observed["files"], observed["files_outside_the_window"], observed["ignored_objects"]) == (4, 2, 0)
 
 
 @pytest.mark.parametrize("key", ["2018-11-01-events.json", "2018-11-01-events.json.gz"])

