@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -18,7 +18,9 @@ DAYS = ("2018-11-01", "2018-11-02", "2018-11-03")
 
 
 # What events and songs are usually made of, so that users, plays, duplicates and matches meet often; and what is odd.
-USUAL_EVENT = {
+Values: TypeAlias = dict[str, list[Any]]
+
+USUAL_EVENT: Values = {
     "artist": ["X", "X ", "BjÃ\x83Â¶rk"],
     "firstName": ["Ann", "Bob"],
     "itemInSession": [0, 1],
@@ -29,7 +31,7 @@ USUAL_EVENT = {
     "song": ["one", "two"],
     "userId": ["1", "2", ""],
 }
-ODD_EVENT = {
+ODD_EVENT: Values = {
     "artist": ["Björk", "Bj\u00c3\u00b6rk ", "X\u00a0", "", None, 112],
     "firstName": [None, "", "x" * 1025],
     "gender": [None, ""],
@@ -44,7 +46,7 @@ ODD_EVENT = {
     "status": [None, "200", "x"],
     "userId": [None, 1, "01", 1.5, "x"],
 }
-USUAL_SONG = {
+USUAL_SONG: Values = {
     "artist_id": ["A1", "A2"],
     "artist_location": ["P", None],
     "artist_name": ["X", "X feat. Y", "Björk"],
@@ -53,7 +55,7 @@ USUAL_SONG = {
     "title": ["one", "two"],
     "year": [0, 1999],
 }
-ODD_SONG = {
+ODD_SONG: Values = {
     "artist_id": ["a1", "", None],
     "artist_latitude": [None, 1.0000005, "x", ""],
     "artist_location": ["Q ", "", "  "],
@@ -67,7 +69,7 @@ ODD_SONG = {
 
 
 @st.composite
-def documents(draw: st.DrawFn, usual: dict[str, list[Any]], odd: dict[str, list[Any]]) -> dict[str, Any]:
+def documents(draw: st.DrawFn, usual: Values, odd: Values) -> dict[str, Any]:
     document = {key: draw(st.sampled_from(values)) for key, values in usual.items()}
     if draw(st.integers(0, 2)) == 0:
         key = draw(st.sampled_from(sorted(odd)))
@@ -110,10 +112,10 @@ def steps(draw: st.DrawFn) -> tuple[str, Step]:
         return f"{key}: {content!r}", put(f"log_data/{key}", content)
     if kind < 7:
         key = draw(st.sampled_from(["A.json", "a/B.json.gz", "C.json"]))
-        content = draw(
+        song_file: bytes | None = draw(
             st.none() | st.lists(songs(), min_size=1, max_size=4).map(lambda found: "\n".join(found).encode())
         )
-        return f"{key}: {content!r}", put(f"song_data/{key}", content)
+        return f"{key}: {song_file!r}", put(f"song_data/{key}", song_file)
     first, last = sorted([draw(st.sampled_from(DAYS)), draw(st.sampled_from(DAYS))])
     return f"load {first} to {last}", lambda world: world.load(first, last)
 
