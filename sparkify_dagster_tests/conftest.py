@@ -1,5 +1,7 @@
 import os
 
+import hypothesis
+
 from sparkify_dagster_tests.s3_server import s3
 
 __all__ = ["s3"]
@@ -10,3 +12,8 @@ for name in list(os.environ):
         del os.environ[name]
 os.environ["SPARKIFY_CONFIG"] = ""
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
+
+# A build tries the same examples each time; whoever runs the tests by hand looks for new ones.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
