@@ -1,10 +1,12 @@
 """Dagster's own price: the project's assets, checks and days with empty bodies, on a persisted instance."""
 
 import sys
+from datetime import date
 
 import dagster as dg
 
 from sparkify_dagster.definitions import defs
+from sparkify_dagster.partitions import range_tags
 
 
 def empty_asset(asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
@@ -28,11 +30,9 @@ def empty_check(check: dg.AssetChecksDefinition) -> dg.AssetChecksDefinition:
 
 
 def main(first_day: str, last_day: str) -> None:
-    graph = defs.resolve_asset_graph()
     specs = [node for node in defs.assets or [] if isinstance(node, dg.AssetSpec)]
     assets = [empty_asset(node) for node in defs.assets or [] if isinstance(node, dg.AssetsDefinition)]
     checks = [empty_check(check) for check in defs.asset_checks or [] if isinstance(check, dg.AssetChecksDefinition)]
-    del graph
     empty = dg.Definitions(
         assets=[*specs, *assets],
         asset_checks=checks,
@@ -42,10 +42,7 @@ def main(first_day: str, last_day: str) -> None:
     with dg.DagsterInstance.from_config(".") as instance:
         result = empty.resolve_job_def("sparkify").execute_in_process(
             instance=instance,
-            tags={
-                "dagster/asset_partition_range_start": first_day,
-                "dagster/asset_partition_range_end": last_day,
-            },
+            tags=range_tags(date.fromisoformat(first_day), date.fromisoformat(last_day)),
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
     assert result.success

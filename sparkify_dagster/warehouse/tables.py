@@ -304,11 +304,6 @@ EVENT_COLUMNS = tuple(column.name for column in staging_events.columns)[:18]
 SONG_COLUMNS = tuple(column.name for column in staging_songs.columns)[:10]
 
 
-def qualified_name(table: Table) -> str:
-    """The table's name as an analyst writes it: the star without a schema, staging with it."""
-    return table.fullname
-
-
 def key_columns(table: Table) -> tuple[str, ...]:
     return tuple(column.name for column in table.primary_key.columns)
 
