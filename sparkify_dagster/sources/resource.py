@@ -11,7 +11,7 @@ from sparkify_dagster.inspected import StoredObject
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.sources.events import log_date
 from sparkify_dagster.sources.jsonpaths import JsonPaths, read_jsonpaths
-from sparkify_dagster.sources.object_store import ObjectStore, S3Access, open_store
+from sparkify_dagster.sources.object_store import ObjectStore, S3Access, SourceError, open_store
 from sparkify_dagster.sources.songs import is_song_file
 
 
@@ -81,4 +81,8 @@ def s3_access(settings: Settings) -> S3Access:
 def _listing(store: ObjectStore, is_file: Callable[[StoredObject], bool]) -> Listing:
     objects = store.list()
     files = [stored for stored in objects if is_file(stored)]
+    for stored in files:
+        # Python reads other bytes of a file's name as surrogates, which no warehouse holds.
+        if not stored.key.isascii() and any("\ud800" <= character <= "\udfff" for character in stored.key):
+            raise SourceError(f"{store.location}: the name of {stored.key!a} is not UTF-8: rename the file")
     return Listing(store.location, files, ignored=len(objects) - len(files))

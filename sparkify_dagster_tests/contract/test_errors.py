@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -237,6 +238,15 @@ class TestASourceThatCannotBeRead:
         file = loaded.write(f"{name}/2018-11-01-events.json", b"secret")
         file.chmod(0)
         self.check_nothing_changed(loaded, name, f"{file}: cannot be read")
+
+    @pytest.mark.parametrize("name", ["log_data", "song_data"])
+    def test_a_file_whose_name_is_not_utf8_fails_the_load(self, loaded: World, name: str) -> None:
+        folder = os.fsencode(loaded.folder / name)
+        file = Path(os.fsdecode(folder + b"/caf\xe9/2018-11-01-events.json"))
+        file.parent.mkdir()
+        loaded.write(f"{name}/x", b"").rename(os.fsdecode(folder + b"/\xff.txt"))  # ignored like any other name
+        file.write_bytes(b"broken")
+        self.check_nothing_changed(loaded, name, f"{loaded.folder / name}: the name of 'caf\\udce9")
 
     def check_nothing_changed(self, world: World, name: str, message: str) -> None:
         staging = {"log_data": "staging_events", "song_data": "staging_songs"}[name]
