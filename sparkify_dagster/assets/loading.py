@@ -1,6 +1,5 @@
 """Loads what changed in the source into staging: inspects, lets the warehouse read, refuses too many errors."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,8 +21,9 @@ from sparkify_dagster.warehouse.base import ReadMismatch, Warehouse, WarehouseEr
 
 # A file that is written to all the time cannot be loaded; one that changed just now can, a moment later.
 ATTEMPTS_AT_A_DAY = 3
-# So much of the source is inspected before the warehouse has loaded what came before.
-AHEAD_BYTES = 64 << 20
+# So much of the source is loaded in one transaction, while as much again is being inspected: a warehouse takes a few
+# large loads faster than many small ones. What comes from S3 is held in memory in the meantime.
+BATCH_BYTES = 256 << 20
 
 
 @contextmanager
@@ -51,10 +51,7 @@ def load_days(
     limits: Limits,
     log: Logger,
 ) -> Iterator[LoadedDay]:
-    """Replaces each day by its files while the next days are being inspected.
-
-    Days that are inspected by the time that the warehouse is free share a transaction.
-    """
+    """Replaces each day by its files, some days in a transaction, while the next days are being inspected."""
     for inspected in _inspect_ahead(inspector, objects):
         accepted = [day for day in inspected if day.error_count <= limits.max_load_errors]
         try:
@@ -166,26 +163,34 @@ def _refuse_day(engine: Engine, warehouse: Warehouse, day: InspectedDay, limits:
 def _inspect_ahead(
     inspector: EventInspector, objects: Mapping[date, Sequence[StoredObject]]
 ) -> Iterator[Sequence[InspectedDay]]:
-    """Inspects while the caller loads: yields the days that are ready, in order, at least one at a time."""
-    remaining = list(objects.items())[::-1]
-    ahead: deque[tuple[Future[InspectedDay], int]] = deque()
-
-    def inspect_more() -> None:
-        while remaining and sum(size for _, size in ahead) < AHEAD_BYTES:
-            day, files = remaining.pop()
-            ahead.append((inspection.submit(inspector.inspect, day, files), sum(file.size for file in files)))
-
+    """Inspects the next batch of days while the caller loads one."""
+    batches = _batches_of_days(objects)
     with ThreadPoolExecutor(1, thread_name_prefix="inspection") as inspection:
+
+        def submit(days: Sequence[date]) -> list[Future[InspectedDay]]:
+            return [inspection.submit(inspector.inspect, day, objects[day]) for day in days]
+
         try:
-            inspect_more()
-            while ahead:
-                ready = [ahead.popleft()[0].result()]
-                while ahead and ahead[0][0].done():
-                    ready.append(ahead.popleft()[0].result())
-                inspect_more()
-                yield ready
+            inspecting = submit(next(batches, []))
+            while inspecting:
+                inspected = [day.result() for day in inspecting]
+                inspecting = submit(next(batches, []))
+                yield inspected
         finally:
             inspection.shutdown(cancel_futures=True)
+
+
+def _batches_of_days(objects: Mapping[date, Sequence[StoredObject]]) -> Iterator[Sequence[date]]:
+    batch: list[date] = []
+    size = 0
+    for day, files in objects.items():
+        batch.append(day)
+        size += sum(file.size for file in files)
+        if size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _counted(batches: Iterable[InspectedSongs], load: SongLoad, limits: Limits) -> Iterator[InspectedSongs]:

@@ -154,7 +154,7 @@ class EventInspector:
                 return InspectedFile(source, lines=1, errors=1, plain=False)
         plain = None if rewrite else _read_plain(content, inspection.decoder)
         if plain is not None and plain.holds_no_event_twice and inspection.identities.isdisjoint(plain.identities):
-            inspection.identities |= plain.identities
+            inspection.add_identities(plain.identities)
             inspection.note_texts(plain.texts)
             path = self._store.local_path(key)
             return InspectedFile(source, lines=plain.lines, content=b"" if path else content, local_path=path)
@@ -227,6 +227,12 @@ class _DayInspection:
         if len(self.errors) < self.keep_errors:
             self.errors.append(error)
 
+    def add_identities(self, identities: set[Identity]) -> None:
+        if self.identities:
+            self.identities |= identities
+        else:
+            self.identities = identities
+
     def note_texts(self, texts: Iterable[str | None]) -> None:
         self.non_ascii.update(text for text in texts if text is not None and not text.isascii())
 
@@ -275,8 +281,8 @@ class _PlainLines:
         self.lines += len(events)
         self.identities.update(map(_identity, events))
         self.users.update([event.user_id for event in events])
-        self.lengths.update(map(bytes, [event.length for event in events]))
-        self.registrations.update(map(bytes, [event.registration for event in events]))
+        self.lengths.update(b"\n".join([event.length for event in events]).split(b"\n"))
+        self.registrations.update(b"\n".join([event.registration for event in events]).split(b"\n"))
         if self.has_non_ascii:
             self.pages.update([event.page for event in events])
             self.texts.update([event.artist for event in events])
@@ -309,8 +315,7 @@ def _read_plain(content: bytes, decoder: "msgspec.json.Decoder[Any]") -> _PlainL
     return plain if plain.are_plain() else None
 
 
-def _decode_lines(chunk: bytes, decoder: "msgspec.json.Decoder[Any]") -> list[Any] | None:
-    body = chunk.removesuffix(b"\n")
+def _decode_lines(body: bytes, decoder: "msgspec.json.Decoder[Any]") -> list[Any] | None:
     # With so many lines and just such boundaries between them, each object is exactly one line.
     lines = body.count(b"\n") + 1
     if body.count(b"}\n{") != lines - 1 or b"\r" in body or b"\\u0000" in body:
@@ -331,16 +336,19 @@ def _has_short_lines(content: bytes) -> bool:
 
 
 def _chunks(content: bytes) -> Iterator[bytes]:
-    """The content in parts that end with a line, so that a large file is never held decoded as a whole."""
+    """The content in parts of whole lines, so that a large file is never held decoded as a whole."""
     start = 0
-    while start < len(content):
-        end = content.rfind(b"\n", start, start + DECODED_AT_ONCE_BYTES) + 1
-        if end == 0:
-            end = content.find(b"\n", start) + 1 or len(content)
-        if start + DECODED_AT_ONCE_BYTES >= len(content):
-            end = len(content)
+    last = len(content) - content.endswith(b"\n")
+    while start < last:
+        end = last
+        if start + DECODED_AT_ONCE_BYTES < last:
+            end = content.rfind(b"\n", start, start + DECODED_AT_ONCE_BYTES)
+            if end < 0:
+                end = content.find(b"\n", start, last)
+            if end < 0:
+                end = last
         yield content[start:end]
-        start = end
+        start = end + 1
 
 
 def _lines(content: bytes) -> Iterator[tuple[int, bytes]]:
