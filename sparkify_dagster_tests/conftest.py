@@ -2,9 +2,10 @@ import os
 
 import hypothesis
 
+from sparkify_dagster_tests.postgres_server import postgres
 from sparkify_dagster_tests.s3_server import s3
 
-__all__ = ["s3"]
+__all__ = ["postgres", "s3"]
 
 # Definitions read the settings when they are imported; tests decide on theirs and see nobody else's.
 for name in list(os.environ):

@@ -8,17 +8,17 @@ assert world.column("staging.staging_events", "page") == ["Home"]
 import gzip
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import dagster as dg
-import duckdb
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from sparkify_dagster.assets.loading import load_days, load_songs
 from sparkify_dagster.definitions import defs
@@ -28,9 +28,12 @@ from sparkify_dagster.partitions import range_tags
 from sparkify_dagster.sources.events import EventInspector
 from sparkify_dagster.sources.resource import Source
 from sparkify_dagster.warehouse import staging, tables, transforms
+from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
 
 Row: TypeAlias = tuple[Any, ...]
+# Makes an empty warehouse; None stands for a DuckDB file.
+NewWarehouse: TypeAlias = Callable[[], Warehouse] | None
 Item: TypeAlias = "Mapping[str, Any] | str | bytes"
 
 STAR: Mapping[str, tuple[str, ...]] = {
@@ -182,12 +185,25 @@ class Outcome:
         return {name: value.value for name, value in materialization.metadata.items()}
 
     def observed(self, asset: str) -> dict[str, Any]:
-        (observation,) = (
-            event for event in self.result.get_asset_observation_events() if event.asset_key == asset_key(asset)
+        """What the run told of an external asset."""
+        (event,) = (
+            event for event in self.result.get_asset_materialization_events() if event.asset_key == asset_key(asset)
         )
-        return {
-            name: value.value for name, value in observation.asset_observation_data.asset_observation.metadata.items()
-        }
+        return {name: value.value for name, value in event.materialization.metadata.items()}
+
+
+@cache
+def definitions_on(kind: type[Warehouse]) -> dg.Definitions:
+    """The project's definitions on a warehouse of that kind."""
+    if kind is DuckDBWarehouse:
+        return defs
+    return dg.Definitions(
+        assets=defs.assets,
+        asset_checks=defs.asset_checks,
+        jobs=defs.jobs,
+        resources={**(defs.resources or {}), "warehouse": kind.configure_at_launch()},
+        executor=defs.executor,
+    )
 
 
 def asset_key(name: str) -> dg.AssetKey:
@@ -205,6 +221,7 @@ class World:
     song_data: str = ""
     log_jsonpath: str | None = None
     aws_endpoint_url: str | None = None
+    new_warehouse: NewWarehouse = None
 
     def __post_init__(self) -> None:
         for name in ("log_data", "song_data"):
@@ -256,9 +273,9 @@ class World:
             "aws_endpoint_url": self.aws_endpoint_url,
         }
 
-    @property
-    def warehouse(self) -> DuckDBWarehouse:
-        return DuckDBWarehouse(path=str(self.warehouse_file))
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        return self.new_warehouse() if self.new_warehouse else DuckDBWarehouse(path=str(self.warehouse_file))
 
     @property
     def limits(self) -> Limits:
@@ -274,12 +291,14 @@ class World:
         full: bool = False,
     ) -> Outcome:
         """Runs a job for the days (both included), as `sparkify etl` and the UI do. Its failures are in the outcome."""
+        kind = type(self.warehouse)
+        fields = kind.model_fields
         loading = {"load_songs": ["staging_songs"], "load_log_days": ["staging_events"]}
         config: dict[str, Any] = {
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
             "resources": {
                 "source": {"config": self._source_config},
-                "warehouse": {"config": {"path": str(self.warehouse_file)}},
+                "warehouse": {"config": {name: getattr(self.warehouse, name) for name in fields}},
                 "limits": {"config": {"max_load_errors": self.max_load_errors}},
             },
         }
@@ -289,11 +308,15 @@ class World:
         tags = None
         if first_day is not None and job != "load_songs":
             tags = range_tags(date.fromisoformat(first_day), date.fromisoformat(last_day or first_day))
-        result = defs.resolve_job_def(job).execute_in_process(
-            run_config=config,
-            tags=tags,
-            asset_selection=[asset_key(name) for name in assets] or None,
-            raise_on_error=False,
+        result = (
+            definitions_on(kind)
+            .resolve_job_def(job)
+            .execute_in_process(
+                run_config=config,
+                tags=tags,
+                asset_selection=[asset_key(name) for name in assets] or None,
+                raise_on_error=False,
+            )
         )
         return Outcome(result)
 
@@ -338,18 +361,19 @@ class World:
     def hooked(self, hook: Hook) -> Iterator[None]:
         """Within the block, each load calls `hook` inside its transaction, after its rows are in."""
 
-        def insert_events(warehouse: DuckDBWarehouse, connection: Connection, days: Sequence[InspectedDay]) -> None:
+        def insert_events(warehouse: Warehouse, connection: Connection, days: Sequence[InspectedDay]) -> None:
             of_events(warehouse, connection, days)
             hook(days)
 
-        def insert_songs(warehouse: DuckDBWarehouse, connection: Connection, songs: InspectedSongs) -> None:
+        def insert_songs(warehouse: Warehouse, connection: Connection, songs: InspectedSongs) -> None:
             of_songs(warehouse, connection, songs)
             hook(songs)
 
-        of_events, of_songs = DuckDBWarehouse.insert_events, DuckDBWarehouse.insert_songs
+        kind = type(self.warehouse)
+        of_events, of_songs = kind.insert_events, kind.insert_songs
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(DuckDBWarehouse, "insert_events", insert_events)
-            patch.setattr(DuckDBWarehouse, "insert_songs", insert_songs)
+            patch.setattr(kind, "insert_events", insert_events)
+            patch.setattr(kind, "insert_songs", insert_songs)
             yield
 
     def from_scratch(self, first_day: str = "2018-11-01", last_day: str | None = None) -> "World":
@@ -362,6 +386,7 @@ class World:
             self.song_data,
             self.log_jsonpath,
             self.aws_endpoint_url,
+            self.new_warehouse,
         )
         fresh.warehouse_file.unlink(missing_ok=True)
         fresh.load(first_day, last_day)
@@ -370,8 +395,8 @@ class World:
     # Looking
 
     def query(self, sql: str) -> list[Row]:
-        with duckdb.connect(str(self.warehouse_file)) as connection:
-            return connection.execute(sql).fetchall()
+        with self.warehouse.transaction("a test") as connection:
+            return [tuple(row) for row in connection.execute(text(sql))]
 
     def rows(self, table: str, *columns: str) -> list[Row]:
         """The table's rows, sorted; of the star the contract's columns if none are named."""

@@ -1,7 +1,8 @@
-"""The source in S3 (or in local folders): external assets, which Dagster shows and observes but does not make."""
+"""The source in S3 (or in local folders): external assets, which Dagster shows but does not make."""
 
 import dagster as dg
 
+from sparkify_dagster.partitions import log_days
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.sources.jsonpaths import JsonPaths
 from sparkify_dagster.sources.resource import Listing
@@ -46,9 +47,16 @@ def listing_metadata(listing: Listing) -> dict[str, dg.MetadataValue]:
     return {
         "location": dg.MetadataValue.path(listing.location),
         "files": dg.MetadataValue.int(len(listing.files)),
-        "dagster/size_bytes": dg.MetadataValue.int(listing.bytes),
         "bytes": dg.MetadataValue.int(listing.bytes),
         "ignored_objects": dg.MetadataValue.int(listing.ignored),
+    }
+
+
+def log_listing_metadata(listing: Listing) -> dict[str, dg.MetadataValue]:
+    """The same of the log, and how many of its files lie outside the window of partitions."""
+    in_window = sum(len(files) for day, files in listing.by_day.items() if log_days.has_partition_key(day.isoformat()))
+    return listing_metadata(listing) | {
+        "files_outside_the_window": dg.MetadataValue.int(len(listing.files) - in_window)
     }
 
 
@@ -57,7 +65,6 @@ def json_paths_metadata(location: str | None, json_paths: JsonPaths) -> dict[str
     return {
         "location": dg.MetadataValue.path(location or "not configured: the usual names hold"),
         "files": dg.MetadataValue.int(0 if json_paths.bytes is None else 1),
-        "dagster/size_bytes": dg.MetadataValue.int(json_paths.bytes or 0),
         "bytes": dg.MetadataValue.int(json_paths.bytes or 0),
         "keys": dg.MetadataValue.text(", ".join(json_paths.keys)),
     }

@@ -7,7 +7,14 @@ import dagster as dg
 from sqlalchemy import Connection, func, select
 
 from sparkify_dagster.assets.loading import LoadedDay, clear_failures, load_days, load_songs
-from sparkify_dagster.assets.sources import json_paths_metadata, listing_metadata, log_data, log_json_path, song_data
+from sparkify_dagster.assets.sources import (
+    json_paths_metadata,
+    listing_metadata,
+    log_data,
+    log_json_path,
+    log_listing_metadata,
+    song_data,
+)
 from sparkify_dagster.assets.table_metadata import definition_metadata
 from sparkify_dagster.limits import Limits
 from sparkify_dagster.partitions import log_days, required_days_of
@@ -46,16 +53,10 @@ def staging_events(
     days = [first_day + timedelta(days=number) for number in range((last_day - first_day).days + 1)]
     with clear_failures():
         listing = source.list_log_files()
-        in_window = sum(len(files) for day, files in listing.by_day.items() if _is_partition(day))
-        context.log_event(
-            dg.AssetObservation(
-                log_data.key,
-                metadata=listing_metadata(listing) | {"files_outside_the_window": len(listing.files) - in_window},
-            )
-        )
+        context.log_event(dg.AssetMaterialization(log_data.key, metadata=log_listing_metadata(listing)))
         json_paths = source.json_paths()
         context.log_event(
-            dg.AssetObservation(log_json_path.key, metadata=json_paths_metadata(source.log_jsonpath, json_paths))
+            dg.AssetMaterialization(log_json_path.key, metadata=json_paths_metadata(source.log_jsonpath, json_paths))
         )
         with warehouse.open(f"staging_events of run {context.run.run_id}") as engine:
             with engine.begin() as connection:
@@ -109,7 +110,7 @@ def staging_songs(
 ) -> dg.MaterializeResult[None]:
     with clear_failures():
         listing = source.list_song_files()
-        context.log_event(dg.AssetObservation(song_data.key, metadata=listing_metadata(listing)))
+        context.log_event(dg.AssetMaterialization(song_data.key, metadata=listing_metadata(listing)))
         with warehouse.open(f"staging_songs of run {context.run.run_id}") as engine:
             load = load_songs(engine, warehouse, source.song_store(), listing, limits, full=config.full)
             with engine.begin() as connection:
@@ -138,10 +139,6 @@ def staging_songs(
             "warehouse": warehouse.database,
         }
     )
-
-
-def _is_partition(day: date) -> bool:
-    return log_days.has_partition_key(day.isoformat())
 
 
 def _rows_by_day(connection: Connection, first_day: date, last_day: date) -> dict[date, int]:

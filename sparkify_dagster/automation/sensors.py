@@ -11,7 +11,7 @@ from datetime import date
 
 import dagster as dg
 
-from sparkify_dagster.assets.sources import listing_metadata, log_data
+from sparkify_dagster.assets.sources import log_data, log_listing_metadata
 from sparkify_dagster.assets.staging import staging_songs
 from sparkify_dagster.assets.star import songplays
 from sparkify_dagster.automation import jobs
@@ -66,7 +66,7 @@ def log_files(context: dg.SensorEvaluationContext, source: Source) -> dg.SensorR
             for first, last in blocks
         ],
         cursor=Seen(days, seen.requests + 1).write(),
-        asset_events=[dg.AssetMaterialization(log_data.key, metadata=listing_metadata(listing))],
+        asset_events=[dg.AssetMaterialization(log_data.key, metadata=log_listing_metadata(listing))],
     )
 
 
@@ -86,8 +86,10 @@ def late_songs(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Skip
     run = context.instance.get_run_by_id(load.run_id)
     if run is not None and not run.is_finished:
         return dg.SkipReason("The run that loads songs may match these plays itself; waiting for its end")
-    pending = event.metadata["days_to_rematch"].value
-    days = [day for day in pending if log_days.has_partition_key(day)] if isinstance(pending, list) else []
+    # A materialization that a person reported by hand has no such metadata.
+    noted = event.metadata.get("days_to_rematch")
+    pending = noted.value if noted is not None and isinstance(noted.value, list) else []
+    days = [day for day in pending if log_days.has_partition_key(day)]
     done = _days_matched_since(context.instance, load.storage_id, days)
     blocks = contiguous_blocks(sorted(date.fromisoformat(day) for day in days if day not in done))
     return dg.SensorResult(

@@ -1,7 +1,8 @@
 """What must be true of staging before anything of it reaches the star."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
+from typing import TypeAlias
 
 import dagster as dg
 from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, select, true
@@ -14,6 +15,9 @@ from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.tables import load_errors, loaded_objects, refused_loads
 from sparkify_dagster.warehouse.tables import staging_events as events
 from sparkify_dagster.warehouse.tables import staging_songs as songs
+
+# Which rows of a table of staging's bookkeeping a check looks at.
+Concerns: TypeAlias = Callable[[Table], ColumnElement[bool]]
 
 
 @dg.multi_asset_check(
@@ -49,12 +53,8 @@ def check_staging_events(
                 counted_in=_in(loaded_objects, days),
                 staged_in=_in(events, days),
             ),
-            "no_refused_days": _refused(
-                connection, and_(refused_loads.c.log_date.is_not(None), _in(refused_loads, days))
-            ),
-            "no_load_errors": _load_errors(
-                connection, and_(load_errors.c.log_date.is_not(None), _in(load_errors, days))
-            ),
+            "no_refused_days": _refused(connection, _of_days(days)),
+            "no_load_errors": _load_errors(connection, _of_days(days)),
         }
     yield from selected(context, results)
 
@@ -87,8 +87,8 @@ def check_staging_songs(
     with clear_failures(), warehouse.transaction(f"checks of run {context.run.run_id}") as connection:
         results = {
             "reconciliation": _reconcile_song_files(connection),
-            "not_refused": _refused(connection, refused_loads.c.log_date.is_(None)),
-            "no_load_errors": _load_errors(connection, load_errors.c.log_date.is_(None)),
+            "not_refused": _refused(connection, _of_songs),
+            "no_load_errors": _load_errors(connection, _of_songs),
         }
     yield from selected(context, results)
 
@@ -175,10 +175,10 @@ def _reconcile_song_files(connection: Connection) -> dg.AssetCheckResult:
     )
 
 
-def _refused(connection: Connection, condition: ColumnElement[bool]) -> dg.AssetCheckResult:
+def _refused(connection: Connection, concerns: Concerns) -> dg.AssetCheckResult:
     refused = connection.execute(
         select(refused_loads.c.log_date, refused_loads.c.errors, refused_loads.c.max_load_errors)
-        .where(condition)
+        .where(concerns(refused_loads))
         .order_by(refused_loads.c.log_date)
     ).all()
     metadata: Metadata = {"refused": len(refused)}
@@ -191,8 +191,18 @@ def _refused(connection: Connection, condition: ColumnElement[bool]) -> dg.Asset
     )
 
 
-def _load_errors(connection: Connection, condition: ColumnElement[bool]) -> dg.AssetCheckResult:
-    count = connection.execute(select(func.count()).select_from(load_errors).where(condition)).scalar_one()
+def _load_errors(connection: Connection, concerns: Concerns) -> dg.AssetCheckResult:
+    # Of a refused load only the first errors are recorded, in place of those of what staging holds.
+    refused = connection.execute(
+        select(refused_loads.c.log_date, refused_loads.c.errors).where(concerns(refused_loads))
+    ).all()
+    errors = {day: int(count) for day, count in refused}
+    held = connection.execute(
+        select(loaded_objects.c.log_date, func.sum(loaded_objects.c.errors))
+        .where(concerns(loaded_objects))
+        .group_by(loaded_objects.c.log_date)
+    )
+    count = sum(({day: int(number) for day, number in held} | errors).values())
     metadata: Metadata = {"load_errors": count}
     if count:
         first = connection.execute(
@@ -202,7 +212,7 @@ def _load_errors(connection: Connection, condition: ColumnElement[bool]) -> dg.A
                 load_errors.c.reason,
                 load_errors.c.raw_text,
             )
-            .where(condition)
+            .where(concerns(load_errors))
             .order_by(load_errors.c.key, load_errors.c.line_number)
             .limit(SHOWN_ROWS)
         ).all()
@@ -213,6 +223,14 @@ def _load_errors(connection: Connection, condition: ColumnElement[bool]) -> dg.A
         metadata=metadata,
         description=f"Not loaded, see staging.load_errors: {count:,}" if count else None,
     )
+
+
+def _of_days(days: tuple[date, date] | None) -> Concerns:
+    return lambda table: and_(table.c.log_date.is_not(None), _in(table, days))
+
+
+def _of_songs(table: Table) -> ColumnElement[bool]:
+    return table.c.log_date.is_(None)
 
 
 def _in(table: Table, days: tuple[date, date] | None) -> ColumnElement[bool]:

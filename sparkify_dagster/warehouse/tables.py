@@ -14,6 +14,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Date,
+    Index,
     Integer,
     MetaData,
     Numeric,
@@ -298,6 +299,17 @@ time = Table(
     comment="One row a distinct start_time of songplays",
     redshift_sortkey="start_time",
 )
+
+# DuckDB and Redshift skip blocks by their least and greatest values; PostgreSQL needs an index to find a day.
+for _name, _columns in {
+    "staging_events_days": (staging_events.c.log_date,),
+    "loaded_objects_days": (loaded_objects.c.log_date,),
+    "load_errors_days": (load_errors.c.log_date,),
+    "user_days_days": (user_days.c.log_date,),
+    "user_days_users": (user_days.c.user_id,),
+    "songplays_days": (songplays.c.start_time,),
+}.items():
+    Index(_name, *_columns).ddl_if(dialect="postgresql")
 
 STAR_TABLES = (songplays, users, songs, artists, time)
 EVENT_COLUMNS = tuple(column.name for column in staging_events.columns)[:18]

@@ -76,6 +76,14 @@ def test_load_errors_of_a_day_warn_with_source_line_and_reason(tables: Tables) -
     assert error["raw_text"] == "not JSON"
 
 
+def test_all_load_errors_of_a_refused_day_are_counted(world: World) -> None:
+    world.write_log("2018-11-01", *["not JSON"] * 150)
+    world.load("2018-11-01")
+    check = Tables(world).check("staging_events", "no_load_errors", "2018-11-01")
+    assert numbers(check) == {"load_errors": 150}
+    assert len(rows(check, "first_errors")) == 20
+
+
 def test_days_without_load_errors_pass(tables: Tables) -> None:
     check = tables.check("staging_events", "no_load_errors", "2018-11-02", "2018-11-03")
     assert check.passed

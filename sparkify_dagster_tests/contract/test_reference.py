@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sparkify_dagster_tests.contract.reference import Reference, reference
-from sparkify_dagster_tests.world import World, event, in_order, lines, millis, song
+from sparkify_dagster_tests.world import NewWarehouse, World, event, in_order, lines, millis, song
 
 DAYS = ("2018-11-01", "2018-11-02", "2018-11-03")
 
@@ -195,10 +195,10 @@ def compare(world: World) -> None:
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
 def test_after_any_changes_and_loads_the_star_is_the_references_and_that_of_a_load_from_scratch(
-    script: list[Write | Load],
+    new_warehouse: NewWarehouse, script: list[Write | Load]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        world = World(Path(folder), max_load_errors=1_000)
+        world = World(Path(folder), max_load_errors=1_000, new_warehouse=new_warehouse)
         play(script, world)
         compare(world)
         assert world.everything() == world.from_scratch(DAYS[0], DAYS[-1]).everything()
@@ -229,9 +229,9 @@ def test_the_reference_agrees_on_the_real_jobs_too(world: World) -> None:
 @pytest.mark.skipif(
     not (Path(__file__).parents[2] / ".." / "shared" / "data" / "sample").is_dir(), reason="the real sample is not here"
 )
-def test_the_reference_agrees_on_the_real_sample(tmp_path: Path) -> None:
+def test_the_reference_agrees_on_the_real_sample(tmp_path: Path, new_warehouse: NewWarehouse) -> None:
     folder = (Path(__file__).parents[2] / ".." / "shared" / "data" / "sample").resolve()
-    world = World(tmp_path, log_data=f"{folder}/log_data", song_data=f"{folder}/song_data")
+    world = World(tmp_path, log_data=f"{folder}/log_data", song_data=f"{folder}/song_data", new_warehouse=new_warehouse)
     world.load("2018-11-01", "2018-11-03")
     world.folder = folder
     compare(world)

@@ -11,7 +11,7 @@ import pytest
 from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS
 from sparkify_dagster.sources.object_store import SourceError
 from sparkify_dagster_tests.s3_server import S3Server
-from sparkify_dagster_tests.world import EVENTS, World, event, lines, song
+from sparkify_dagster_tests.world import EVENTS, NewWarehouse, World, event, lines, song
 
 DAY, NEXT_DAY = "2018-11-01", "2018-11-02"
 KEY = "log_data/2018/11/2018-11-01-events.json"
@@ -23,7 +23,9 @@ def bucket() -> str:
 
 
 @pytest.fixture
-def world(tmp_path: Path, s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(
+    tmp_path: Path, s3: S3Server, bucket: str, new_warehouse: NewWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> World:
     """A world whose source is a bucket, with a day and a song in it."""
     s3.login(monkeypatch)
     s3.put(bucket, {KEY: lines(event()), "song_data/A/B/C/TRABC.json": lines(song())})
@@ -32,6 +34,7 @@ def world(tmp_path: Path, s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyP
         log_data=f"s3://{bucket}/log_data",
         song_data=f"s3://{bucket}/song_data",
         aws_endpoint_url=s3.url,
+        new_warehouse=new_warehouse,
     )
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import BIGINT, INTEGER, TIMESTAMP, Numeric, inspect
 
 from sparkify_dagster_tests.world import STAR, World, event, millis, song, utc
 
@@ -38,7 +39,7 @@ class TestSongplays:
         for table, columns in STAR.items():
             found = world.query(
                 f"SELECT column_name FROM information_schema.columns WHERE table_name = '{table}'"
-                " AND table_schema = 'main' ORDER BY ordinal_position"
+                " AND table_schema = current_schema() ORDER BY ordinal_position"
             )
             assert tuple(name for (name,) in found)[: len(columns)] == columns
 
@@ -421,7 +422,8 @@ class TestTime:
 def test_the_star_lives_in_the_default_schema_and_staging_in_its_own(world: World) -> None:
     world.load(DAY)
     found = world.query("SELECT table_schema, table_name FROM information_schema.tables")
-    assert {(schema, name) for schema, name in found if name in STAR} == {("main", name) for name in STAR}
+    ((default,),) = world.query("SELECT current_schema()")
+    assert {(schema, name) for schema, name in found if name in STAR} == {(default, name) for name in STAR}
     assert {"staging_events", "staging_songs", "loaded_objects", "load_errors"} <= {
         name for schema, name in found if schema == "staging"
     }
@@ -429,14 +431,20 @@ def test_the_star_lives_in_the_default_schema_and_staging_in_its_own(world: Worl
 
 def test_the_columns_have_the_contracts_types(world: World) -> None:
     world.load(DAY)
-    types: dict[str, str] = dict(
-        world.query(
-            "SELECT column_name, data_type FROM information_schema.columns"
-            " WHERE table_schema = 'staging' AND table_name IN ('staging_events', 'staging_songs')"
-        )
-    )
-    assert {types[name] for name in ("user_id", "session_id")} == {"BIGINT"}
-    assert {types[name] for name in ("item_in_session", "status", "num_songs", "year")} == {"INTEGER"}
-    assert {types[name] for name in ("ts", "registration")} == {"TIMESTAMP"}
-    assert {types[name] for name in ("length", "duration")} == {"DECIMAL(10,5)"}
-    assert {types[name] for name in ("artist_latitude", "artist_longitude")} == {"DECIMAL(9,6)"}
+    with world.warehouse.transaction("a test") as connection:
+        types = {
+            column["name"]: column["type"]
+            for table in ("staging_events", "staging_songs")
+            for column in inspect(connection).get_columns(table, schema="staging")
+        }
+    assert all(type(types[name]) is BIGINT for name in ("user_id", "session_id"))
+    assert all(type(types[name]) is INTEGER for name in ("item_in_session", "status", "num_songs", "year"))
+    assert all(isinstance(types[name], TIMESTAMP) for name in ("ts", "registration"))
+    for names, precision, scale in (
+        (("length", "duration"), 10, 5),
+        (("artist_latitude", "artist_longitude"), 9, 6),
+    ):
+        for name in names:
+            exact = types[name]
+            assert isinstance(exact, Numeric)
+            assert (exact.precision, exact.scale) == (precision, scale)

@@ -1,0 +1,129 @@
+"""SELECTs by which DuckDB reads what an inspection found: for its own tables, or on the way to another warehouse.
+
+Each is given within a block, for whose time the files that it names exist.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from sparkify_dagster.inspected import InspectedDay, InspectedFile, InspectedSongs
+from sparkify_dagster.warehouse.tables import SONG_COLUMNS
+
+# read_json takes these characters in a path for a pattern.
+_GLOB_CHARACTERS = frozenset("*?[]{}")
+# How read_json sees the keys of a log line, in staging's column order; the SELECT casts from there.
+_EVENT_TYPES = (
+    ("artist", "VARCHAR"),
+    ("auth", "VARCHAR"),
+    ("first_name", "VARCHAR"),
+    ("gender", "VARCHAR"),
+    ("item_in_session", "INTEGER"),
+    ("last_name", "VARCHAR"),
+    ("length", "DECIMAL(10, 5)"),
+    ("level", "VARCHAR"),
+    ("location", "VARCHAR"),
+    ("method", "VARCHAR"),
+    ("page", "VARCHAR"),
+    ("registration", "DOUBLE"),
+    ("session_id", "BIGINT"),
+    ("song", "VARCHAR"),
+    ("status", "INTEGER"),
+    ("ts", "BIGINT"),
+    ("user_agent", "VARCHAR"),
+    ("user_id", "VARCHAR"),
+)
+_SONG_TYPES = {
+    "num_songs": "INTEGER",
+    "artist_latitude": "DECIMAL(9, 6)",
+    "artist_longitude": "DECIMAL(9, 6)",
+    "duration": "DECIMAL(10, 5)",
+    "year": "INTEGER",
+    "object_number": "INTEGER",
+}
+
+
+@contextmanager
+def events_select(days: Sequence[InspectedDay]) -> Iterator[str]:
+    """The days' events, in the order of staging_events' columns."""
+    with tempfile.TemporaryDirectory(prefix="sparkify-") as name:
+        folder = Path(name)
+        meant = {broken: repaired for day in days for broken, repaired in day.repairs.items()}
+        repairs = _written(folder / "repairs.json", ({"broken": key, "repaired": text} for key, text in meant.items()))
+        files = [file for day in days for file in day.files if file.staged]
+        paths = [_readable_path(file, folder / f"{number}.json") for number, file in enumerate(files)]
+        # read_json wants one file at least.
+        paths = paths or [_written(folder / "nothing.json", ())]
+        keys = days[0].event_keys
+        types = {key: type_ for key, (_, type_) in zip(keys, _EVENT_TYPES, strict=True)}
+        names = ", ".join(f"{identifier(key)} AS {name}" for key, (name, _) in zip(keys, _EVENT_TYPES, strict=True))
+        yield f"""
+            WITH repairs AS MATERIALIZED (
+                SELECT * FROM {_read_json([repairs], {"broken": "VARCHAR", "repaired": "VARCHAR"})}
+            ),
+            events AS (SELECT {names} FROM {_read_json(paths, types)})
+            SELECT
+                e.artist, e.auth, e.first_name, e.gender, e.item_in_session, e.last_name, e.length, e.level,
+                e.location, e.method, e.page, epoch_ms(CAST(e.registration AS BIGINT)), e.session_id, e.song, e.status,
+                epoch_ms(e.ts), e.user_agent, CAST(NULLIF(e.user_id, '') AS BIGINT),
+                CAST(epoch_ms(e.ts) AS DATE), e.ts,
+                COALESCE(s.repaired, rtrim(e.song, ' ')), COALESCE(a.repaired, rtrim(e.artist, ' '))
+            FROM events AS e
+            LEFT JOIN repairs AS s ON rtrim(e.song, ' ') = s.broken
+            LEFT JOIN repairs AS a ON rtrim(e.artist, ' ') = a.broken
+        """  # noqa: S608 (names and types of the JSONPaths file, quoted)
+
+
+@contextmanager
+def songs_select(songs: InspectedSongs) -> Iterator[str]:
+    """The batch's songs, in the order of staging_songs' columns."""
+    with tempfile.TemporaryDirectory(prefix="sparkify-") as folder:
+        path = Path(folder) / "songs.json"
+        path.write_bytes(songs.rows)
+        names = (*SONG_COLUMNS, "source_key", "object_number")
+        yield (
+            f"SELECT {', '.join(f's.{name}' for name in names)}, rtrim(s.title, ' '), rtrim(s.artist_name, ' ')"  # noqa: S608 (names of this module)
+            f" FROM {_read_json([path], {name: _SONG_TYPES.get(name, 'VARCHAR') for name in names})} AS s"
+        )
+
+
+@contextmanager
+def rows_select(rows: Sequence[Mapping[str, object]], types: Mapping[str, str]) -> Iterator[str]:
+    """Rows of this process, with DuckDB's types of their columns."""
+    with tempfile.TemporaryDirectory(prefix="sparkify-") as folder:
+        yield f"SELECT * FROM {_read_json([_written(Path(folder) / 'rows.json', rows)], types)}"  # noqa: S608 (quoted)
+
+
+def identifier(name: str) -> str:
+    """The name as SQL writes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _written(path: Path, rows: Iterable[object]) -> Path:
+    path.write_bytes(msgspec.json.Encoder().encode_lines(rows))
+    return path
+
+
+def _read_json(paths: Sequence[Path], types: Mapping[str, str]) -> str:
+    """read_json of newline-delimited files with just these columns; a DECIMAL's comma needs the quotes."""
+    columns = ", ".join(f"{_literal(name)}: {_literal(type_)}" for name, type_ in types.items())
+    files = ", ".join(_literal(str(path)) for path in paths)
+    return f"read_json([{files}], columns = {{{columns}}}, format = 'newline_delimited')"
+
+
+def _readable_path(file: InspectedFile, copy: Path) -> Path:
+    """Where DuckDB can read the file: in place where it can, from a copy elsewhere."""
+    if file.local_path is None:
+        copy.write_bytes(file.content)
+        return copy
+    if _GLOB_CHARACTERS & set(str(file.local_path)):
+        return Path(shutil.copy(file.local_path, copy.with_suffix("".join(file.local_path.suffixes[-2:]))))
+    return file.local_path
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

