@@ -53,6 +53,7 @@ STAR: Mapping[str, tuple[str, ...]] = {
     "artists": ("artist_id", "name", "location", "latitude", "longitude"),
     "time": ("start_time", "hour", "day", "week", "month", "year", "weekday"),
 }
+SOURCES = {"log_data", "log_json_path", "song_data"}
 EVENTS = "staging.staging_events"
 SONGS = "staging.staging_songs"
 ERRORS = "staging.load_errors"
@@ -175,6 +176,12 @@ class Outcome:
     def ok(self) -> bool:
         """What the command's exit status says."""
         return not self.failures and not self.failed_checks
+
+    @property
+    def materialized(self) -> set[str]:
+        """The tables that the run made; of the sources it only tells what it found."""
+        told = self.result.get_asset_materialization_events()
+        return {event.asset_key.to_user_string() for event in told if event.asset_key} - SOURCES
 
     def metadata(self, asset: str) -> dict[str, Any]:
         (materialization,) = {

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import cast
 
 import duckdb
 import psycopg2
@@ -153,9 +154,7 @@ def _analyze(connection: Connection, table: Table) -> None:
 
 
 def _driver_connection(connection: Connection) -> psycopg2.extensions.connection:
-    driver_connection = connection.connection.driver_connection
-    assert isinstance(driver_connection, psycopg2.extensions.connection)
-    return driver_connection
+    return cast(psycopg2.extensions.connection, connection.connection.driver_connection)
 
 
 def _duckdb_type(table: Table, name: str) -> str:

@@ -184,7 +184,7 @@ def test_what_was_found_is_recorded_on_the_source(log_files: Ticks) -> None:
         "location": log_files.world.log_data,
         "files": 2,
         "bytes": size,
-        "dagster/size_bytes": size,
+        "files_outside_the_window": 0,
         "ignored_objects": 1,
     }
 

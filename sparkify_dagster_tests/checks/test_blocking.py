@@ -13,12 +13,7 @@ from sparkify_dagster_tests.world import EVENTS, World, event, song
 def run(world: World, first_day: str, last_day: str) -> tuple[set[str], set[tuple[str, str]]]:
     """The assets that were materialized and the failed checks of a run."""
     outcome = world.materialize(first_day, last_day)
-    materialized = {
-        key.to_user_string()
-        for event in outcome.result.all_events
-        if (key := event.asset_key) and event.is_step_materialization
-    }
-    return materialized, outcome.failed_checks
+    return outcome.materialized, outcome.failed_checks
 
 
 def lose_rows(monkeypatch: pytest.MonkeyPatch, loader: str, lost: str) -> None:
