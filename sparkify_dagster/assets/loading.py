@@ -85,21 +85,20 @@ def load_songs(
     engine: Engine, warehouse: Warehouse, store: ObjectStore, listing: Listing, limits: Limits, *, full: bool
 ) -> SongLoad:
     """Brings staging_songs up to the listing: reads what is new or changed, drops what is gone, all or nothing."""
-    with engine.begin() as connection:
-        held = staging.held_songs(connection)
-    present = {stored.key: stored.etag for stored in listing.files}
-    current = set() if full else {key for key, song in held.items() if song.is_current(present.get(key))}
-    to_read = [key for key in present if key not in current]
-    load = SongLoad(
-        new=sum(key not in held for key in to_read),
-        changed=sum(key in held for key in to_read),
-        removed=sum(key not in present for key in held),
-        errors_standing=sum(held[key].errors for key in current),
-    )
-    if len(current) == len(held) and not to_read and load.errors_standing <= limits.max_load_errors:
-        return load
+    load = SongLoad()
     try:
+        # What is held is read in the transaction that replaces it: another run may be loading songs too.
         with engine.begin() as connection:
+            held = staging.held_songs(connection)
+            present = {stored.key: stored.etag for stored in listing.files}
+            current = set() if full else {key for key, song in held.items() if song.is_current(present.get(key))}
+            to_read = [key for key in present if key not in current]
+            load.new = sum(key not in held for key in to_read)
+            load.changed = sum(key in held for key in to_read)
+            load.removed = sum(key not in present for key in held)
+            load.errors_standing = sum(held[key].errors for key in current)
+            if len(current) == len(held) and not to_read and load.errors_standing <= limits.max_load_errors:
+                return load
             batches = _counted(inspect_songs(store, to_read, keep_errors=limits.kept_errors), load, limits)
             staging.replace_songs(connection, warehouse, sorted(held.keys() - current), batches)
             if load.errors_standing > limits.max_load_errors:

@@ -16,10 +16,10 @@ def warehouse_of(settings: Settings) -> Warehouse:
             )
         return DuckDBWarehouse(path=url.database)
     if url.get_backend_name() == "postgresql":
-        from sparkify_dagster.warehouse.postgres import PostgresWarehouse
+        from sparkify_dagster.warehouse.postgres import PostgresWarehouse, without_password
 
         # The resource's fields are shown in the UI; the password is read where it is needed.
-        return PostgresWarehouse(address=url.set(password=None).render_as_string())
+        return PostgresWarehouse(address=without_password(url).render_as_string())
     raise SettingsError(
         f"SPARKIFY_WAREHOUSE: {url.get_backend_name()} is not supported yet; use duckdb:///path/to/file.duckdb"
         " or postgresql://user:password@host/database"

@@ -10,7 +10,7 @@ from typing import cast
 import duckdb
 import psycopg2
 import psycopg2.extensions
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -95,7 +95,7 @@ class PostgresWarehouse(Warehouse):
     def _url_with_password(self) -> str:
         url = make_url(self.address)
         configured = Settings.load().warehouse
-        if url.password is None and configured.password is not None and configured.set(password=None) == url:
+        if url.password is None and configured.password is not None and without_password(configured) == url:
             url = url.set(password=configured.password)
         return url.render_as_string(hide_password=False)
 
@@ -103,6 +103,11 @@ class PostgresWarehouse(Warehouse):
         if self.address not in _databases_with_tables:
             create_tables(engine)
             _databases_with_tables.add(self.address)
+
+
+def without_password(url: URL) -> URL:
+    """The same address; URL.set(password=None) would leave the password where it is."""
+    return url._replace(password=None)
 
 
 _REMEDY = "check SPARKIFY_WAREHOUSE, that the server runs, and the password"

@@ -1,0 +1,138 @@
+"""What PostgreSQL alone has to show: several writers, its COPY's corner cases, and what a person reads when it fails.
+
+That it holds the contract and the same rows as DuckDB is in contract/, whose tests run on both.
+"""
+
+import logging
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from sparkify_dagster.settings import Settings
+from sparkify_dagster.warehouse.base import WarehouseError
+from sparkify_dagster.warehouse.connect import warehouse_of
+from sparkify_dagster.warehouse.postgres import PostgresWarehouse
+from sparkify_dagster_tests.postgres_server import PostgresServer
+from sparkify_dagster_tests.project import Project
+from sparkify_dagster_tests.world import EVENTS, World, event, song
+
+DAYS = [f"2018-11-{number:02}" for number in range(1, 7)]
+
+
+@pytest.fixture
+def world(tmp_path: Path, postgres: PostgresServer) -> World:
+    return World(tmp_path, new_warehouse=lambda: PostgresWarehouse(address=postgres.new_database()))
+
+
+@pytest.fixture
+def password(postgres: PostgresServer) -> str:
+    """The password of a user named analyst, who may read and write."""
+    password = f"to/be@quoted-{secrets.token_hex(8)}"
+    postgres.execute("DO $$ BEGIN CREATE ROLE analyst LOGIN SUPERUSER; EXCEPTION WHEN duplicate_object THEN END $$")
+    postgres.execute(f"ALTER ROLE analyst PASSWORD '{password}'")
+    return password
+
+
+@pytest.mark.slow
+def test_two_writers_at_once_lose_and_double_nothing(world: World) -> None:
+    """Users are in every day, so the days of one writer touch rows of the other's."""
+    for day, level in zip(DAYS, ["free", "paid"] * 3, strict=True):
+        world.write_log(
+            day,
+            *(
+                event(time=f"{day}T{hour:02}:00:00", userId=str(hour % 5), itemInSession=hour, level=level)
+                for hour in range(24)
+            ),
+        )
+    world.write_songs("A.json", song())
+    loads = [(DAYS[0], DAYS[3]), (DAYS[2], DAYS[5]), (DAYS[5], DAYS[5]), (DAYS[0], DAYS[5]), (DAYS[1], DAYS[1])]
+    with ThreadPoolExecutor(3) as writers:
+        for done in [writers.submit(world.load, *days) for days in loads * 2]:
+            done.result()
+    assert world.everything() == world.from_scratch(DAYS[0], DAYS[-1]).everything()
+
+
+def test_a_writer_that_waits_says_for_whom(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    world.query("SELECT 1")
+    with ThreadPoolExecutor(1) as others:
+        with world.warehouse.transaction("somebody's load"):
+            waiting = others.submit(world.query, "SELECT 1")
+            while not caplog.messages:
+                assert not waiting.done()
+        assert waiting.result() == [(1,)]
+    assert caplog.messages == ["Waiting for sparkify: somebody's load"]
+
+
+@pytest.mark.parametrize(
+    "title", ["", " ", "a\n\\.\nb", "\\.", "\\N", 'a "quoted" word', "a,b;c\td", "\r\n", "NULL", "Sigur Rós – 日本 🎵"]
+)
+def test_text_that_means_something_to_copy_arrives_as_it_is(world: World, title: str) -> None:
+    world.write_log(DAYS[0], event(song=title, lastName=None))
+    world.write_songs("A.json", song(title=title))
+    world.load(DAYS[0])
+    assert world.rows(EVENTS, "song", "last_name") == [(title, None)]
+    assert world.rows("songs", "title") == [(title,)]
+
+
+def test_keys_are_enforced_where_the_warehouse_can(world: World) -> None:
+    world.write_log(DAYS[0], event())
+    world.load(DAYS[0])
+    with pytest.raises(Exception, match="duplicate key"), world.warehouse.transaction("a test") as connection:
+        connection.execute(text("INSERT INTO songplays SELECT * FROM songplays"))
+
+
+def test_the_password_is_used_and_never_shown(
+    postgres: PostgresServer, password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quoted = password.replace("/", "%2F").replace("@", "%40")
+    address = postgres.new_database().replace("sparkify@", f"analyst:{quoted}@")
+    monkeypatch.setenv("SPARKIFY_WAREHOUSE", address)
+    warehouse = warehouse_of(Settings.load())
+    with warehouse.transaction("a test") as connection:
+        assert connection.scalar(text("SELECT current_user")) == "analyst"
+    for shown in (repr(warehouse), warehouse.database, str(warehouse.model_dump())):
+        assert password not in shown
+        assert quoted not in shown
+
+
+def test_a_wrong_password_is_one_clear_line(
+    postgres: PostgresServer, password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPARKIFY_WAREHOUSE", postgres.address().replace("sparkify@", "analyst:wrong-one@"))
+    with pytest.raises(WarehouseError) as raised, warehouse_of(Settings.load()).open("a test"):
+        pass
+    said = str(raised.value)
+    assert "password authentication failed" in said
+    assert "check SPARKIFY_WAREHOUSE" in said
+    assert "wrong-one" not in said
+    assert "\n" not in said
+
+
+def test_a_server_that_is_not_there_is_one_clear_line() -> None:
+    warehouse = PostgresWarehouse(address="postgresql+psycopg2://somebody@127.0.0.1:1/sparkify")
+    with pytest.raises(WarehouseError) as raised, warehouse.open("a test"):
+        pass
+    assert str(raised.value).startswith("postgresql://127.0.0.1:1/sparkify: ")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.slow
+def test_the_commands_are_the_same(tmp_path: Path, postgres: PostgresServer) -> None:
+    project = Project(tmp_path)
+    project.simulate()
+    on_duckdb = project.sparkify("etl")
+    project.environment["SPARKIFY_WAREHOUSE"] = postgres.new_database()
+    project.sparkify("create-tables")
+    on_postgres = project.sparkify("etl")
+    assert counts(on_postgres) == counts(on_duckdb)
+    assert "15 passed, 0 warn, 0 failed" in on_postgres
+    assert counts(project.sparkify("etl")) == counts(on_duckdb)
+
+
+def counts(output: str) -> list[str]:
+    """The tables with their rows, and the match rate."""
+    return output[output.index("Table ") :].splitlines()[1:]
