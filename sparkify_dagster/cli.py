@@ -3,15 +3,19 @@
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, ParamSpec, TypedDict, TypeVar, Unpack
 
 import click
 
 from sparkify_dagster.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from sparkify_dagster.warehouse.base import Warehouse
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -66,19 +70,35 @@ def main() -> None:
 
 
 @main.command("create-tables")
+@click.option("--drop", is_flag=True, help="Drop the tables first, with all they hold. Asks before it does.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @explains_mistakes
-def create_tables() -> None:
+def create_tables(drop: bool, yes: bool) -> None:
     """Create the schema, tables and views that are missing in the warehouse."""
-    from sparkify_dagster.warehouse.base import WarehouseError
-    from sparkify_dagster.warehouse.connect import warehouse_of
+    from sparkify_dagster.warehouse import base
 
-    warehouse = warehouse_of(Settings.load())
-    try:
-        with warehouse.transaction("sparkify create-tables"):
-            pass
-    except WarehouseError as error:
-        raise Mistake(str(error)) from error
-    click.echo(f"The tables are there: {warehouse.database}")
+    warehouse = _warehouse()
+    if drop and not yes:
+        click.confirm(f"Drop all tables of {warehouse.database} and everything in them?", abort=True)
+    with _warehouse_mistakes(), warehouse.transaction("sparkify create-tables") as connection:
+        if drop:
+            base.drop_tables(connection)
+        base.create_tables(connection)
+    click.echo(f"The tables are there{', and empty' if drop else ''}: {warehouse.database}")
+
+
+@main.command()
+@click.option("--role", required=True, metavar="NAME", help="The role; it is created if there is none.")
+@explains_mistakes
+def grant(role: str) -> None:
+    """Let a role of the database read the star, and nothing of staging.
+
+    Give the role to the analysts' users. Tables that are dropped take their grants with them.
+    """
+    warehouse = _warehouse()
+    with _warehouse_mistakes(), warehouse.transaction("sparkify grant") as connection:
+        warehouse.grant_reading(connection, role)
+    click.echo(f"{role} may read the star in {warehouse.database}")
 
 
 @main.command()
@@ -136,6 +156,22 @@ def ui(port: int) -> None:
     environment = {"VIRTUAL_ENV": sys.prefix, "DAGSTER_HOME": str(Path.cwd()), **os.environ}
     environment["PATH"] = os.pathsep.join([str(dg.parent), environment.get("PATH", "")])
     os.execve(dg, [str(dg), "dev", "--host", "127.0.0.1", "--port", str(port)], environment)  # noqa: S606
+
+
+def _warehouse() -> "Warehouse":
+    from sparkify_dagster.warehouse.connect import warehouse_of
+
+    return warehouse_of(Settings.load())
+
+
+@contextmanager
+def _warehouse_mistakes() -> Iterator[None]:
+    from sparkify_dagster.warehouse.base import WarehouseError
+
+    try:
+        yield
+    except WarehouseError as error:
+        raise Mistake(str(error)) from error
 
 
 def _simulate(out: str, **world: Unpack[SimulatedWorld]) -> None:

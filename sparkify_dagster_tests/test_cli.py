@@ -289,3 +289,17 @@ def test_without_a_source_a_month_is_simulated_first(project: Project) -> None:
     simulated = project.folder / ".sparkify" / "simulated"
     assert len(list((simulated / "log_data").rglob("*.json"))) == 30
     assert not (project.folder / ".sparkify" / "unfinished").exists()
+
+
+def test_tables_are_dropped_only_when_that_is_confirmed(loaded: Project) -> None:
+    before = loaded.world.star()
+    assert "Drop all tables" in loaded.sparkify("create-tables", "--drop", expect=1)
+    assert loaded.world.star() == before
+    assert "and empty" in loaded.sparkify("create-tables", "--drop", "--yes")
+    assert not any(loaded.world.everything().values())
+    loaded.sparkify("etl")
+    assert loaded.world.star() == before
+
+
+def test_a_file_has_no_roles_to_grant_to(loaded: Project) -> None:
+    assert "has no roles" in loaded.sparkify("grant", "--role", "analysts", expect=1)

@@ -54,6 +54,10 @@ class Warehouse(ConfigurableResource[None], ABC):
         if rows:
             connection.execute(insert(table), rows)
 
+    def grant_reading(self, connection: Connection, role: str) -> None:
+        """Lets a role, which is made if there is none, read the star and not staging. Raises WarehouseError."""
+        raise WarehouseError(f"{self.database} has no roles: whoever can read the file can read the star")
+
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[Any]:
         """For Dagster: a run, however it was started, shows that its process lives."""
@@ -68,10 +72,16 @@ class Warehouse(ConfigurableResource[None], ABC):
             yield connection
 
 
-def create_tables(engine: Engine) -> None:
+def create_tables(connection: Connection) -> None:
     """Creates what is missing: schema, tables, views. Running it again changes nothing."""
-    with engine.begin() as connection:
-        connection.execute(CreateSchema(STAGING_SCHEMA, if_not_exists=True))
-        metadata.create_all(connection)
-        for view in VIEWS:
-            connection.execute(text(f"CREATE OR REPLACE VIEW {STAGING_SCHEMA}.{view} AS {view_definition(view)}"))
+    connection.execute(CreateSchema(STAGING_SCHEMA, if_not_exists=True))
+    metadata.create_all(connection)
+    for view in VIEWS:
+        connection.execute(text(f"CREATE OR REPLACE VIEW {STAGING_SCHEMA}.{view} AS {view_definition(view)}"))
+
+
+def drop_tables(connection: Connection) -> None:
+    """Drops the tables and views with all they hold; what else lives in their schemas stays."""
+    for view in reversed(VIEWS):
+        connection.execute(text(f"DROP VIEW IF EXISTS {STAGING_SCHEMA}.{view}"))
+    metadata.drop_all(connection)

@@ -89,7 +89,8 @@ _files_with_tables: set[tuple[Path, int]] = set()
 def _create_tables_once(path: Path, engine: Engine) -> None:
     # A file that was removed and made anew since has another inode.
     if not path.exists() or (path, path.stat().st_ino) not in _files_with_tables:
-        create_tables(engine)
+        with engine.begin() as connection:
+            create_tables(connection)
         _files_with_tables.add((path, path.stat().st_ino))
 
 

@@ -10,15 +10,15 @@ from typing import cast
 import duckdb
 import psycopg2
 import psycopg2.extensions
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from sparkify_dagster.inspected import InspectedDay, InspectedSongs
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.warehouse import json_reader
 from sparkify_dagster.warehouse.base import ReadMismatch, Warehouse, WarehouseError, create_tables
-from sparkify_dagster.warehouse.tables import staging_events, staging_songs
+from sparkify_dagster.warehouse.tables import STAR_TABLES, staging_events, staging_songs
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +92,22 @@ class PostgresWarehouse(Warehouse):
             with json_reader.rows_select(rows, types) as select:
                 _copy(connection, table, select, tuple(types))
 
+    def grant_reading(self, connection: Connection, role: str) -> None:
+        quote = connection.dialect.identifier_preparer.quote
+        # A colon would start a parameter of text().
+        quoted = quote(role).replace(":", "\\:")
+        known = text("SELECT count(*) FROM pg_roles WHERE rolname = :role")
+        try:
+            if not connection.scalar(known, {"role": role}):
+                connection.execute(text(f"CREATE ROLE {quoted}"))
+            schema = connection.dialect.identifier_preparer.quote(
+                str(connection.scalar(text("SELECT current_schema()")))
+            )
+            connection.execute(text(f"GRANT USAGE ON SCHEMA {schema} TO {quoted}"))
+            connection.execute(text(f"GRANT SELECT ON {', '.join(t.name for t in STAR_TABLES)} TO {quoted}"))
+        except ProgrammingError as error:
+            raise WarehouseError(f"{self.database}: {_first_line(error)}; grant as the tables' owner") from error
+
     def _url_with_password(self) -> str:
         url = make_url(self.address)
         configured = Settings.load().warehouse
@@ -101,7 +117,8 @@ class PostgresWarehouse(Warehouse):
 
     def _create_tables_once(self, engine: Engine) -> None:
         if self.address not in _databases_with_tables:
-            create_tables(engine)
+            with engine.begin() as connection:
+                create_tables(connection)
             _databases_with_tables.add(self.address)
 
 
@@ -168,5 +185,5 @@ def _duckdb_type(table: Table, name: str) -> str:
     return str(table.c[name].type.compile(Dialect()))
 
 
-def _first_line(error: OperationalError) -> str:
+def _first_line(error: DBAPIError) -> str:
     return str(error.orig).strip().splitlines()[0] if isinstance(error.orig, psycopg2.Error) else str(error.orig)

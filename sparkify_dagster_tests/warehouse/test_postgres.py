@@ -17,7 +17,7 @@ from sparkify_dagster.warehouse.connect import warehouse_of
 from sparkify_dagster.warehouse.postgres import PostgresWarehouse
 from sparkify_dagster_tests.postgres_server import PostgresServer
 from sparkify_dagster_tests.project import Project
-from sparkify_dagster_tests.world import EVENTS, World, event, song
+from sparkify_dagster_tests.world import EVENTS, STAR, World, event, song
 
 DAYS = [f"2018-11-{number:02}" for number in range(1, 7)]
 
@@ -120,6 +120,25 @@ def test_a_server_that_is_not_there_is_one_clear_line() -> None:
     assert "\n" not in str(raised.value)
 
 
+def test_a_role_may_read_the_star_and_not_staging(world: World, postgres: PostgresServer, tmp_path: Path) -> None:
+    world.write_log(DAYS[0], event())
+    world.load(DAYS[0])
+    role = f"Analysts {secrets.token_hex(4)}"
+    for _ in range(2):
+        with world.warehouse.transaction("a test") as connection:
+            world.warehouse.grant_reading(connection, role)
+    readable = world.query(
+        "SELECT table_name FROM information_schema.tables"
+        f" WHERE table_schema IN ('public', 'staging') AND has_table_privilege('{role}',"
+        " quote_ident(table_schema) || '.' || quote_ident(table_name), 'SELECT')"
+    )
+    assert {name for (name,) in readable} == set(STAR)
+    assert world.query(f"SELECT has_schema_privilege('{role}', 'staging', 'USAGE')") == [(False,)]
+    writable = f"SELECT has_table_privilege('{role}', 'songplays', 'INSERT, UPDATE, DELETE')"
+    assert world.query(writable) == [(False,)]
+    postgres.execute(f'DROP OWNED BY "{role}"')
+
+
 @pytest.mark.slow
 def test_the_commands_are_the_same(tmp_path: Path, postgres: PostgresServer) -> None:
     project = Project(tmp_path)
@@ -131,6 +150,15 @@ def test_the_commands_are_the_same(tmp_path: Path, postgres: PostgresServer) -> 
     assert counts(on_postgres) == counts(on_duckdb)
     assert "15 passed, 0 warn, 0 failed" in on_postgres
     assert counts(project.sparkify("etl")) == counts(on_duckdb)
+    assert "may read the star" in project.sparkify("grant", "--role", f"analysts_{secrets.token_hex(4)}")
+    project.sparkify("create-tables", "--drop", expect=1)
+    warehouse = PostgresWarehouse(address=project.environment["SPARKIFY_WAREHOUSE"])
+    plays = text("SELECT count(*) FROM songplays")
+    with warehouse.transaction("a test") as connection:
+        assert connection.scalar(plays)
+    project.sparkify("create-tables", "--drop", "--yes")
+    with warehouse.transaction("a test") as connection:
+        assert connection.scalar(plays) == 0
 
 
 def counts(output: str) -> list[str]:
