@@ -83,7 +83,7 @@ def create_tables(drop: bool, yes: bool) -> None:
     with _warehouse_mistakes(), warehouse.transaction("sparkify create-tables") as connection:
         if drop:
             base.drop_tables(connection)
-        base.create_tables(connection)
+            base.create_tables(connection)
     click.echo(f"The tables are there{', and empty' if drop else ''}: {warehouse.database}")
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from sparkify_dagster import runs
 from sparkify_dagster.definitions import defs
-from sparkify_dagster.partitions import contiguous_blocks, log_days, range_tags
+from sparkify_dagster.partitions import contiguous_blocks, is_in_window, log_days, range_tags
 from sparkify_dagster.progress import Progress, tell_counts
 from sparkify_dagster.sources.object_store import SourceError
 from sparkify_dagster.sources.resource import Source
@@ -83,7 +83,7 @@ def _days(
     source: Source, warehouse: Warehouse, first_day: date | None, last_day: date | None
 ) -> tuple[date, date] | None:
     for option, day in (("--from", first_day), ("--to", last_day)):
-        if day is not None and not _is_in_window(day):
+        if day is not None and not is_in_window(day):
             raise EtlError(
                 f"{option} {day}: outside the window of SPARKIFY_LOG_START and SPARKIFY_LOG_END, {_window_in_words()}"
             )
@@ -91,9 +91,9 @@ def _days(
         raise EtlError(f"--from {first_day} is after --to {last_day}")
     if first_day and last_day:
         return first_day, last_day
-    known = {day for day in source.list_log_files().by_day if _is_in_window(day)}
+    known = {day for day in source.list_log_files().by_day if is_in_window(day)}
     with warehouse.transaction("sparkify etl") as connection:
-        known |= {day for day in staging.held_days(connection) if _is_in_window(day)}
+        known |= {day for day in staging.held_days(connection) if is_in_window(day)}
     known |= {day for day in (first_day, last_day) if day is not None}
     if not known:
         return None
@@ -129,7 +129,7 @@ def _full_load(*assets: str) -> dict[str, Any]:
 
 def _pending_days(warehouse: Warehouse) -> list[date]:
     with warehouse.transaction("sparkify etl") as connection:
-        return [day for day in staging.pending_days(connection) if _is_in_window(day)]
+        return [day for day in staging.pending_days(connection) if is_in_window(day)]
 
 
 def _tell_result(console: Console, warehouse: Warehouse, progress: Progress) -> None:
@@ -156,10 +156,6 @@ def _clear_errors() -> Iterator[None]:
         yield
     except (SourceError, WarehouseError) as error:
         raise EtlError(str(error)) from error
-
-
-def _is_in_window(day: date) -> bool:
-    return log_days.has_partition_key(day.isoformat())
 
 
 def _window_in_words() -> str:

@@ -16,6 +16,11 @@ log_days = dg.DailyPartitionsDefinition(
 )
 
 
+def is_in_window(day: date) -> bool:
+    """Whether the day is a partition."""
+    return log_days.has_partition_key(day.isoformat())
+
+
 class RunContext(Protocol):
     """What assets and checks have in common: the partitions of their run."""
 

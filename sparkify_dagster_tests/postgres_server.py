@@ -1,7 +1,7 @@
 """A real PostgreSQL for tests: the binaries of a pip package on loopback, stopped with the test process.
 
 def test_something(postgres: PostgresServer):
-    warehouse = PostgresWarehouse(address=postgres.new_database())
+    warehouse = postgres.new_warehouse()
 """
 
 import ctypes
@@ -10,7 +10,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,9 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+
+from sparkify_dagster.warehouse.postgres import PostgresWarehouse
+from sparkify_dagster_tests.s3_server import free_ports
 
 START_SECONDS = 60
 # PostgreSQL refuses to run as root.
@@ -41,6 +43,10 @@ class PostgresServer:
         name = f"test_{secrets.token_hex(6)}"
         self.execute(f"CREATE DATABASE {name}")
         return self.address(name)
+
+    def new_warehouse(self) -> PostgresWarehouse:
+        """An empty warehouse, in a database of its own."""
+        return PostgresWarehouse(address=self.new_database())
 
     def execute(self, statement: str) -> None:
         connection = psycopg2.connect(host="127.0.0.1", port=self.port, user=self.user, dbname="postgres")
@@ -77,7 +83,8 @@ def postgres() -> Iterator[PostgresServer]:
             rules.write(f"host all {PostgresServer.user} 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
         # A port that was free a moment ago may be taken by now.
         for _ in range(3):
-            server = PostgresServer(_free_port())
+            (port,) = free_ports(1)
+            server = PostgresServer(port)
             process = subprocess.Popen(
                 [binaries / "postgres", "-D", data, "-F", "-p", str(server.port), "-h", "127.0.0.1", "-k", ""],
                 stdout=subprocess.DEVNULL,
@@ -123,11 +130,6 @@ def _reachable(binaries: Path, folder: Path) -> Path:
 def _end_with_parent() -> None:
     if hasattr(ctypes.CDLL(None), "prctl"):
         ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def _is_up(server: PostgresServer, process: "subprocess.Popen[bytes]") -> bool:

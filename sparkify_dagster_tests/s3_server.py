@@ -81,7 +81,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     folder = tmp_path_factory.mktemp("s3")
     # Ports that were free a moment ago may be taken by now.
     for _ in range(3):
-        ports = _free_ports(10)
+        ports = free_ports(10)
         server = S3Server(f"http://127.0.0.1:{ports[6]}")
         (folder / "s3.json").write_text(json.dumps(_users(server)))
         with (folder / "log").open("wb") as log:
@@ -130,7 +130,8 @@ def _users(server: S3Server) -> object:
     }
 
 
-def _free_ports(number: int) -> list[int]:
+def free_ports(number: int) -> list[int]:
+    """Ports of loopback that are free at the moment."""
     found = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
     ports = [server.getsockname()[1] for server in found]
     for server in found:

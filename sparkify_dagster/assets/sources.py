@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from sparkify_dagster.partitions import log_days
+from sparkify_dagster.partitions import is_in_window
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.sources.jsonpaths import JsonPaths
 from sparkify_dagster.sources.resource import Listing
@@ -54,10 +54,8 @@ def listing_metadata(listing: Listing) -> dict[str, dg.MetadataValue]:
 
 def log_listing_metadata(listing: Listing) -> dict[str, dg.MetadataValue]:
     """The same of the log, and how many of its files lie outside the window of partitions."""
-    in_window = sum(len(files) for day, files in listing.by_day.items() if log_days.has_partition_key(day.isoformat()))
-    return listing_metadata(listing) | {
-        "files_outside_the_window": dg.MetadataValue.int(len(listing.files) - in_window)
-    }
+    outside = sum(len(files) for day, files in listing.by_day.items() if not is_in_window(day))
+    return listing_metadata(listing) | {"files_outside_the_window": dg.MetadataValue.int(outside)}
 
 
 def json_paths_metadata(location: str | None, json_paths: JsonPaths) -> dict[str, dg.MetadataValue]:

@@ -42,12 +42,25 @@ class Warehouse(ConfigurableResource[None], ABC):
         """An engine for a few transactions; `purpose` tells others who is at it. Raises WarehouseError."""
 
     @abstractmethod
-    def insert_events(self, connection: Connection, days: Sequence[InspectedDay]) -> None:
-        """Adds the rows of inspected days to staging_events. Raises ReadMismatch."""
+    def read_events(self, connection: Connection, days: Sequence[InspectedDay]) -> int:
+        """Has the warehouse read inspected days into staging_events; tells how many rows. Raises ReadMismatch."""
 
     @abstractmethod
+    def read_songs(self, connection: Connection, songs: InspectedSongs) -> int:
+        """Has the warehouse read a batch of song files into staging_songs; tells how many rows."""
+
+    def insert_events(self, connection: Connection, days: Sequence[InspectedDay]) -> None:
+        """Adds the rows of inspected days to staging_events. Raises ReadMismatch."""
+        inspected = sum(day.staged for day in days)
+        read = self.read_events(connection, days)
+        if read != inspected:
+            raise ReadMismatch(f"{inspected:,} events were inspected, {self.kind} read {read:,}")
+
     def insert_songs(self, connection: Connection, songs: InspectedSongs) -> None:
-        """Adds the rows of a batch of song files to staging_songs."""
+        """Adds the rows of a batch of song files to staging_songs. Raises WarehouseError."""
+        read = self.read_songs(connection, songs)
+        if read != songs.staged:
+            raise WarehouseError(f"{songs.staged:,} songs were inspected, {self.kind} read {read:,}")
 
     def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
         """Adds rows that all have the same columns; for bookkeeping, not for the data itself."""

@@ -10,10 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+from duckdb_sqlalchemy import Dialect
+from sqlalchemy import Table
 
 from sparkify_dagster.inspected import InspectedDay, InspectedFile, InspectedSongs
 from sparkify_dagster.warehouse.tables import SONG_COLUMNS
 
+_DUCKDB = Dialect()
 # read_json takes these characters in a path for a pattern.
 _GLOB_CHARACTERS = frozenset("*?[]{}")
 # How read_json sees the keys of a log line, in staging's column order; the SELECT casts from there.
@@ -60,7 +63,7 @@ def events_select(days: Sequence[InspectedDay]) -> Iterator[str]:
         paths = paths or [_written(folder / "nothing.json", ())]
         keys = days[0].event_keys
         types = {key: type_ for key, (_, type_) in zip(keys, _EVENT_TYPES, strict=True)}
-        names = ", ".join(f"{identifier(key)} AS {name}" for key, (name, _) in zip(keys, _EVENT_TYPES, strict=True))
+        names = ", ".join(f"{_identifier(key)} AS {name}" for key, (name, _) in zip(keys, _EVENT_TYPES, strict=True))
         yield f"""
             WITH repairs AS MATERIALIZED (
                 SELECT * FROM {_read_json([repairs], {"broken": "VARCHAR", "repaired": "VARCHAR"})}
@@ -92,15 +95,11 @@ def songs_select(songs: InspectedSongs) -> Iterator[str]:
 
 
 @contextmanager
-def rows_select(rows: Sequence[Mapping[str, object]], types: Mapping[str, str]) -> Iterator[str]:
-    """Rows of this process, with DuckDB's types of their columns."""
+def rows_select(table: Table, rows: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    """Rows of this process, which all have the same columns, in the order and with the types of these."""
+    types = {name: str(table.c[name].type.compile(_DUCKDB)) for name in rows[0]}
     with tempfile.TemporaryDirectory(prefix="sparkify-") as folder:
         yield f"SELECT * FROM {_read_json([_written(Path(folder) / 'rows.json', rows)], types)}"  # noqa: S608 (quoted)
-
-
-def identifier(name: str) -> str:
-    """The name as SQL writes it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _written(path: Path, rows: Iterable[object]) -> Path:
@@ -123,6 +122,10 @@ def _readable_path(file: InspectedFile, copy: Path) -> Path:
     if _GLOB_CHARACTERS & set(str(file.local_path)):
         return Path(shutil.copy(file.local_path, copy.with_suffix("".join(file.local_path.suffixes[-2:]))))
     return file.local_path
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _literal(text: str) -> str:

@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 
-from sparkify_dagster.warehouse.postgres import PostgresWarehouse
 from sparkify_dagster_tests.postgres_server import PostgresServer
 from sparkify_dagster_tests.world import NewWarehouse, World
 
@@ -13,7 +12,7 @@ def new_warehouse(request: pytest.FixtureRequest) -> NewWarehouse:
     if request.param == "duckdb":
         return None
     postgres: PostgresServer = request.getfixturevalue("postgres")
-    return lambda: PostgresWarehouse(address=postgres.new_database())
+    return postgres.new_warehouse
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ DAYS = [f"2018-11-{number:02}" for number in range(1, 7)]
 
 @pytest.fixture
 def world(tmp_path: Path, postgres: PostgresServer) -> World:
-    return World(tmp_path, new_warehouse=lambda: PostgresWarehouse(address=postgres.new_database()))
+    return World(tmp_path, new_warehouse=postgres.new_warehouse)
 
 
 @pytest.fixture
