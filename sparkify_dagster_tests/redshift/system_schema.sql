@@ -1,0 +1,162 @@
+-- What a Redshift has of its own, for the back end's database. The schema is last in every session's search path.
+CREATE SCHEMA redshift_system;
+SET search_path = redshift_system;
+
+-- sqlalchemy-redshift and psycopg2 take the version from this text.
+CREATE FUNCTION version() RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT 'PostgreSQL 8.0.2 on i686-pc-linux-gnu, compiled by GCC gcc (GCC) 3.4.2 20041017 (Red Hat 3.4.2-6.fc3), '
+        'Redshift 1.0.68555'
+$$;
+
+-- r_SYSDATE: the transaction's start, without a zone. r_GETDATE: the statement's, without fractions.
+CREATE FUNCTION sysdate() RETURNS timestamp LANGUAGE sql STABLE AS $$ SELECT transaction_timestamp() AT TIME ZONE 'UTC' $$;
+CREATE FUNCTION getdate() RETURNS timestamp LANGUAGE sql STABLE AS $$
+    SELECT date_trunc('second', statement_timestamp() AT TIME ZONE 'UTC')
+$$;
+CREATE FUNCTION len(value text) RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT char_length(value) $$;
+
+-- PG_LAST_COPY_ID: of this session; a rollback takes it back, as it does a setting.
+CREATE FUNCTION pg_last_copy_id() RETURNS integer LANGUAGE sql STABLE AS $$
+    SELECT coalesce(nullif(current_setting('standin.last_copy_id', true), ''), '-1')::integer
+$$;
+CREATE FUNCTION pg_last_copy_count() RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT coalesce(nullif(current_setting('standin.last_copy_count', true), ''), '0')::bigint
+$$;
+
+-- SYS_LOAD_ERROR_DETAIL; its texts are CHAR, padded with blanks.
+CREATE TABLE sys_load_error_detail (
+    user_id integer NOT NULL DEFAULT 100,
+    query_id bigint NOT NULL,
+    transaction_id bigint NOT NULL DEFAULT 0,
+    session_id integer NOT NULL,
+    database_name char(64) NOT NULL,
+    table_id integer NOT NULL,
+    start_time timestamp NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC'),
+    file_name char(256) NOT NULL,
+    line_number bigint NOT NULL,
+    column_name char(127),
+    column_type char(10),
+    column_length char(10),
+    "position" integer NOT NULL DEFAULT 0,
+    error_code integer NOT NULL,
+    error_message char(512) NOT NULL,
+    raw_line char(1024),
+    raw_field_value char(1024)
+);
+
+-- STL_LOAD_ERRORS
+CREATE VIEW stl_load_errors AS
+SELECT
+    user_id AS userid,
+    0 AS slice,
+    table_id AS tbl,
+    start_time AS starttime,
+    session_id AS session,
+    query_id::integer AS query,
+    file_name AS filename,
+    line_number,
+    column_name AS colname,
+    column_type AS type,
+    column_length AS col_length,
+    "position",
+    raw_line,
+    raw_field_value,
+    error_code AS err_code,
+    left(error_message, 100)::char(100) AS err_reason
+FROM sys_load_error_detail;
+
+-- SYS_LOAD_HISTORY
+CREATE TABLE sys_load_history (
+    user_id integer NOT NULL DEFAULT 100,
+    query_id bigint NOT NULL,
+    status text NOT NULL,
+    session_id integer NOT NULL,
+    transaction_id bigint NOT NULL DEFAULT 0,
+    database_name text NOT NULL,
+    table_name text NOT NULL,
+    start_time timestamp NOT NULL,
+    end_time timestamp NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC'),
+    duration bigint NOT NULL DEFAULT 0,
+    data_source text NOT NULL,
+    file_format text NOT NULL DEFAULT 'json',
+    loaded_rows bigint NOT NULL,
+    loaded_bytes bigint NOT NULL DEFAULT 0,
+    source_file_count integer NOT NULL,
+    source_file_bytes bigint NOT NULL,
+    file_count_scanned integer NOT NULL,
+    file_bytes_scanned bigint NOT NULL,
+    error_count bigint NOT NULL
+);
+
+CREATE FUNCTION rows_of(relation oid) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+DECLARE found bigint;
+BEGIN
+    EXECUTE format('SELECT count(*) FROM %s', relation::regclass) INTO found;
+    RETURN found;
+END
+$$;
+
+-- SVV_TABLE_INFO shows no empty table.
+CREATE VIEW svv_table_info AS
+SELECT * FROM (
+    SELECT
+        current_database()::text AS "database",
+        n.nspname::text AS schema,
+        c.oid::integer AS table_id,
+        c.relname::text AS "table",
+        'N' AS encoded,
+        'AUTO(ALL)' AS diststyle,
+        'AUTO(SORTKEY)' AS sortkey1,
+        1::bigint AS size,
+        redshift_system.rows_of(c.oid)::numeric(38, 0) AS tbl_rows,
+        0::numeric(5, 2) AS unsorted,
+        0::numeric(5, 2) AS stats_off,
+        0::numeric(12, 2) AS vacuum_sort_benefit
+    FROM pg_catalog.pg_class AS c
+    INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+    WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'redshift_system')
+) AS t
+WHERE tbl_rows > 0;
+
+CREATE VIEW svv_roles AS
+SELECT oid::integer AS role_id, rolname::text AS role_name, 'admin' AS role_owner, NULL::text AS external_id
+FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_';
+
+-- c_serial_isolation
+CREATE VIEW stv_db_isolation_level AS
+SELECT oid::integer AS db_id, datname::text AS db_name, 'Snapshot Isolation'::char(20) AS isolation_level
+FROM pg_catalog.pg_database;
+
+-- r_Character_types: VARCHAR(n) holds n bytes. For CREATE TABLE, also AS and LIKE, and for ADD COLUMN.
+CREATE FUNCTION limit_bytes() RETURNS event_trigger LANGUAGE plpgsql AS $$
+DECLARE found record;
+BEGIN
+    FOR found IN
+        SELECT
+            a.attrelid::regclass AS relation,
+            string_agg(
+                format(
+                    'ADD CONSTRAINT bytes_%s_%s CHECK (octet_length(%I) <= %s)',
+                    a.attnum, a.atttypmod - 4, a.attname, a.atttypmod - 4
+                ),
+                ', '
+            ) AS limits
+        FROM (SELECT DISTINCT objid FROM pg_event_trigger_ddl_commands()) AS d
+        INNER JOIN pg_catalog.pg_attribute AS a ON d.objid = a.attrelid
+        INNER JOIN pg_catalog.pg_class AS c ON a.attrelid = c.oid
+        WHERE
+            c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
+            AND a.atttypid = 'varchar'::regtype AND a.atttypmod > 4
+            AND NOT EXISTS (
+                SELECT FROM pg_catalog.pg_constraint AS k
+                WHERE k.conrelid = a.attrelid AND k.conname = format('bytes_%s_%s', a.attnum, a.atttypmod - 4)
+            )
+        GROUP BY a.attrelid
+    LOOP
+        -- One statement a table: it fires this trigger again, which must find no limit missing.
+        EXECUTE format('ALTER TABLE %s %s', found.relation, found.limits);
+    END LOOP;
+END
+$$;
+CREATE EVENT TRIGGER limit_bytes ON ddl_command_end
+WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'ALTER TABLE') EXECUTE FUNCTION redshift_system.limit_bytes();
