@@ -177,12 +177,12 @@ def _warehouse_mistakes() -> Iterator[None]:
 def _simulate(out: str, **world: Unpack[SimulatedWorld]) -> None:
     from obstore.exceptions import BaseError
 
+    from sparkify_dagster.aws import access_of
     from sparkify_dagster.simulator import simulate
     from sparkify_dagster.sources.object_store import SourceError, writable_store
-    from sparkify_dagster.sources.resource import s3_access
 
     try:
-        store = writable_store(out, s3_access(Settings.load()))
+        store = writable_store(out, access_of(Settings.load()))
         counts = simulate(store, **world)
     except (SourceError, BaseError, OSError) as error:
         raise Mistake(f"--out {out}: {str(error).splitlines()[0]}") from error

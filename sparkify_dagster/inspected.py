@@ -36,8 +36,8 @@ class LoadError:
 class InspectedFile:
     """One object with its counts: lines = staged + duplicates + errors.
 
-    A plain object in a local folder is read in place, at `local_path`. Otherwise `content` is what a warehouse reads: a
-    plain object's own bytes (decompressed), a cleaned copy of any other.
+    A plain object is read in place where the warehouse can: at `local_path` in a folder, at `uri` in S3. Otherwise
+    `content` is what a warehouse reads: a plain object's own bytes (decompressed), a cleaned copy of any other.
     """
 
     source: StoredObject
@@ -47,6 +47,7 @@ class InspectedFile:
     plain: bool = True
     content: bytes = b""
     local_path: Path | None = None
+    uri: str | None = None
 
     @property
     def staged(self) -> int:

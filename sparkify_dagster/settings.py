@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 DRIVER_OF_BACKEND = {"duckdb": "duckdb", "postgresql": "postgresql+psycopg2", "redshift": "redshift+psycopg2"}
 REDSHIFT_PORT = 5439
+TRUE = ("1", "true", "yes", "on")
 
 
 class SettingsError(ValueError):
@@ -63,6 +64,11 @@ parse_http_url = parser_of(
 )
 
 
+parse_flag = parser_of(
+    r"(?i)1|true|yes|on|0|false|no|off", "is neither true nor false", lambda text: text.lower() in TRUE
+)
+
+
 def parse_port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
         raise ValueError("is not a port number")
@@ -92,6 +98,12 @@ def parse_location(text: str) -> str:
     if absolute is None:
         raise ValueError("is not the URL of an absolute path like file:///data/logs")
     return str(Path(unquote(absolute[1])))
+
+
+def parse_s3_location(text: str) -> str:
+    if not text.startswith("s3://"):
+        raise ValueError("is not s3://bucket/prefix")
+    return parse_location(text)
 
 
 def parse_warehouse(text: str) -> URL:
@@ -144,14 +156,26 @@ WAREHOUSE = Key("SQLAlchemy URL of the warehouse: duckdb, postgresql or redshift
 HOST = Key("Host of the Redshift cluster; its endpoint `host:port/database` will do.", parse_endpoint,
            cfg=("CLUSTER", "HOST"))
 DB_NAME = Key("Database of the cluster; wins over the one in HOST.", str, cfg=("CLUSTER", "DB_NAME"))
-DB_USER = Key("User of the database.", str, cfg=("CLUSTER", "DB_USER"))
-DB_PASSWORD = Key("Password of DB_USER.", Secret, cfg=("CLUSTER", "DB_PASSWORD"), secret=True)
+DB_USER = Key("User of the database. Without one, the user that AWS gives to the IAM identity.", str,
+              cfg=("CLUSTER", "DB_USER"))
+DB_PASSWORD = Key("Password of DB_USER. Without one, temporary credentials are fetched for every connection.", Secret,
+                  cfg=("CLUSTER", "DB_PASSWORD"), secret=True)
 DB_PORT = Key("Port of the cluster; wins over the one in HOST.", parse_port, cfg=("CLUSTER", "DB_PORT"),
               default_note=f"`{REDSHIFT_PORT}`")
 DB_REGION = Key("AWS region of the cluster.", str, cfg=("CLUSTER", "DB_REGION"))
 CLUSTER_IDENTIFIER = Key("Name of the cluster, whose host is looked up where HOST is not given.", str,
                          cfg=("CLUSTER", "CLUSTER_IDENTIFIER"))
-IAM_ROLE = Key("Role by which Redshift reads the source from S3.", parse_role, cfg=("IAM_ROLE", "ARN"))
+IAM_ROLE = Key("Role by which Redshift reads from S3, or a chain of them with commas and no blanks.", parse_role,
+               cfg=("IAM_ROLE", "ARN"), default_note="the cluster's default role")
+WAREHOUSE_SECRET = Key("Name or ARN of the secret in AWS Secrets Manager that holds user and password of the "
+                       "warehouse, as the one that Redshift manages does.", str, ("SPARKIFY_WAREHOUSE_SECRET",))
+STAGING = Key("Where manifests and copies lie while Redshift's COPY reads them: `s3://bucket/prefix`. Redshift only.",
+              parse_s3_location, ("SPARKIFY_STAGING",))
+TRUSTED_LOGS = Key("Whether Redshift is to read log files that nobody has inspected (true or false): for logs too "
+                   "large to be read twice, that hold no event twice.", parse_flag, ("SPARKIFY_TRUSTED_LOGS",),
+                   default=False)
+STATEMENT_TIMEOUT = Key("Seconds after which Redshift gives up a statement, waiting included; 0 means never.",
+                        parse_count, ("SPARKIFY_STATEMENT_TIMEOUT",), default=3600)
 LOG_DATA = Key("Where the event logs lie: `s3://bucket/prefix`, `file:///path` or a local path. A simulated source is "
                "used where neither they nor the song files are given.",
                parse_location, ("SPARKIFY_LOG_DATA",), ("S3", "LOG_DATA"), ".sparkify/simulated/log_data")
@@ -179,6 +203,7 @@ SECRET_KEY = Key("Secret key that belongs to ACCESS_KEY.", Secret, cfg=("AWS", "
 
 KEYS: tuple[Key[Any], ...] = (
     *(CONFIG, WAREHOUSE, HOST, DB_NAME, DB_USER, DB_PASSWORD, DB_PORT, DB_REGION, CLUSTER_IDENTIFIER, IAM_ROLE),
+    *(WAREHOUSE_SECRET, STAGING, TRUSTED_LOGS, STATEMENT_TIMEOUT),
     *(LOG_DATA, LOG_JSONPATH, SONG_DATA, LOG_START, LOG_END, MAX_LOAD_ERRORS, MIN_MATCH_RATE),
     *(AWS_ENDPOINT_URL, AWS_REGION, ACCESS_KEY, SECRET_KEY),
 )
@@ -209,6 +234,10 @@ class Settings(BaseModel):
     cluster_identifier: str | None = _field(CLUSTER_IDENTIFIER)
     cluster_region: str | None = _field(DB_REGION)
     iam_role_arn: str | None = _field(IAM_ROLE)
+    warehouse_secret: str | None = _field(WAREHOUSE_SECRET)
+    staging: str | None = _field(STAGING)
+    trusted_logs: bool = _field(TRUSTED_LOGS)
+    statement_timeout: int = _field(STATEMENT_TIMEOUT)
     log_data: str = _field(LOG_DATA)
     log_jsonpath: str | None = _field(LOG_JSONPATH)
     song_data: str = _field(SONG_DATA)
@@ -323,6 +352,10 @@ def _read_warehouse(reader: _Reader) -> dict[str, Any]:
         "cluster_region": reader.read(DB_REGION),
         "cluster_identifier": reader.read(CLUSTER_IDENTIFIER),
         "iam_role_arn": reader.read(IAM_ROLE),
+        "warehouse_secret": reader.read(WAREHOUSE_SECRET),
+        "staging": reader.read(STAGING),
+        "trusted_logs": reader.read(TRUSTED_LOGS),
+        "statement_timeout": reader.read(STATEMENT_TIMEOUT),
     }
 
 
@@ -330,8 +363,7 @@ def _read_cluster_url(reader: _Reader) -> URL | None:
     endpoint = reader.read(HOST)
     # All are read before anything is decided, so that a placeholder is reported even where it is not needed yet.
     database, port, identifier = reader.read(DB_NAME), reader.read(DB_PORT), reader.read(CLUSTER_IDENTIFIER)
-    reader.read(DB_USER)
-    reader.read(DB_PASSWORD)
+    user, password = reader.read(DB_USER), reader.read(DB_PASSWORD)
     if endpoint is None and identifier is None:
         return None
     needed_by = HOST if endpoint else CLUSTER_IDENTIFIER
@@ -339,8 +371,8 @@ def _read_cluster_url(reader: _Reader) -> URL | None:
     return URL.create(
         DRIVER_OF_BACKEND["redshift"],
         database=database or endpoint_database or reader.require(DB_NAME, needed_by),
-        username=reader.require(DB_USER, needed_by),
-        password=reader.require(DB_PASSWORD, needed_by).get_secret_value(),
+        username=reader.require(DB_USER, DB_PASSWORD) if password else user,
+        password=password.get_secret_value() if password else None,
         host=host,
         # A host that is looked up brings its port along.
         port=port or endpoint_port or (REDSHIFT_PORT if host else None),

@@ -2,11 +2,6 @@ import os
 
 import hypothesis
 
-from sparkify_dagster_tests.postgres_server import postgres
-from sparkify_dagster_tests.s3_server import s3
-
-__all__ = ["postgres", "s3"]
-
 # Definitions read the settings when they are imported; tests decide on theirs and see nobody else's.
 for name in list(os.environ):
     if name.startswith(("SPARKIFY_", "AWS_")) or name == "DAGSTER_HOME":
@@ -18,3 +13,9 @@ os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 hypothesis.settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
+
+pytest_plugins = [
+    "sparkify_dagster_tests.s3_server",
+    "sparkify_dagster_tests.postgres_server",
+    "sparkify_dagster_tests.redshift.fixtures",
+]

@@ -276,14 +276,40 @@ def test_cluster_without_host_and_identifier_is_not_used(load: Load) -> None:
     assert load(CLUSTER.replace("HOST=cluster.example.com", "")).warehouse == Settings().warehouse
 
 
-@pytest.mark.parametrize("key", ["DB_NAME", "DB_USER", "DB_PASSWORD"])
-def test_cluster_misses_a_key(error: Error, key: str) -> None:
+@pytest.mark.parametrize(("key", "given"), [("DB_NAME", "HOST"), ("DB_USER", "DB_PASSWORD")])
+def test_cluster_misses_a_key(error: Error, key: str, given: str) -> None:
     without = re.sub(f"{key}=.*\n", "", CLUSTER)
-    assert error(without) == f"[CLUSTER] {key}: missing, but [CLUSTER] HOST is given (dwh.cfg)"
-    identified = without.replace("HOST=cluster.example.com", "CLUSTER_IDENTIFIER=one") + f"{key}=\n"
-    assert error(identified) == (
-        f"[CLUSTER] {key}: missing, but [CLUSTER] CLUSTER_IDENTIFIER is given (dwh.cfg, line 5)"
+    assert error(without) == f"[CLUSTER] {key}: missing, but [CLUSTER] {given} is given (dwh.cfg)"
+
+
+def test_a_cluster_that_is_looked_up_misses_its_database(error: Error) -> None:
+    identified = CLUSTER.replace("HOST=cluster.example.com", "CLUSTER_IDENTIFIER=one").replace(
+        "DB_NAME=dev", "DB_NAME="
     )
+    assert error(identified) == (
+        "[CLUSTER] DB_NAME: missing, but [CLUSTER] CLUSTER_IDENTIFIER is given (dwh.cfg, line 3)"
+    )
+
+
+def test_without_a_password_aws_is_asked_for_one(load: Load) -> None:
+    url = load(re.sub("DB_PASSWORD=.*\n", "", CLUSTER)).warehouse
+    assert (url.username, url.password) == ("awsuser", None)
+    url = load(re.sub("(DB_PASSWORD|DB_USER)=.*\n", "", CLUSTER)).warehouse
+    assert (url.username, url.password) == (None, None)
+
+
+def test_what_redshift_needs_besides(load: Load, error: Error) -> None:
+    settings = load(
+        CLUSTER,
+        SPARKIFY_STAGING="s3://bucket/prefix/",
+        SPARKIFY_WAREHOUSE_SECRET="redshift!dev-awsuser",
+        SPARKIFY_TRUSTED_LOGS="Yes",
+        SPARKIFY_STATEMENT_TIMEOUT="60",
+    )
+    assert (settings.staging, settings.warehouse_secret) == ("s3://bucket/prefix", "redshift!dev-awsuser")
+    assert (settings.trusted_logs, settings.statement_timeout) == (True, 60)
+    assert "is not s3://bucket/prefix" in error(CLUSTER, SPARKIFY_STAGING="/tmp/x")
+    assert "is neither true nor false" in error(CLUSTER, SPARKIFY_TRUSTED_LOGS="perhaps")
 
 
 @pytest.mark.parametrize("port", ["abc", "0", "65536", "-1", "5_439", "1.5", "٣"])

@@ -8,12 +8,13 @@ from datetime import date
 from logging import Logger
 
 import dagster as dg
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
+from sparkify_dagster.assets.shown_rows import rows_metadata
 from sparkify_dagster.inspected import InspectedDay, InspectedSongs, LoadError, StoredObject
 from sparkify_dagster.limits import Limits
 from sparkify_dagster.sources.events import EventInspector
-from sparkify_dagster.sources.object_store import ObjectStore, SourceError, changed_since
+from sparkify_dagster.sources.object_store import ObjectStore, SourceError
 from sparkify_dagster.sources.resource import Listing
 from sparkify_dagster.sources.songs import inspect_songs
 from sparkify_dagster.warehouse import staging
@@ -31,8 +32,21 @@ def clear_failures() -> Iterator[None]:
     """What the source or the warehouse cannot do becomes a failure whose first line is the cause and the remedy."""
     try:
         yield
-    except (SourceError, WarehouseError) as error:
+    except SourceError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
+    except WarehouseError as error:
+        refused = [
+            {
+                "file": line.key,
+                "line": line.line_number,
+                "column": line.column_name,
+                "value": line.raw_text,
+                "reason": line.reason,
+            }
+            for line in error.errors
+        ]
+        metadata = {"refused_lines": rows_metadata(refused)} if refused else None
+        raise dg.Failure(str(error), metadata, allow_retries=False) from error
 
 
 @dataclass(frozen=True)
@@ -55,7 +69,7 @@ def load_days(
     for inspected in _inspect_ahead(inspector, objects):
         accepted = [day for day in inspected if day.error_count <= limits.max_load_errors]
         try:
-            _replace_days(engine, warehouse, accepted)
+            _replace_days(engine, warehouse, inspector, accepted)
         except (ReadMismatch, _Changed) as error:
             log.info("%s; the days are loaded one by one", error)
             for day in accepted:
@@ -85,28 +99,35 @@ def load_songs(
     engine: Engine, warehouse: Warehouse, store: ObjectStore, listing: Listing, limits: Limits, *, full: bool
 ) -> SongLoad:
     """Brings staging_songs up to the listing: reads what is new or changed, drops what is gone, all or nothing."""
-    load = SongLoad()
-    try:
+
+    def replace(connection: Connection) -> SongLoad:
+        load = SongLoad()
         # What is held is read in the transaction that replaces it: another run may be loading songs too.
-        with engine.begin() as connection:
-            held = staging.held_songs(connection)
-            present = {stored.key: stored.etag for stored in listing.files}
-            current = set() if full else {key for key, song in held.items() if song.is_current(present.get(key))}
-            to_read = [key for key in present if key not in current]
-            load.new = sum(key not in held for key in to_read)
-            load.changed = sum(key in held for key in to_read)
-            load.removed = sum(key not in present for key in held)
-            load.errors_standing = sum(held[key].errors for key in current)
-            if len(current) == len(held) and not to_read and load.errors_standing <= limits.max_load_errors:
-                return load
-            batches = _counted(inspect_songs(store, to_read, keep_errors=limits.kept_errors), load, limits)
-            staging.replace_songs(connection, warehouse, sorted(held.keys() - current), batches)
-            if load.errors_standing > limits.max_load_errors:
-                raise _TooManyErrors
-    except _TooManyErrors:
-        load.refused = True
-        with engine.begin() as connection:
-            staging.refuse_songs(connection, warehouse, load.first_errors, load.errors_standing, limits.max_load_errors)
+        held = staging.held_songs(connection)
+        present = {stored.key: stored.etag for stored in listing.files}
+        current = set() if full else {key for key, song in held.items() if song.is_current(present.get(key))}
+        to_read = [key for key in present if key not in current]
+        load.new = sum(key not in held for key in to_read)
+        load.changed = sum(key in held for key in to_read)
+        load.removed = sum(key not in present for key in held)
+        load.errors_standing = sum(held[key].errors for key in current)
+        if len(current) == len(held) and not to_read and load.errors_standing <= limits.max_load_errors:
+            return load
+        batches = _counted(inspect_songs(store, to_read, keep_errors=limits.kept_errors), load, limits)
+        staging.replace_songs(connection, warehouse, sorted(held.keys() - current), batches)
+        if load.errors_standing > limits.max_load_errors:
+            raise _TooManyErrors(load)
+        return load
+
+    def refuse(connection: Connection) -> None:
+        staging.refuse_songs(connection, warehouse, load.first_errors, load.errors_standing, limits.max_load_errors)
+
+    try:
+        return warehouse.transact(engine, replace)
+    except _TooManyErrors as error:
+        load = error.load
+    load.refused = True
+    warehouse.transact(engine, refuse)
     return load
 
 
@@ -115,16 +136,22 @@ class _Changed(SourceError):
 
 
 class _TooManyErrors(Exception):
-    pass
+    def __init__(self, load: SongLoad) -> None:
+        super().__init__()
+        self.load = load
 
 
-def _replace_days(engine: Engine, warehouse: Warehouse, days: Sequence[InspectedDay]) -> None:
+def _replace_days(
+    engine: Engine, warehouse: Warehouse, inspector: EventInspector, days: Sequence[InspectedDay]
+) -> None:
+    def replace(connection: Connection) -> None:
+        staging.replace_days(connection, warehouse, days)
+        changed = inspector.changed_files(days)
+        if changed:
+            raise _Changed(f"{changed[0]} changed while it was being loaded")
+
     if days:
-        with engine.begin() as connection:
-            staging.replace_days(connection, warehouse, days)
-            for file in (file for day in days for file in day.files):
-                if changed_since(file):
-                    raise _Changed(f"{file.source.key} changed while it was being loaded")
+        warehouse.transact(engine, replace)
 
 
 def _load_day(
@@ -142,11 +169,14 @@ def _load_day(
         if day.error_count > limits.max_load_errors:
             return _refuse_day(engine, warehouse, day, limits)
         try:
-            _replace_days(engine, warehouse, [day])
+            _replace_days(engine, warehouse, inspector, [day])
             return LoadedDay(day, refused=False)
         except (ReadMismatch, _Changed) as error:
             if attempt == ATTEMPTS_AT_A_DAY:
-                raise WarehouseError(f"{day.day} could not be loaded in {attempt} attempts: {error}") from error
+                refused = error.errors if isinstance(error, ReadMismatch) else ()
+                raise WarehouseError(
+                    f"{day.day} could not be loaded in {attempt} attempts: {error}", refused
+                ) from error
             rewrite = rewrite or isinstance(error, ReadMismatch)
             log.info("%s; it is inspected again", error)
             day = inspector.inspect(day.day, objects, rewrite=rewrite)
@@ -154,8 +184,9 @@ def _load_day(
 
 
 def _refuse_day(engine: Engine, warehouse: Warehouse, day: InspectedDay, limits: Limits) -> LoadedDay:
-    with engine.begin() as connection:
-        staging.refuse_day(connection, warehouse, day, limits.max_load_errors)
+    warehouse.transact(
+        engine, lambda connection: staging.refuse_day(connection, warehouse, day, limits.max_load_errors)
+    )
     return LoadedDay(day, refused=True)
 
 

@@ -22,7 +22,7 @@ from sparkify_dagster.sources.events import EventInspector
 from sparkify_dagster.sources.resource import Source
 from sparkify_dagster.warehouse import staging as staging_tables
 from sparkify_dagster.warehouse import tables
-from sparkify_dagster.warehouse.base import Warehouse
+from sparkify_dagster.warehouse.base import Warehouse, count_rows
 from sparkify_dagster.warehouse.staging import Loaded
 
 
@@ -59,8 +59,10 @@ def staging_events(
             dg.AssetMaterialization(log_json_path.key, metadata=json_paths_metadata(source.log_jsonpath, json_paths))
         )
         with warehouse.open(f"staging_events of run {context.run.run_id}") as engine:
-            with engine.begin() as connection:
-                held = staging_tables.loaded_days(connection, first_day, last_day, json_paths.keys)
+            held = warehouse.transact(
+                engine,
+                lambda connection: staging_tables.loaded_days(connection, first_day, last_day, json_paths.keys),
+            )
             present = {day: listing.by_day.get(day, []) for day in days}
             objects = {
                 day: files
@@ -71,15 +73,24 @@ def staging_events(
                 f"{listing.location}: {len(listing.files):,} log files, {listing.ignored:,} other objects ignored; "
                 f"{len(days) - len(objects):,} of {len(days):,} days are loaded already, {len(objects):,} to load"
             )
-            inspector = EventInspector(source.log_store(), json_paths.keys, keep_errors=limits.kept_errors)
+            inspector = EventInspector(
+                source.log_store(),
+                json_paths.keys,
+                keep_errors=limits.kept_errors,
+                s3_in_place=warehouse.reads_in_place(listing.location),
+            )
             started = time.perf_counter()
             loaded = {}
             for result in load_days(engine, warehouse, inspector, objects, limits, context.log):
                 loaded[result.inspected.day] = result
                 _tell(context.log, result, limits)
-            with engine.begin() as connection:
-                rows = _rows_by_day(connection, first_day, last_day)
-                total = connection.scalar(select(func.count()).select_from(tables.staging_events))
+            rows, total = warehouse.transact(
+                engine,
+                lambda connection: (
+                    _rows_by_day(connection, first_day, last_day),
+                    count_rows(connection, tables.staging_events),
+                ),
+            )
     context.log.info(
         f"Loaded {sum(r.inspected.staged for r in loaded.values() if not r.refused):,} events of "
         f"{sum(not r.refused for r in loaded.values()):,} days in {time.perf_counter() - started:.1f} s"
@@ -113,9 +124,13 @@ def staging_songs(
         context.log_event(dg.AssetMaterialization(song_data.key, metadata=listing_metadata(listing)))
         with warehouse.open(f"staging_songs of run {context.run.run_id}") as engine:
             load = load_songs(engine, warehouse, source.song_store(), listing, limits, full=config.full)
-            with engine.begin() as connection:
-                total = connection.scalar(select(func.count()).select_from(tables.staging_songs))
-                pending = staging_tables.pending_days(connection)
+            total, pending = warehouse.transact(
+                engine,
+                lambda connection: (
+                    count_rows(connection, tables.staging_songs),
+                    staging_tables.pending_days(connection),
+                ),
+            )
     context.log.info(
         f"{listing.location}: {len(listing.files):,} song files, {listing.ignored:,} other objects ignored; "
         f"{load.new:,} new, {load.changed:,} changed, {load.removed:,} gone; {load.staged:,} songs loaded, "

@@ -11,7 +11,7 @@ from sparkify_dagster.assets.staging import staging_events, staging_songs
 from sparkify_dagster.assets.table_metadata import definition_metadata
 from sparkify_dagster.partitions import log_days, required_days_of
 from sparkify_dagster.warehouse import tables, transforms
-from sparkify_dagster.warehouse.base import Warehouse
+from sparkify_dagster.warehouse.base import Warehouse, count_rows
 
 
 @dg.asset(
@@ -53,13 +53,17 @@ def time(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehous
 )
 def users(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
     first_day, last_day = required_days_of(context)
-    with clear_failures(), warehouse.transaction(f"users of run {context.run.run_id}") as connection:
+    day = tables.user_days.c.log_date
+    seen = select(day, func.count()).where(day.between(first_day, last_day)).group_by(day)
+
+    def replace(connection: Connection) -> tuple[int, dict[date, int]]:
         transforms.replace_users(connection, first_day, last_day)
-        total = _count(connection, tables.users)
-        seen = select(tables.user_days.c.log_date, func.count()).group_by(tables.user_days.c.log_date)
-        by_day = connection.execute(seen.where(tables.user_days.c.log_date.between(first_day, last_day))).all()
+        return count_rows(connection, tables.users), dict(connection.execute(seen).all())
+
+    with clear_failures():
+        total, by_day = warehouse.run(f"users of run {context.run.run_id}", replace)
     context.log.info(f"users: {total:,} rows")
-    return _days_result(context, warehouse, total, dict(by_day), "users_of_the_day")
+    return _days_result(context, warehouse, total, by_day, "users_of_the_day")
 
 
 @dg.asset(
@@ -90,21 +94,27 @@ def _replace_days(
     context: dg.AssetExecutionContext,
     warehouse: Warehouse,
     table: Table,
-    replace: Callable[[Connection, date, date], None],
+    replace_days: Callable[[Connection, date, date], None],
 ) -> dg.MaterializeResult[None]:
     first_day, last_day = required_days_of(context)
-    with clear_failures(), warehouse.transaction(f"{table.name} of run {context.run.run_id}") as connection:
-        replace(connection, first_day, last_day)
-        total = _count(connection, table)
-        by_day = _count_by_day(connection, table, first_day, last_day)
+
+    def replace(connection: Connection) -> tuple[int, dict[date, int]]:
+        replace_days(connection, first_day, last_day)
+        return count_rows(connection, table), _count_by_day(connection, table, first_day, last_day)
+
+    with clear_failures():
+        total, by_day = warehouse.run(f"{table.name} of run {context.run.run_id}", replace)
     context.log.info(f"{table.name}: {sum(by_day.values()):,} rows from {first_day} to {last_day}, {total:,} in all")
     return _days_result(context, warehouse, total, by_day, "dagster/partition_row_count")
 
 
 def _replace_all(context: dg.AssetExecutionContext, warehouse: Warehouse, table: Table) -> dg.MaterializeResult[None]:
-    with clear_failures(), warehouse.transaction(f"{table.name} of run {context.run.run_id}") as connection:
+    def replace(connection: Connection) -> int:
         transforms.replace_catalogue_table(connection, table)
-        total = _count(connection, table)
+        return count_rows(connection, table)
+
+    with clear_failures():
+        total = warehouse.run(f"{table.name} of run {context.run.run_id}", replace)
     context.log.info(f"{table.name}: {total:,} rows")
     return dg.MaterializeResult(metadata={"dagster/row_count": total, "warehouse": warehouse.database})
 
@@ -115,10 +125,6 @@ def _days_result(
     for key in context.partition_keys:
         context.add_asset_metadata({name: by_day.get(date.fromisoformat(key), 0)}, partition_key=key)
     return dg.MaterializeResult(metadata={"dagster/row_count": total, "warehouse": warehouse.database})
-
-
-def _count(connection: Connection, table: Table) -> int:
-    return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
 def _count_by_day(connection: Connection, table: Table, first_day: date, last_day: date) -> dict[date, int]:

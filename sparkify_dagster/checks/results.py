@@ -6,8 +6,7 @@ from typing import Any, TypeAlias
 import dagster as dg
 from sqlalchemy import Row
 
-SHOWN_ROWS = 20
-_SHOWN_CHARACTERS = 200
+from sparkify_dagster.assets.shown_rows import rows_metadata
 
 Metadata: TypeAlias = dict[str, dg.TableMetadataValue | int | float | str]
 
@@ -22,13 +21,4 @@ def selected(
 
 def table_of(rows: Sequence[Row[*tuple[Any, ...]]]) -> dg.TableMetadataValue:
     """The first rows as a table."""
-    return dg.MetadataValue.table(
-        [dg.TableRecord({name: _shown(value) for name, value in row._mapping.items()}) for row in rows[:SHOWN_ROWS]],
-        schema=dg.TableSchema([dg.TableColumn(name) for name in rows[0]._mapping]),
-    )
-
-
-def _shown(value: object) -> str | int:
-    if value is None:
-        return ""
-    return value if isinstance(value, int) else str(value)[:_SHOWN_CHARACTERS]
+    return rows_metadata([dict(row._mapping) for row in rows])

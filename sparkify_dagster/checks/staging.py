@@ -8,8 +8,9 @@ import dagster as dg
 from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, select, true
 
 from sparkify_dagster.assets.loading import clear_failures
+from sparkify_dagster.assets.shown_rows import SHOWN_ROWS
 from sparkify_dagster.assets.staging import staging_events, staging_songs
-from sparkify_dagster.checks.results import SHOWN_ROWS, Metadata, selected, table_of
+from sparkify_dagster.checks.results import Metadata, selected, table_of
 from sparkify_dagster.partitions import days_of
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.tables import load_errors, loaded_objects, refused_loads
@@ -46,8 +47,9 @@ def check_staging_events(
     context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
 ) -> Iterator[dg.AssetCheckResult]:
     days = days_of(context)
-    with clear_failures(), warehouse.transaction(f"checks of run {context.run.run_id}") as connection:
-        results = {
+
+    def look(connection: Connection) -> dict[str, dg.AssetCheckResult]:
+        return {
             "reconciliation": _reconcile_days(
                 connection,
                 counted_in=_in(loaded_objects, days),
@@ -56,6 +58,9 @@ def check_staging_events(
             "no_refused_days": _refused(connection, _of_days(days)),
             "no_load_errors": _load_errors(connection, _of_days(days)),
         }
+
+    with clear_failures():
+        results = warehouse.run(f"checks of run {context.run.run_id}", look)
     yield from selected(context, results)
 
 
@@ -84,12 +89,16 @@ def check_staging_events(
 def check_staging_songs(
     context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
 ) -> Iterator[dg.AssetCheckResult]:
-    with clear_failures(), warehouse.transaction(f"checks of run {context.run.run_id}") as connection:
-        results = {
+
+    def look(connection: Connection) -> dict[str, dg.AssetCheckResult]:
+        return {
             "reconciliation": _reconcile_song_files(connection),
             "not_refused": _refused(connection, _of_songs),
             "no_load_errors": _load_errors(connection, _of_songs),
         }
+
+    with clear_failures():
+        results = warehouse.run(f"checks of run {context.run.run_id}", look)
     yield from selected(context, results)
 
 

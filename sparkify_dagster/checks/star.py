@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, Connection, Date, FromClause, Table, and_,
 
 from sparkify_dagster.assets import star
 from sparkify_dagster.assets.loading import clear_failures
-from sparkify_dagster.checks.results import SHOWN_ROWS, Metadata, selected, table_of
+from sparkify_dagster.assets.shown_rows import SHOWN_ROWS
+from sparkify_dagster.checks.results import Metadata, selected, table_of
 from sparkify_dagster.limits import Limits
 from sparkify_dagster.partitions import days_of
 from sparkify_dagster.warehouse.base import Warehouse
@@ -46,12 +47,16 @@ def check_songplays(
     context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse], limits: Limits
 ) -> Iterator[dg.AssetCheckResult]:
     days = days_of(context)
-    with clear_failures(), warehouse.transaction(f"checks of run {context.run.run_id}") as connection:
-        results = {
+
+    def look(connection: Connection) -> dict[str, dg.AssetCheckResult]:
+        return {
             "unique_key": _unique_key(connection, songplays, _starts_in(songplays, days)),
             "as_many_as_staged": _as_many_as_staged(connection, days),
             "match_rate": _match_rate(connection, days, limits.min_match_rate),
         }
+
+    with clear_failures():
+        results = warehouse.run(f"checks of run {context.run.run_id}", look)
     yield from selected(context, results)
 
 
@@ -80,7 +85,9 @@ def check_dimensions(
     context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
 ) -> Iterator[dg.AssetCheckResult]:
     days = days_of(context)
-    with clear_failures(), warehouse.transaction(f"checks of run {context.run.run_id}") as connection:
+
+    def look(connection: Connection) -> list[dg.AssetCheckResult]:
+        results = []
         for key in sorted(context.selected_asset_check_keys):
             if key.name == "unique_key":
                 (table,) = (table for table in _REFERENCES.values() if table.name == key.asset_key.path[-1])
@@ -89,7 +96,12 @@ def check_dimensions(
                 result = _distinct_start_times(connection, days)
             else:
                 result = _referential_integrity(connection, days)
-            yield result._replace(asset_key=key.asset_key, check_name=key.name)
+            results.append(result._replace(asset_key=key.asset_key, check_name=key.name))
+        return results
+
+    with clear_failures():
+        results = warehouse.run(f"checks of run {context.run.run_id}", look)
+    yield from results
 
 
 def _unique_key(connection: Connection, table: Table, condition: ColumnElement[bool]) -> dg.AssetCheckResult:

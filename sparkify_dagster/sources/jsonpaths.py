@@ -4,7 +4,8 @@ import json
 import re
 from dataclasses import dataclass
 
-from sparkify_dagster.sources.object_store import ObjectMissing, S3Access, SourceError, read_object
+from sparkify_dagster.aws import AwsAccess
+from sparkify_dagster.sources.object_store import ObjectMissing, SourceError, read_object
 
 DEFAULT_KEYS = (
     "artist",
@@ -37,7 +38,7 @@ class JsonPaths:
     bytes: int | None = None
 
 
-def read_jsonpaths(location: str | None, access: S3Access) -> JsonPaths:
+def read_jsonpaths(location: str | None, access: AwsAccess) -> JsonPaths:
     """What the JSONPaths file says. A missing file means the usual names.
 
     Raises SourceError where the file cannot be read or does not hold 18 simple paths.

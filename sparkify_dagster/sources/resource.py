@@ -7,11 +7,12 @@ from functools import cached_property
 
 from dagster import ConfigurableResource
 
+from sparkify_dagster.aws import AwsAccess, access_of
 from sparkify_dagster.inspected import StoredObject
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.sources.events import log_date
 from sparkify_dagster.sources.jsonpaths import JsonPaths, read_jsonpaths
-from sparkify_dagster.sources.object_store import ObjectStore, S3Access, SourceError, open_store
+from sparkify_dagster.sources.object_store import ObjectStore, SourceError, open_store
 from sparkify_dagster.sources.songs import is_song_file
 
 
@@ -62,20 +63,9 @@ class Source(ConfigurableResource[None]):
     def list_song_files(self) -> Listing:
         return _listing(self.song_store(), is_song_file)
 
-    def _access(self) -> S3Access:
-        access = s3_access(Settings.load())
+    def _access(self) -> AwsAccess:
+        access = access_of(Settings.load())
         return replace(access, endpoint_url=self.aws_endpoint_url, region=self.aws_region)
-
-
-def s3_access(settings: Settings) -> S3Access:
-    """How the settings say that S3 is reached."""
-    access_key, secret_key = settings.dwh_access_key, settings.dwh_secret_key
-    return S3Access(
-        endpoint_url=settings.aws_endpoint_url,
-        region=settings.aws_region,
-        fallback_access_key=access_key.get_secret_value() if access_key else None,
-        fallback_secret_key=secret_key.get_secret_value() if secret_key else None,
-    )
 
 
 def _listing(store: ObjectStore, is_file: Callable[[StoredObject], bool]) -> Listing:

@@ -1,25 +1,42 @@
 """The seam between the warehouses: what each of them does in its own way, and nothing else."""
 
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from dagster import ConfigurableResource, InitResourceContext
-from sqlalchemy import Connection, Engine, Table, insert, text
-from sqlalchemy.schema import CreateSchema
+from sqlalchemy import URL, Connection, Engine, Table, column, func, insert, select, table, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateSchema, DropTable
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from sparkify_dagster import runs
-from sparkify_dagster.inspected import InspectedDay, InspectedSongs
+from sparkify_dagster.inspected import InspectedDay, InspectedSongs, LoadError
 from sparkify_dagster.warehouse.tables import STAGING_SCHEMA, metadata
 from sparkify_dagster.warehouse.transforms import VIEWS, view_definition
 
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+# Some transactions fail only because of what others do meanwhile, or because a connection breaks.
+ATTEMPTS_AT_A_TRANSACTION = 5
+LONGEST_PAUSE_SECONDS = 30.0
+
 
 class WarehouseError(Exception):
-    """The warehouse cannot be reached or used; the message says why and what to do."""
+    """The warehouse cannot be reached or used; the message says why and what to do.
+
+    `errors` are the lines that the warehouse itself refused, where those are the reason.
+    """
+
+    def __init__(self, message: str, errors: Sequence[LoadError] = ()) -> None:
+        super().__init__(message)
+        self.errors = errors
 
 
-class ReadMismatch(Exception):
+class ReadMismatch(WarehouseError):
     """A warehouse's reader saw other rows in a plain file than the inspection: it needs a cleaned copy."""
 
 
@@ -48,6 +65,10 @@ class Warehouse(ConfigurableResource[None], ABC):
     @abstractmethod
     def read_songs(self, connection: Connection, songs: InspectedSongs) -> int:
         """Has the warehouse read a batch of song files into staging_songs; tells how many rows."""
+
+    def reads_in_place(self, location: str) -> bool:
+        """Whether the warehouse itself reads plain objects of an S3 location; else it is given their content."""
+        return False
 
     def insert_events(self, connection: Connection, days: Sequence[InspectedDay]) -> None:
         """Adds the rows of inspected days to staging_events. Raises ReadMismatch."""
@@ -84,11 +105,73 @@ class Warehouse(ConfigurableResource[None], ABC):
         with self.open(purpose) as engine, engine.begin() as connection:
             yield connection
 
+    def run(self, purpose: str, work: Callable[[Connection], Result]) -> Result:
+        """Opens the warehouse and does the work in one transaction. Raises WarehouseError."""
+        with self.open(purpose) as engine:
+            return self.transact(engine, work)
+
+    def transact(self, engine: Engine, work: Callable[[Connection], Result]) -> Result:
+        """Does the work in one transaction; all of it again where the transaction failed through no fault of its own.
+
+        The work replaces what it writes. So it is done exactly once even where a commit's answer got lost.
+        """
+
+        def once() -> Result:
+            with engine.begin() as connection:
+                return work(connection)
+
+        return Retrying(
+            retry=retry_if_exception(self._may_be_repeated),
+            stop=stop_after_attempt(ATTEMPTS_AT_A_TRANSACTION),
+            wait=wait_random_exponential(multiplier=0.5, max=LONGEST_PAUSE_SECONDS),
+            before_sleep=_tell_retry,
+            reraise=True,
+        )(once)
+
+    def is_transient(self, error: DBAPIError) -> bool:
+        """Whether the same transaction may well succeed when it is done again."""
+        return False
+
+    def _may_be_repeated(self, error: BaseException) -> bool:
+        return isinstance(error, DBAPIError) and self.is_transient(error)
+
+
+def without_password(url: URL) -> URL:
+    """The same address; URL.set(password=None) would leave the password where it is."""
+    return url._replace(password=None)
+
+
+def count_rows(connection: Connection, table: Table) -> int:
+    return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def first_line(error: BaseException) -> str:
+    """What the database said, without SQLAlchemy's copy of the statement."""
+    said = error.orig if isinstance(error, DBAPIError) else error
+    return str(said).strip().partition("\n")[0]
+
+
+def _tell_retry(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning(
+        "%s; the transaction is repeated in %.1f s (attempt %d of %d)",
+        first_line(error) if error else "",
+        state.upcoming_sleep,
+        state.attempt_number + 1,
+        ATTEMPTS_AT_A_TRANSACTION,
+    )
+
 
 def create_tables(connection: Connection) -> None:
     """Creates what is missing: schema, tables, views. Running it again changes nothing."""
     connection.execute(CreateSchema(STAGING_SCHEMA, if_not_exists=True))
-    metadata.create_all(connection)
+    # Not the dialects' reflection: that of SQLAlchemy 2.1 asks for arrays, which Redshift does not promise.
+    known = table("tables", column("table_schema"), column("table_name"), schema="information_schema")
+    existing = {tuple(row) for row in connection.execute(select(known.c.table_schema, known.c.table_name))}
+    default_schema = connection.dialect.default_schema_name
+    for missing in metadata.sorted_tables:
+        if (missing.schema or default_schema, missing.name) not in existing:
+            missing.create(connection, checkfirst=False)
     for view in VIEWS:
         connection.execute(text(f"CREATE OR REPLACE VIEW {STAGING_SCHEMA}.{view} AS {view_definition(view)}"))
 
@@ -97,4 +180,5 @@ def drop_tables(connection: Connection) -> None:
     """Drops the tables and views with all they hold; what else lives in their schemas stays."""
     for view in reversed(VIEWS):
         connection.execute(text(f"DROP VIEW IF EXISTS {STAGING_SCHEMA}.{view}"))
-    metadata.drop_all(connection)
+    for dropped in reversed(metadata.sorted_tables):
+        connection.execute(DropTable(dropped, if_exists=True))

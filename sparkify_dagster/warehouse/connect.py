@@ -1,7 +1,7 @@
 """Chooses the warehouse that the settings name."""
 
 from sparkify_dagster.settings import Settings, SettingsError
-from sparkify_dagster.warehouse.base import Warehouse
+from sparkify_dagster.warehouse.base import Warehouse, without_password
 
 
 def warehouse_of(settings: Settings) -> Warehouse:
@@ -16,11 +16,18 @@ def warehouse_of(settings: Settings) -> Warehouse:
             )
         return DuckDBWarehouse(path=url.database)
     if url.get_backend_name() == "postgresql":
-        from sparkify_dagster.warehouse.postgres import PostgresWarehouse, without_password
+        from sparkify_dagster.warehouse.postgres import PostgresWarehouse
 
         # The resource's fields are shown in the UI; the password is read where it is needed.
         return PostgresWarehouse(address=without_password(url).render_as_string())
-    raise SettingsError(
-        f"SPARKIFY_WAREHOUSE: {url.get_backend_name()} is not supported yet; use duckdb:///path/to/file.duckdb"
-        " or postgresql://user:password@host/database"
+    from sparkify_dagster.warehouse.redshift import RedshiftWarehouse
+
+    return RedshiftWarehouse(
+        address=without_password(url).render_as_string(),
+        cluster_identifier=settings.cluster_identifier,
+        region=settings.cluster_region,
+        secret=settings.warehouse_secret,
+        iam_role=settings.iam_role_arn,
+        staging=settings.staging,
+        statement_timeout_seconds=settings.statement_timeout,
     )

@@ -9,14 +9,21 @@ from typing import cast
 
 import duckdb
 import psycopg2.extensions
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from sparkify_dagster.inspected import InspectedDay, InspectedSongs
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.warehouse import json_reader
-from sparkify_dagster.warehouse.base import ReadMismatch, Warehouse, WarehouseError, create_tables
+from sparkify_dagster.warehouse.base import (
+    ReadMismatch,
+    Warehouse,
+    WarehouseError,
+    create_tables,
+    first_line,
+    without_password,
+)
 from sparkify_dagster.warehouse.tables import STAR_TABLES, staging_events, staging_songs
 
 log = logging.getLogger(__name__)
@@ -31,6 +38,8 @@ _CONNECTION = {
     "keepalives_count": 5,
 }
 _APPLICATION_NAME_CHARACTERS = 63
+# Serialization failure, deadlock.
+_CONFLICTS = ("40001", "40P01")
 _REMEDY = "check SPARKIFY_WAREHOUSE, that the server runs, and the password"
 
 _databases_with_tables: set[str] = set()
@@ -66,9 +75,12 @@ class PostgresWarehouse(Warehouse):
             self._create_tables_once(engine)
             yield engine
         except OperationalError as error:
-            raise WarehouseError(f"{self.database}: {_first_line(error)}; {_REMEDY}") from error
+            raise WarehouseError(f"{self.database}: {first_line(error)}; {_REMEDY}") from error
         finally:
             engine.dispose()
+
+    def is_transient(self, error: DBAPIError) -> bool:
+        return error.connection_invalidated or getattr(error.orig, "pgcode", None) in _CONFLICTS
 
     def read_events(self, connection: Connection, days: Sequence[InspectedDay]) -> int:
         with json_reader.events_select(days) as select:
@@ -102,7 +114,7 @@ class PostgresWarehouse(Warehouse):
             connection.execute(text(f"GRANT USAGE ON SCHEMA {quote(schema)} TO {quoted}"))
             connection.execute(text(f"GRANT SELECT ON {', '.join(t.name for t in STAR_TABLES)} TO {quoted}"))
         except ProgrammingError as error:
-            raise WarehouseError(f"{self.database}: {_first_line(error)}; grant as the tables' owner") from error
+            raise WarehouseError(f"{self.database}: {first_line(error)}; grant as the tables' owner") from error
 
     def _url_with_password(self) -> str:
         url = make_url(self.address)
@@ -116,11 +128,6 @@ class PostgresWarehouse(Warehouse):
             with engine.begin() as connection:
                 create_tables(connection)
             _databases_with_tables.add(self.address)
-
-
-def without_password(url: URL) -> URL:
-    """The same address; URL.set(password=None) would leave the password where it is."""
-    return url._replace(password=None)
 
 
 def _wait_for_other_writers(connection: Connection) -> None:
@@ -169,7 +176,3 @@ def _analyze(connection: Connection, table: Table) -> None:
 
 def _driver_connection(connection: Connection) -> psycopg2.extensions.connection:
     return cast(psycopg2.extensions.connection, connection.connection.driver_connection)
-
-
-def _first_line(error: DBAPIError) -> str:
-    return str(error.orig).strip().partition("\n")[0]

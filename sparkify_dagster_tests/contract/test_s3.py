@@ -192,8 +192,9 @@ class TestASourceThatCannotBeRead:
         world.song_data = world.log_data
         self.check(world, "NoSuchBucket", caplog)
 
-    def test_no_server(self, world: World, caplog: pytest.LogCaptureFixture) -> None:
+    def test_no_server(self, world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
         world.aws_endpoint_url = "http://127.0.0.1:9"
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", world.aws_endpoint_url)
         self.check(world, "cannot be read", caplog)
 
     def test_no_credentials(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sparkify_dagster_tests.redshift.fixtures import RedshiftServers
 from sparkify_dagster_tests.s3_server import S3Server
 from sparkify_dagster_tests.world import EVENTS, NewWarehouse, World
 
@@ -26,7 +27,10 @@ def sample(folder: Path, new_warehouse: NewWarehouse, **changes: str) -> World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, new_warehouse: NewWarehouse) -> World:
     world = sample(tmp_path_factory.mktemp("sample"), new_warehouse)
-    outcome = world.materialize(FIRST_DAY, LAST_DAY)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        if isinstance(new_warehouse, RedshiftServers):
+            new_warehouse.login(monkeypatch)
+        outcome = world.materialize(FIRST_DAY, LAST_DAY)
     assert outcome.ok
     assert all(outcome.checks.values())
     assert outcome.observed("song_data")["ignored_objects"] == 11

@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import BIGINT, INTEGER, TIMESTAMP, Numeric, inspect
 
 from sparkify_dagster_tests.world import STAR, World, event, millis, song, utc
 
@@ -431,20 +430,15 @@ def test_the_star_lives_in_the_default_schema_and_staging_in_its_own(world: Worl
 
 def test_the_columns_have_the_contracts_types(world: World) -> None:
     world.load(DAY)
-    with world.warehouse.transaction("a test") as connection:
-        types = {
-            column["name"]: column["type"]
-            for table in ("staging_events", "staging_songs")
-            for column in inspect(connection).get_columns(table, schema="staging")
-        }
-    assert all(type(types[name]) is BIGINT for name in ("user_id", "session_id"))
-    assert all(type(types[name]) is INTEGER for name in ("item_in_session", "status", "num_songs", "year"))
-    assert all(isinstance(types[name], TIMESTAMP) for name in ("ts", "registration"))
-    for names, precision, scale in (
-        (("length", "duration"), 10, 5),
-        (("artist_latitude", "artist_longitude"), 9, 6),
-    ):
-        for name in names:
-            exact = types[name]
-            assert isinstance(exact, Numeric)
-            assert (exact.precision, exact.scale) == (precision, scale)
+    types = {
+        name: (type_.lower().partition("(")[0], precision, scale)
+        for name, type_, precision, scale in world.query(
+            "SELECT column_name, data_type, numeric_precision, numeric_scale FROM information_schema.columns"
+            " WHERE table_schema = 'staging' AND table_name IN ('staging_events', 'staging_songs')"
+        )
+    }
+    assert {types[name][0] for name in ("user_id", "session_id")} == {"bigint"}
+    assert {types[name][0] for name in ("item_in_session", "status", "num_songs", "year")} == {"integer"}
+    assert {types[name][0] for name in ("ts", "registration")} <= {"timestamp", "timestamp without time zone"}
+    assert {types[name][1:] for name in ("length", "duration")} == {(10, 5)}
+    assert {types[name][1:] for name in ("artist_latitude", "artist_longitude")} == {(9, 6)}

@@ -99,7 +99,7 @@ class Load:
         for error in self.errors:
             column = error.column
             self.stand_in.execute_in_back_end(
-                "INSERT INTO redshift_system.sys_load_error_detail (query_id, session_id, database_name, table_id,"
+                "INSERT INTO redshift_system.load_errors (query_id, session_id, database_name, table_id,"
                 " file_name, line_number, column_name, column_type, column_length, error_code, error_message,"
                 " raw_line, raw_field_value) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
                 [

@@ -19,7 +19,7 @@ UNVERIFIED = (
     "standard_conforming_strings is not reported, and a backslash in a plain string escapes.",
     "Not imitated: `=` that ignores blanks at the end, CAST to VARCHAR(n) that cuts, primary and foreign keys in"
     " reflection, QUALIFY, UNLOAD, REGION (any value reads the one endpoint), the 4 MB of a row (only of an object),"
-    " late binding of views, DATEADD and DATEDIFF.",
+    " late binding of views, DATEDIFF, DATEADD of other parts than seconds and milliseconds.",
 )
 
 

@@ -188,6 +188,10 @@ def _in_postgres_words(sql: str) -> str:
             edits.append((token.start, token.end + 1, _WORDS[text]))
         elif text == "NVL" and called:
             edits.append((token.start, token.end + 1, "coalesce"))
+        elif text == "DATEADD" and called:
+            # r_DATEADD_function: the part is a word without quotes.
+            part = tokens[place + 2]
+            edits.append((token.start, part.end + 1, f"redshift_system.dateadd('{part.text}'"))
         elif _is_redshifts_own(text, bool(called)) and (not after_dot or _follows_pg_catalog(tokens, place)):
             start = tokens[place - 2].start if after_dot else token.start
             edits.append((start, token.end + 1, f"redshift_system.{token.text}"))

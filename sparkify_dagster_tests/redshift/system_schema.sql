@@ -13,6 +13,13 @@ CREATE FUNCTION sysdate() RETURNS timestamp LANGUAGE sql STABLE AS $$ SELECT tra
 CREATE FUNCTION getdate() RETURNS timestamp LANGUAGE sql STABLE AS $$
     SELECT date_trunc('second', statement_timestamp() AT TIME ZONE 'UTC')
 $$;
+-- r_DATEADD_function: an INTEGER of them. r_Dateparts_for_datetime_functions has their names.
+CREATE FUNCTION dateadd(part text, amount integer, value timestamp) RETURNS timestamp LANGUAGE sql IMMUTABLE AS $$
+    SELECT value + amount * CASE
+        WHEN lower(part) IN ('millisecond', 'milliseconds', 'ms', 'msec', 'msecs') THEN interval '1 millisecond'
+        WHEN lower(part) IN ('second', 'seconds', 's', 'sec', 'secs') THEN interval '1 second'
+    END
+$$;
 CREATE FUNCTION len(value text) RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT char_length(value) $$;
 
 -- PG_LAST_COPY_ID: of this session; a rollback takes it back, as it does a setting.
@@ -23,8 +30,8 @@ CREATE FUNCTION pg_last_copy_count() RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT coalesce(nullif(current_setting('standin.last_copy_count', true), ''), '0')::bigint
 $$;
 
--- SYS_LOAD_ERROR_DETAIL; its texts are CHAR, padded with blanks.
-CREATE TABLE sys_load_error_detail (
+-- What was refused; texts are CHAR, padded with blanks.
+CREATE TABLE load_errors (
     user_id integer NOT NULL DEFAULT 100,
     query_id bigint NOT NULL,
     transaction_id bigint NOT NULL DEFAULT 0,
@@ -43,6 +50,26 @@ CREATE TABLE sys_load_error_detail (
     raw_line char(1024),
     raw_field_value char(1024)
 );
+
+-- SYS_LOAD_ERROR_DETAIL, which does not show the values.
+CREATE VIEW sys_load_error_detail AS
+SELECT
+    user_id,
+    query_id,
+    transaction_id,
+    session_id,
+    database_name,
+    table_id,
+    start_time,
+    file_name,
+    line_number,
+    column_name,
+    column_type,
+    column_length,
+    "position",
+    error_code,
+    error_message
+FROM load_errors;
 
 -- STL_LOAD_ERRORS
 CREATE VIEW stl_load_errors AS
@@ -63,7 +90,7 @@ SELECT
     raw_field_value,
     error_code AS err_code,
     left(error_message, 100)::char(100) AS err_reason
-FROM sys_load_error_detail;
+FROM load_errors;
 
 -- SYS_LOAD_HISTORY
 CREATE TABLE sys_load_history (

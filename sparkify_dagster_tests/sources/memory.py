@@ -24,6 +24,9 @@ class MemoryStore(ObjectStore):
     def read_many(self, keys: Sequence[str]) -> Iterator[tuple[StoredObject, bytes]]:
         return map(self.read, keys)
 
+    def look_up(self, key: str) -> StoredObject:
+        return self.read(key)[0]
+
     def _stored(self, key: str) -> StoredObject:
         content = self._objects[key]
         return StoredObject(key, hashlib.md5(content).hexdigest(), len(content))

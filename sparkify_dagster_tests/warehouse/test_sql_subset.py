@@ -13,7 +13,8 @@ from sqlglot import ParseError, exp, parse, tokenize
 import sparkify_dagster
 
 PACKAGE = Path(sparkify_dagster.__file__).parent
-SQL_FILES = sorted(PACKAGE.rglob("*.sql"))
+# Redshift alone runs the arrivals.
+SQL_FILES = sorted(file for file in PACKAGE.rglob("*.sql") if file.parent.name != "arrivals")
 
 ALLOWED: Mapping[type[exp.Expr], set[str]] = {
     exp.Select: {"with_", "expressions", "distinct", "from_", "joins", "where", "group"},

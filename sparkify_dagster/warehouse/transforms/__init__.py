@@ -26,6 +26,12 @@ def view_definition(view: str) -> str:
     return _read("views", view)
 
 
+@cache
+def arrival_select(table: str) -> str:
+    """The SELECT that makes typed rows of what Redshift's COPY brought for a staging table."""
+    return _read("arrivals", table)
+
+
 def replace_songplays(connection: Connection, first_day: date, last_day: date) -> None:
     """Rebuilds the plays of the days (both included), which with that match the catalogue as it is now."""
     start, end = day_bounds(first_day, last_day)

@@ -1,0 +1,323 @@
+"""Amazon Redshift, provisioned and Serverless: COPY reads plain objects where they are, and copies of all others.
+
+COPY fills a temporary table of the JSON's own types; one INSERT makes typed rows of them. Nothing rests on how COPY
+converts a time or a decimal, which it cuts where INSERT rounds.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    Column,
+    Connection,
+    Double,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    event,
+    insert,
+    make_url,
+    text,
+)
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, ProgrammingError
+
+from sparkify_dagster import aws
+from sparkify_dagster.inspected import TEXT_BYTES, InspectedDay, InspectedFile, InspectedSongs
+from sparkify_dagster.settings import Settings
+from sparkify_dagster.warehouse.base import Warehouse, WarehouseError, create_tables, first_line
+from sparkify_dagster.warehouse.redshift_copy import (
+    Copy,
+    CopyFolder,
+    bucket_region,
+    compressed,
+    copy_folder,
+    required,
+)
+from sparkify_dagster.warehouse.redshift_login import Cluster, connection_parameters
+from sparkify_dagster.warehouse.tables import (
+    EVENT_COLUMNS,
+    SONG_COLUMNS,
+    STAR_TABLES,
+    pending_rematch,
+    staging_events,
+    staging_songs,
+)
+from sparkify_dagster.warehouse.transforms import arrival_select
+
+# Idle connections are cut without a word while a COPY runs (mgmt/connecting-firewall-guidance); a paused Serverless
+# workgroup takes some seconds to answer.
+_CONNECTION = {
+    "connect_timeout": 30,
+    "keepalives": 1,
+    "keepalives_idle": 60,
+    "keepalives_interval": 30,
+    "keepalives_count": 5,
+}
+_QUERY_GROUP_CHARACTERS = 30
+# What one transaction did while another one went on: serializable isolation violation, a relation younger than the
+# snapshot, a conflict on a table's definition.
+_CONFLICTS = ("Serializable isolation violation", "1023", "1018", "concurrent transaction", "could not open relation")
+# More rows than these are faster by COPY.
+_ROWS_BY_INSERT = 500
+# Of so much JSON gzip makes a megabyte, the least that AWS advises for an object.
+_BUNDLE_BYTES = 4 << 20
+
+_databases_with_tables: set[str] = set()
+
+
+class RedshiftWarehouse(Warehouse):
+    """A database of a cluster or of a Serverless workgroup. Writers take turns by the lock of one small table.
+
+    The address is a SQLAlchemy URL without a password, and without a host where `cluster_identifier` names one. The
+    password comes from dwh.cfg, from a secret, or as temporary credentials from AWS. `staging` is an s3:// location.
+    """
+
+    address: str
+    cluster_identifier: str | None = None
+    region: str | None = None
+    secret: str | None = None
+    iam_role: str | None = None
+    staging: str | None = None
+    statement_timeout_seconds: int = 3600
+
+    @property
+    def kind(self) -> str:
+        return "redshift"
+
+    @property
+    def database(self) -> str:
+        url = make_url(self.address)
+        return f"redshift://{url.host or self.cluster_identifier}/{url.database or ''}"
+
+    @contextmanager
+    def open(self, purpose: str) -> Iterator[Engine]:
+        url = self._url_with_password()
+        # One connection, verified before it is used again, and with fresh credentials where it has to be made anew.
+        engine = create_engine(
+            url,
+            pool_size=1,
+            max_overflow=0,
+            pool_pre_ping=True,
+            connect_args={**_CONNECTION, "application_name": f"sparkify: {purpose}"},
+        )
+        cluster = Cluster(url, self.cluster_identifier, self.region, self.secret)
+
+        @event.listens_for(engine, "do_connect")
+        def log_in(dialect: Any, record: Any, arguments: Any, parameters: dict[str, Any]) -> None:
+            parameters.update(connection_parameters(cluster, aws.access_of(Settings.load())))
+
+        @event.listens_for(engine, "connect")
+        def set_up_session(connection: Any, record: Any) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute("SET query_group TO %s", (purpose[:_QUERY_GROUP_CHARACTERS],))
+                cursor.execute("SET statement_timeout TO %s", (self.statement_timeout_seconds * 1000,))
+            connection.commit()
+
+        try:
+            self._create_tables_once(engine)
+            event.listen(engine, "begin", _wait_for_other_writers)
+            yield engine
+        except OperationalError as error:
+            raise WarehouseError(f"{self.database}: {first_line(error)}; {_remedy(error)}") from error
+        except InternalError as error:
+            raise WarehouseError(f"{self.database}: {first_line(error)}") from error
+        finally:
+            engine.dispose()
+
+    def is_transient(self, error: DBAPIError) -> bool:
+        return (
+            error.connection_invalidated
+            or getattr(error.orig, "pgcode", None) == "40001"
+            or any(conflict in str(error.orig) for conflict in _CONFLICTS)
+        )
+
+    def reads_in_place(self, location: str) -> bool:
+        """S3 objects in the staging location's region; from another, COPY would want all of it there."""
+        region = self._staging_region()
+        if not location.startswith("s3://"):
+            return False
+        try:
+            return region == bucket_region(aws.split_s3_url(location)[0], aws.access_of(Settings.load()))
+        except WarehouseError:
+            # Whether it can be read at all is for the inspection to tell.
+            return False
+
+    def read_events(self, connection: Connection, days: Sequence[InspectedDay]) -> int:
+        files = [file for day in days for file in day.files if file.staged]
+        meant = {broken: repaired for day in days for broken, repaired in day.repairs.items()}
+        _incoming_events.create(connection, checkfirst=False)
+        if files:
+            with self._copy_folder() as folder:
+                paths = folder.put("jsonpaths.json", _json_paths(days[0].event_keys))
+                for name, (urls, is_gzip) in _to_copy(folder, files).items():
+                    self._copy(
+                        connection, _incoming_events, folder.put_manifest(f"{name}.manifest", urls), paths, is_gzip
+                    )
+        _incoming_repairs.create(connection, checkfirst=False)
+        self.insert_rows(connection, _incoming_repairs, [{"broken": b, "repaired": r} for b, r in meant.items()])
+        inserted = _insert_arrived(connection, staging_events)
+        for table in (_incoming_events, _incoming_repairs):
+            table.drop(connection, checkfirst=False)
+        return inserted
+
+    def read_songs(self, connection: Connection, songs: InspectedSongs) -> int:
+        _incoming_songs.create(connection, checkfirst=False)
+        self._copy_lines(connection, _incoming_songs, songs.rows)
+        inserted = _insert_arrived(connection, staging_songs)
+        _incoming_songs.drop(connection, checkfirst=False)
+        return inserted
+
+    def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+        if len(rows) > _ROWS_BY_INSERT:
+            self._copy_lines(connection, table, msgspec.json.Encoder(enc_hook=str).encode_lines(rows).rstrip(b"\n"))
+        elif rows:
+            connection.execute(insert(table), rows)
+
+    def grant_reading(self, connection: Connection, role: str) -> None:
+        quote = connection.dialect.identifier_preparer.quote
+        # A colon would start a parameter of text().
+        quoted = quote(role).replace(":", "\\:")
+        known = text("SELECT COUNT(*) FROM svv_roles WHERE role_name = :role")
+        try:
+            if not connection.scalar(known, {"role": role}):
+                connection.execute(text(f"CREATE ROLE {quoted}"))
+            schema = str(connection.scalar(text("SELECT CURRENT_SCHEMA()")))
+            connection.execute(text(f"GRANT USAGE ON SCHEMA {quote(schema)} TO ROLE {quoted}"))
+            for table in STAR_TABLES:
+                connection.execute(text(f"GRANT SELECT ON {table.fullname} TO ROLE {quoted}"))
+        except ProgrammingError as error:
+            raise WarehouseError(f"{self.database}: {first_line(error)}; grant as the tables' owner") from error
+
+    @contextmanager
+    def _copy_folder(self) -> Iterator[CopyFolder]:
+        with copy_folder(self.staging, aws.access_of(Settings.load())) as folder:
+            yield folder
+
+    def _copy(self, connection: Connection, table: Table, manifest: str, json_option: str, is_gzip: bool) -> None:
+        # Of JSONPaths the order counts, and of 'auto' the names.
+        columns = [column.name for column in table.columns]
+        Copy(table, columns, manifest, json_option, self.iam_role, self._staging_region(), is_gzip).run(connection)
+
+    def _staging_region(self) -> str | None:
+        bucket, _ = aws.split_s3_url(required(self.staging))
+        try:
+            return bucket_region(bucket, aws.access_of(Settings.load()))
+        except WarehouseError as error:
+            raise WarehouseError(f"SPARKIFY_STAGING: {error}") from error
+
+    def _copy_lines(self, connection: Connection, table: Table, lines: bytes) -> None:
+        """Lines of JSON whose keys are the table's columns."""
+        if not lines:
+            return
+        with self._copy_folder() as folder:
+            bundles = {
+                f"{table.name}-{number}.json.gz": compressed(part) for number, part in enumerate(_parts(lines), start=1)
+            }
+            manifest = folder.put_manifest("manifest", folder.put_all(bundles))
+            self._copy(connection, table, manifest, "auto", is_gzip=True)
+
+    def _url_with_password(self) -> URL:
+        url = make_url(self.address)
+        configured = Settings.load().warehouse
+        if url.password is None and configured._replace(password=None) == url:
+            return configured
+        return url
+
+    def _create_tables_once(self, engine: Engine) -> None:
+        if self.address not in _databases_with_tables:
+            self.transact(engine, create_tables)
+            _databases_with_tables.add(self.address)
+
+
+def _wait_for_other_writers(connection: Connection) -> None:
+    """The first statement takes the lock, and only the next one the snapshot (dg/c_serial_isolation).
+
+    Two runs that touch the same user, or the same day, would fail each other, or miss what the other one did.
+    """
+    connection.exec_driver_sql(f"LOCK {pending_rematch.fullname}")
+
+
+def _remedy(error: OperationalError) -> str:
+    said = first_line(error)
+    if "certificate" in said or "SSL" in said:
+        return "TLS is verified in full: connect by the host's own name, or give sslrootcert in SPARKIFY_WAREHOUSE"
+    if "authentication" in said:
+        return "check user and password: [CLUSTER] DB_USER and DB_PASSWORD, or SPARKIFY_WAREHOUSE"
+    if "database" in said and "does not exist" in said:
+        return "check [CLUSTER] DB_NAME, or SPARKIFY_WAREHOUSE"
+    if "timeout" in said and "connect" not in said:
+        return "raise SPARKIFY_STATEMENT_TIMEOUT"
+    return "check host and port, that the cluster runs, and that its security group lets this machine in"
+
+
+def _to_copy(folder: CopyFolder, files: Sequence[InspectedFile]) -> dict[str, tuple[list[str], bool]]:
+    """URLs by kind, one COPY each, and whether they are compressed; what is not read in place gets a copy."""
+    copies = {
+        f"{number:04}-{file.source.key.rpartition('/')[2].removesuffix('.gz')}.gz": file
+        for number, file in enumerate(files, start=1)
+        if file.uri is None
+    }
+    contents = {
+        name: compressed(file.local_path.read_bytes())
+        if file.local_path and not file.local_path.name.endswith(".gz")
+        else file.local_path.read_bytes()
+        if file.local_path
+        else compressed(file.content)
+        for name, file in copies.items()
+    }
+    in_place = [file.uri for file in files if file.uri is not None]
+    kinds = {
+        "gzip": ([uri for uri in in_place if uri.endswith(".gz")] + folder.put_all(contents), True),
+        "plain": ([uri for uri in in_place if not uri.endswith(".gz")], False),
+    }
+    return {name: kind for name, kind in kinds.items() if kind[0]}
+
+
+def _json_paths(keys: Sequence[str]) -> bytes:
+    return msgspec.json.encode({"jsonpaths": [f"$['{key}']" for key in keys]})
+
+
+def _parts(lines: bytes) -> Iterator[bytes]:
+    """Whole lines, a few megabytes at a time."""
+    start = 0
+    while start < len(lines):
+        end = lines.find(b"\n", start + _BUNDLE_BYTES)
+        end = len(lines) if end < 0 else end
+        yield lines[start:end]
+        start = end + 1
+
+
+# Numbers come as the JSON has them: epochs as integers or as 1541016707796.0, decimals as doubles.
+_ARRIVING_TYPES: dict[str, Any] = {
+    "ts": BigInteger,
+    **dict.fromkeys(("registration", "length", "duration", "artist_latitude", "artist_longitude"), Double),
+}
+
+
+def _arriving(name: str, table: Table, columns: Sequence[str]) -> Table:
+    types = {column: _ARRIVING_TYPES.get(column, table.c[column].type) for column in columns}
+    return Table(name, MetaData(), *(Column(c, t) for c, t in types.items()), prefixes=["TEMPORARY"])
+
+
+_incoming_events = _arriving("incoming_events", staging_events, EVENT_COLUMNS)
+_incoming_songs = _arriving("incoming_songs", staging_songs, (*SONG_COLUMNS, "source_key", "object_number"))
+_incoming_repairs = Table(
+    "incoming_repairs",
+    MetaData(),
+    Column("broken", String(TEXT_BYTES)),
+    Column("repaired", String(TEXT_BYTES)),
+    prefixes=["TEMPORARY"],
+)
+
+
+def _insert_arrived(connection: Connection, table: Table) -> int:
+    """Makes typed rows of what COPY brought; tells how many."""
+    columns = ", ".join(column.name for column in table.columns)
+    statement = f"INSERT INTO {table.fullname} ({columns})\n{arrival_select(table.name)}"
+    return connection.execute(text(statement)).rowcount
