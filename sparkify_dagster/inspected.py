@@ -82,6 +82,16 @@ class InspectedDay:
 
 
 @dataclass(frozen=True)
+class UninspectedDay:
+    """The log files of a UTC day as S3 has them, which nobody has looked into."""
+
+    day: date
+    files: tuple[StoredObject, ...]
+    uris: tuple[str, ...]
+    event_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class InspectedSongs:
     """A batch of song files. `rows` is newline-delimited JSON of staging_songs' own columns."""
 

@@ -16,6 +16,7 @@ if os.environ.get("CI"):
 
 pytest_plugins = [
     "sparkify_dagster_tests.s3_server",
+    "sparkify_dagster_tests.aws_server",
     "sparkify_dagster_tests.postgres_server",
     "sparkify_dagster_tests.redshift.fixtures",
 ]

@@ -341,7 +341,12 @@ class World:
         source, warehouse = self.source, self.warehouse
         logs, songs = source.list_log_files(), source.list_song_files()
         keys = source.json_paths().keys
-        inspector = EventInspector(source.log_store(), keys, keep_errors=self.limits.kept_errors)
+        inspector = EventInspector(
+            source.log_store(),
+            keys,
+            keep_errors=self.limits.kept_errors,
+            s3_in_place=warehouse.reads_in_place(logs.location),
+        )
         with warehouse.open("a test") as engine:
             with engine.begin() as connection:
                 held = staging.loaded_days(connection, first, last, keys)

@@ -25,6 +25,7 @@ from sparkify_dagster.inspected import (
     InspectedFile,
     LoadError,
     StoredObject,
+    UninspectedDay,
 )
 from sparkify_dagster.sources.object_store import ObjectMissing, ObjectStore
 from sparkify_dagster.sources.text_repair import repairs
@@ -136,6 +137,13 @@ class EventInspector:
         inspection = _DayInspection(day, self._plain_decoder(day), keep_errors=self._keep_errors)
         files = tuple(self._inspect_file(listed.key, inspection, rewrite=rewrite) for listed in objects)
         return InspectedDay(day, files, tuple(inspection.errors), repairs(inspection.non_ascii), self._keys)
+
+    def pass_over(self, day: date, objects: Sequence[StoredObject]) -> UninspectedDay:
+        """The files of a day as they are now, not looked into. Raises SourceError."""
+        keys = [stored.key for stored in objects]
+        return UninspectedDay(
+            day, tuple(map(self._store.look_up, keys)), tuple(self._store.uri(key) or "" for key in keys), self._keys
+        )
 
     def changed_files(self, days: Sequence[InspectedDay]) -> Sequence[str]:
         """The keys of files that a warehouse has read in place, and that are others by now. Raises SourceError."""

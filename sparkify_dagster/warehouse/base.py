@@ -2,7 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from sqlalchemy.schema import CreateSchema, DropTable
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from sparkify_dagster import runs
-from sparkify_dagster.inspected import InspectedDay, InspectedSongs, LoadError
+from sparkify_dagster.inspected import InspectedDay, InspectedSongs, LoadError, UninspectedDay
 from sparkify_dagster.warehouse.tables import STAGING_SCHEMA, metadata
 from sparkify_dagster.warehouse.transforms import VIEWS, view_definition
 
@@ -69,6 +69,20 @@ class Warehouse(ConfigurableResource[None], ABC):
     def reads_in_place(self, location: str) -> bool:
         """Whether the warehouse itself reads plain objects of an S3 location; else it is given their content."""
         return False
+
+    def trusts(self, location: str) -> bool:
+        """Whether the warehouse is to read the log files of a location without an inspection."""
+        return False
+
+    def read_uninspected(
+        self, connection: Connection, day: UninspectedDay, repairs: Callable[[Set[str]], Mapping[str, str]]
+    ) -> InspectedDay:
+        """Adds the rows of a trusted day to staging_events; what the warehouse itself counted of each file.
+
+        `repairs` finds the double-encoded ones among texts that are not ASCII. Raises WarehouseError, with the lines
+        that the warehouse refused.
+        """
+        raise WarehouseError(f"{self.kind} reads no log files that nobody has inspected")
 
     def insert_events(self, connection: Connection, days: Sequence[InspectedDay]) -> None:
         """Adds the rows of inspected days to staging_events. Raises ReadMismatch."""

@@ -30,4 +30,5 @@ def warehouse_of(settings: Settings) -> Warehouse:
         iam_role=settings.iam_role_arn,
         staging=settings.staging,
         statement_timeout_seconds=settings.statement_timeout,
+        trusts_logs=settings.trusted_logs,
     )

@@ -1,23 +1,20 @@
 """Amazon Redshift, provisioned and Serverless: COPY reads plain objects where they are, and copies of all others.
 
-COPY fills a temporary table of the JSON's own types; one INSERT makes typed rows of them. Nothing rests on how COPY
-converts a time or a decimal, which it cuts where INSERT rounds.
+COPY fills a temporary table, and one INSERT makes typed rows of it (redshift_arrivals).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from sqlalchemy import (
     URL,
-    BigInteger,
-    Column,
     Connection,
-    Double,
     Engine,
-    MetaData,
-    String,
     Table,
     create_engine,
     event,
@@ -25,12 +22,20 @@ from sqlalchemy import (
     make_url,
     text,
 )
-from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from sparkify_dagster import aws
-from sparkify_dagster.inspected import TEXT_BYTES, InspectedDay, InspectedFile, InspectedSongs
+from sparkify_dagster.inspected import InspectedDay, InspectedFile, InspectedSongs, UninspectedDay
 from sparkify_dagster.settings import Settings
-from sparkify_dagster.warehouse.base import Warehouse, WarehouseError, create_tables, first_line
+from sparkify_dagster.warehouse.base import Warehouse, WarehouseError, count_rows, create_tables, first_line
+from sparkify_dagster.warehouse.redshift_arrivals import (
+    check_trusted,
+    incoming_events,
+    incoming_repairs,
+    incoming_songs,
+    insert_arrived,
+    texts_to_repair,
+)
 from sparkify_dagster.warehouse.redshift_copy import (
     Copy,
     CopyFolder,
@@ -41,14 +46,11 @@ from sparkify_dagster.warehouse.redshift_copy import (
 )
 from sparkify_dagster.warehouse.redshift_login import Cluster, connection_parameters
 from sparkify_dagster.warehouse.tables import (
-    EVENT_COLUMNS,
-    SONG_COLUMNS,
     STAR_TABLES,
     pending_rematch,
     staging_events,
     staging_songs,
 )
-from sparkify_dagster.warehouse.transforms import arrival_select
 
 # Idle connections are cut without a word while a COPY runs (mgmt/connecting-firewall-guidance); a paused Serverless
 # workgroup takes some seconds to answer.
@@ -60,9 +62,18 @@ _CONNECTION = {
     "keepalives_count": 5,
 }
 _QUERY_GROUP_CHARACTERS = 30
-# What one transaction did while another one went on: serializable isolation violation, a relation younger than the
-# snapshot, a conflict on a table's definition.
-_CONFLICTS = ("Serializable isolation violation", "1023", "1018", "concurrent transaction", "could not open relation")
+# What one transaction did while another one went on: errors 1023 and 1018 (dg/c_serial_isolation-serializable-isolation
+# -troubleshooting), or a change of a table's definition.
+_CONFLICT_CODES = (
+    "40001",
+    # Schema, table or catalog entry is there already: another process creates the same tables at the moment.
+    *("42P06", "42P07", "23505"),
+)
+_CONFLICT = re.compile(
+    r"serializable isolation violation|relation does not exist.*1018|1018.*relation does not exist"
+    r"|concurrent transaction|could not open relation with OID",
+    re.IGNORECASE | re.DOTALL,
+)
 # More rows than these are faster by COPY.
 _ROWS_BY_INSERT = 500
 # Of so much JSON gzip makes a megabyte, the least that AWS advises for an object.
@@ -85,6 +96,7 @@ class RedshiftWarehouse(Warehouse):
     iam_role: str | None = None
     staging: str | None = None
     statement_timeout_seconds: int = 3600
+    trusts_logs: bool = False
 
     @property
     def kind(self) -> str:
@@ -125,7 +137,7 @@ class RedshiftWarehouse(Warehouse):
             yield engine
         except OperationalError as error:
             raise WarehouseError(f"{self.database}: {first_line(error)}; {_remedy(error)}") from error
-        except InternalError as error:
+        except DBAPIError as error:
             raise WarehouseError(f"{self.database}: {first_line(error)}") from error
         finally:
             engine.dispose()
@@ -133,8 +145,8 @@ class RedshiftWarehouse(Warehouse):
     def is_transient(self, error: DBAPIError) -> bool:
         return (
             error.connection_invalidated
-            or getattr(error.orig, "pgcode", None) == "40001"
-            or any(conflict in str(error.orig) for conflict in _CONFLICTS)
+            or getattr(error.orig, "pgcode", None) in _CONFLICT_CODES
+            or _CONFLICT.search(str(error.orig)) is not None
         )
 
     def reads_in_place(self, location: str) -> bool:
@@ -150,32 +162,54 @@ class RedshiftWarehouse(Warehouse):
 
     def read_events(self, connection: Connection, days: Sequence[InspectedDay]) -> int:
         files = [file for day in days for file in day.files if file.staged]
-        meant = {broken: repaired for day in days for broken, repaired in day.repairs.items()}
-        _incoming_events.create(connection, checkfirst=False)
+        incoming_events.create(connection, checkfirst=False)
         if files:
             with self._copy_folder() as folder:
                 paths = folder.put("jsonpaths.json", _json_paths(days[0].event_keys))
                 for name, (urls, is_gzip) in _to_copy(folder, files).items():
                     self._copy(
-                        connection, _incoming_events, folder.put_manifest(f"{name}.manifest", urls), paths, is_gzip
+                        connection, incoming_events, folder.put_manifest(f"{name}.manifest", urls), paths, is_gzip
                     )
-        _incoming_repairs.create(connection, checkfirst=False)
-        self.insert_rows(connection, _incoming_repairs, [{"broken": b, "repaired": r} for b, r in meant.items()])
-        inserted = _insert_arrived(connection, staging_events)
-        for table in (_incoming_events, _incoming_repairs):
-            table.drop(connection, checkfirst=False)
-        return inserted
+        return self._insert_arrived_events(
+            connection, {broken: repaired for day in days for broken, repaired in day.repairs.items()}
+        )
+
+    def trusts(self, location: str) -> bool:
+        return self.trusts_logs and self.reads_in_place(location)
+
+    def read_uninspected(
+        self, connection: Connection, day: UninspectedDay, repairs: Callable[[Set[str]], Mapping[str, str]]
+    ) -> InspectedDay:
+        incoming_events.create(connection, checkfirst=False)
+        files: list[InspectedFile] = []
+        with self._copy_folder() as folder:
+            paths = folder.put("jsonpaths.json", _json_paths(day.event_keys))
+            # One COPY a file: what each of them holds is known only by what it adds.
+            for number, (source, uri) in enumerate(zip(day.files, day.uris, strict=True), start=1):
+                before = sum(file.lines for file in files)
+                if source.size:
+                    manifest = folder.put_manifest(f"{number}.manifest", [uri])
+                    self._copy(connection, incoming_events, manifest, paths, is_gzip=uri.endswith(".gz"))
+                lines = count_rows(connection, incoming_events) - before
+                files.append(InspectedFile(source, lines=lines, uri=uri))
+        check_trusted(connection, day.day)
+        repaired = repairs(texts_to_repair(connection))
+        inspected = InspectedDay(day.day, tuple(files), (), repaired, day.event_keys)
+        self._insert_arrived_events(connection, inspected.repairs)
+        return inspected
 
     def read_songs(self, connection: Connection, songs: InspectedSongs) -> int:
-        _incoming_songs.create(connection, checkfirst=False)
-        self._copy_lines(connection, _incoming_songs, songs.rows)
-        inserted = _insert_arrived(connection, staging_songs)
-        _incoming_songs.drop(connection, checkfirst=False)
+        incoming_songs.create(connection, checkfirst=False)
+        self._copy_lines(connection, incoming_songs, songs.rows)
+        inserted = insert_arrived(connection, staging_songs)
+        incoming_songs.drop(connection, checkfirst=False)
         return inserted
 
     def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
         if len(rows) > _ROWS_BY_INSERT:
-            self._copy_lines(connection, table, msgspec.json.Encoder(enc_hook=str).encode_lines(rows).rstrip(b"\n"))
+            # COPY expects times with a blank between day and hour.
+            shown = [{k: str(v) if isinstance(v, datetime) else v for k, v in row.items()} for row in rows]
+            self._copy_lines(connection, table, msgspec.json.Encoder().encode_lines(shown).rstrip(b"\n"))
         elif rows:
             connection.execute(insert(table), rows)
 
@@ -194,9 +228,19 @@ class RedshiftWarehouse(Warehouse):
         except ProgrammingError as error:
             raise WarehouseError(f"{self.database}: {first_line(error)}; grant as the tables' owner") from error
 
+    def _insert_arrived_events(self, connection: Connection, repairs: Mapping[str, str]) -> int:
+        incoming_repairs.create(connection, checkfirst=False)
+        self.insert_rows(connection, incoming_repairs, [{"broken": b, "repaired": r} for b, r in repairs.items()])
+        inserted = insert_arrived(connection, staging_events)
+        for table in (incoming_events, incoming_repairs):
+            table.drop(connection, checkfirst=False)
+        return inserted
+
     @contextmanager
     def _copy_folder(self) -> Iterator[CopyFolder]:
-        with copy_folder(self.staging, aws.access_of(Settings.load())) as folder:
+        access = aws.access_of(Settings.load())
+        # The source may lie in another region.
+        with copy_folder(self.staging, replace(access, region=self._staging_region() or access.region)) as folder:
             yield folder
 
     def _copy(self, connection: Connection, table: Table, manifest: str, json_option: str, is_gzip: bool) -> None:
@@ -259,24 +303,23 @@ def _remedy(error: OperationalError) -> str:
 def _to_copy(folder: CopyFolder, files: Sequence[InspectedFile]) -> dict[str, tuple[list[str], bool]]:
     """URLs by kind, one COPY each, and whether they are compressed; what is not read in place gets a copy."""
     copies = {
-        f"{number:04}-{file.source.key.rpartition('/')[2].removesuffix('.gz')}.gz": file
+        f"{number:04}-{file.source.key.rpartition('/')[2].removesuffix('.gz')}.gz": _gzip_of(file)
         for number, file in enumerate(files, start=1)
         if file.uri is None
     }
-    contents = {
-        name: compressed(file.local_path.read_bytes())
-        if file.local_path and not file.local_path.name.endswith(".gz")
-        else file.local_path.read_bytes()
-        if file.local_path
-        else compressed(file.content)
-        for name, file in copies.items()
-    }
     in_place = [file.uri for file in files if file.uri is not None]
     kinds = {
-        "gzip": ([uri for uri in in_place if uri.endswith(".gz")] + folder.put_all(contents), True),
+        "gzip": ([uri for uri in in_place if uri.endswith(".gz")] + folder.put_all(copies), True),
         "plain": ([uri for uri in in_place if not uri.endswith(".gz")], False),
     }
     return {name: kind for name, kind in kinds.items() if kind[0]}
+
+
+def _gzip_of(file: InspectedFile) -> bytes:
+    if file.local_path is None:
+        return compressed(file.content)
+    content = file.local_path.read_bytes()
+    return content if file.local_path.suffix == ".gz" else compressed(content)
 
 
 def _json_paths(keys: Sequence[str]) -> bytes:
@@ -291,33 +334,3 @@ def _parts(lines: bytes) -> Iterator[bytes]:
         end = len(lines) if end < 0 else end
         yield lines[start:end]
         start = end + 1
-
-
-# Numbers come as the JSON has them: epochs as integers or as 1541016707796.0, decimals as doubles.
-_ARRIVING_TYPES: dict[str, Any] = {
-    "ts": BigInteger,
-    **dict.fromkeys(("registration", "length", "duration", "artist_latitude", "artist_longitude"), Double),
-}
-
-
-def _arriving(name: str, table: Table, columns: Sequence[str]) -> Table:
-    types = {column: _ARRIVING_TYPES.get(column, table.c[column].type) for column in columns}
-    return Table(name, MetaData(), *(Column(c, t) for c, t in types.items()), prefixes=["TEMPORARY"])
-
-
-_incoming_events = _arriving("incoming_events", staging_events, EVENT_COLUMNS)
-_incoming_songs = _arriving("incoming_songs", staging_songs, (*SONG_COLUMNS, "source_key", "object_number"))
-_incoming_repairs = Table(
-    "incoming_repairs",
-    MetaData(),
-    Column("broken", String(TEXT_BYTES)),
-    Column("repaired", String(TEXT_BYTES)),
-    prefixes=["TEMPORARY"],
-)
-
-
-def _insert_arrived(connection: Connection, table: Table) -> int:
-    """Makes typed rows of what COPY brought; tells how many."""
-    columns = ", ".join(column.name for column in table.columns)
-    statement = f"INSERT INTO {table.fullname} ({columns})\n{arrival_select(table.name)}"
-    return connection.execute(text(statement)).rowcount

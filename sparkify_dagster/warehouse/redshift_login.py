@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoRegionError
 from sqlalchemy import URL
 
 from sparkify_dagster import aws
@@ -26,6 +26,17 @@ if TYPE_CHECKING:
 CREDENTIALS_SECONDS = 900
 _SERVERLESS_HOST = re.compile(r"(?P<name>[^.]+)\.\d{12}\.(?P<region>[^.]+)\.redshift-serverless\.amazonaws\.com.*")
 _CLUSTER_HOST = re.compile(r"(?P<name>[^.]+)\.[^.]+\.(?P<region>[^.]+)\.redshift\.amazonaws\.com.*")
+
+_REMEDIES = {
+    "ClusterNotFound": "check [CLUSTER] CLUSTER_IDENTIFIER and DB_REGION",
+    "ClusterNotFoundFault": "check [CLUSTER] CLUSTER_IDENTIFIER and DB_REGION",
+    "ResourceNotFoundException": "check the names in the settings, and the region",
+    **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "RequestExpired"), "log in to AWS again"),
+    **dict.fromkeys(
+        ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidSignatureException"),
+        "check the AWS credentials",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -47,8 +58,10 @@ def connection_parameters(cluster: Cluster, access: AwsAccess) -> dict[str, Any]
 
 
 def _endpoint(cluster: Cluster, access: AwsAccess) -> dict[str, Any]:
-    if cluster.url.host:
-        return {"host": cluster.url.host, "port": cluster.url.port or REDSHIFT_PORT}
+    # SQLAlchemy takes both from the URL's query as well.
+    host, port = (cluster.url.query.get(name) for name in ("host", "port"))
+    if host := cluster.url.host or host:
+        return {"host": host, "port": cluster.url.port or port or REDSHIFT_PORT}
     client = _session(access, cluster.region).client("redshift")
     found = client.describe_clusters(ClusterIdentifier=cluster.identifier or "")["Clusters"][0]
     status = found["ClusterStatus"]
@@ -82,14 +95,21 @@ def _login(cluster: Cluster, host: str, access: AwsAccess) -> dict[str, Any]:
             f"no password is given for {host}, and it is no host of a cluster's that credentials could be asked for: "
             "set [CLUSTER] DB_PASSWORD, SPARKIFY_WAREHOUSE_SECRET or [CLUSTER] CLUSTER_IDENTIFIER"
         )
-    asked = {"ClusterIdentifier": identifier, "DbName": database, "DurationSeconds": CREDENTIALS_SECONDS}
     redshift = _session(access, cluster.region or (match["region"] if match else None)).client("redshift")
     if user:
-        login = redshift.get_cluster_credentials(DbUser=user, AutoCreate=False, **asked)
-    else:
-        login = redshift.get_cluster_credentials_with_iam(**asked)
-    # AWS puts a prefix before the user's name.
-    return {"user": login["DbUser"], "password": login["DbPassword"]}
+        login = redshift.get_cluster_credentials(
+            DbUser=user,
+            DbName=database,
+            ClusterIdentifier=identifier,
+            DurationSeconds=CREDENTIALS_SECONDS,
+            AutoCreate=False,
+        )
+        # AWS puts a prefix before the user's name.
+        return {"user": login["DbUser"], "password": login["DbPassword"]}
+    of_identity = redshift.get_cluster_credentials_with_iam(
+        DbName=database, ClusterIdentifier=identifier, DurationSeconds=CREDENTIALS_SECONDS
+    )
+    return {"user": of_identity["DbUser"], "password": of_identity["DbPassword"]}
 
 
 def _secret_login(secret: str, user: str | None, session: "Session") -> dict[str, Any]:
@@ -111,19 +131,28 @@ def _session(access: AwsAccess, region: str | None) -> "Session":
 
 @contextmanager
 def _clear_errors(cluster: Cluster) -> Iterator[None]:
-    name = cluster.identifier or cluster.url.host
+    name = cluster.identifier or cluster.url.host or cluster.url.query.get("host")
+    # Without the causes: in some of them is the session token.
     try:
         yield
     except ClientError as error:
-        code, message = (str(error.response["Error"].get(part, "")) for part in ("Code", "Message"))
-        remedy = {
-            "ClusterNotFound": "check [CLUSTER] CLUSTER_IDENTIFIER and DB_REGION",
-            "ClusterNotFoundFault": "check [CLUSTER] CLUSTER_IDENTIFIER and DB_REGION",
-            "ResourceNotFoundException": "check the names in the settings, and the region",
-            "ExpiredToken": "log in to AWS again",
-            "ExpiredTokenException": "log in to AWS again",
-            "RequestExpired": "log in to AWS again",
-        }.get(code, f"the AWS identity of this process needs the permission for {error.operation_name}")
-        raise WarehouseError(f"{name}: {error.operation_name}: {code}: {message}; {remedy}") from error
+        raise WarehouseError(f"{name}: {_said_by_aws(error)}") from None
     except (BotoCoreError, aws.NoCredentials) as error:
-        raise WarehouseError(f"{name}: {error}") from error
+        raise WarehouseError(f"{name}: {_said_by_boto3(error)}") from None
+
+
+def _said_by_aws(error: ClientError) -> str:
+    code, message = (str(error.response["Error"].get(part, "")) for part in ("Code", "Message"))
+    denied = f"the AWS identity of this process needs the permission for {error.operation_name}"
+    remedy = denied if code.startswith("AccessDenied") else _REMEDIES.get(code)
+    # What follows the first line of SignatureDoesNotMatch are the headers that were sent.
+    said = ": ".join([error.operation_name, code, *message.splitlines()[:1]]).removesuffix(".")
+    return f"{said}; {remedy}" if remedy else said
+
+
+def _said_by_boto3(error: Exception) -> str:
+    # A header that cannot be sent becomes an HTTPClientError, which shows it; other errors have classes of their own.
+    if type(error) is HTTPClientError:
+        return "the request to AWS cannot be sent; check that no AWS credential has a line break at its end"
+    said = " ".join(str(error).split()).removesuffix(".")
+    return f"{said}; set [CLUSTER] DB_REGION or AWS_REGION" if isinstance(error, NoRegionError) else said

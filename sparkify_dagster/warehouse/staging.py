@@ -6,14 +6,22 @@ Every function works inside the caller's transaction: rows and what is counted a
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from sqlalchemy import Column, Connection, MetaData, Table, delete, exists, insert, select, text
 
-from sparkify_dagster.inspected import TEXT_BYTES, InspectedDay, InspectedFile, InspectedSongs, LoadError, StoredObject
+from sparkify_dagster.inspected import (
+    TEXT_BYTES,
+    InspectedDay,
+    InspectedFile,
+    InspectedSongs,
+    LoadError,
+    StoredObject,
+    UninspectedDay,
+)
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.tables import (
     ByteOrdered,
@@ -121,16 +129,32 @@ def held_days(connection: Connection) -> Sequence[date]:
 
 def replace_days(connection: Connection, warehouse: Warehouse, days: Sequence[InspectedDay]) -> None:
     """Each of the days holds just its files from now on. Raises ReadMismatch."""
-    replaced = [day.day for day in days]
-    for table in (staging_events, loaded_objects, load_errors, refused_loads):
-        connection.execute(delete(table).where(table.c.log_date.in_(replaced)))
+    _delete_days(connection, [day.day for day in days])
     warehouse.insert_events(connection, days)
-    _record_files(
-        connection,
-        warehouse,
-        [(day.day, file) for day in days for file in day.files],
-        reading_rules(days[0].event_keys),
-    )
+    _record_days(connection, warehouse, days)
+
+
+def replace_trusted_day(
+    connection: Connection,
+    warehouse: Warehouse,
+    day: UninspectedDay,
+    repairs: Callable[[Set[str]], Mapping[str, str]],
+) -> InspectedDay:
+    """The day holds just its files from now on, as the warehouse reads them. Raises WarehouseError."""
+    _delete_days(connection, [day.day])
+    counted = warehouse.read_uninspected(connection, day, repairs)
+    _record_days(connection, warehouse, [counted])
+    return counted
+
+
+def _delete_days(connection: Connection, days: Sequence[date]) -> None:
+    for table in (staging_events, loaded_objects, load_errors, refused_loads):
+        connection.execute(delete(table).where(table.c.log_date.in_(days)))
+
+
+def _record_days(connection: Connection, warehouse: Warehouse, days: Sequence[InspectedDay]) -> None:
+    files = [(day.day, file) for day in days for file in day.files]
+    _record_files(connection, warehouse, files, reading_rules(days[0].event_keys))
     _record_errors(connection, warehouse, [(day.day, error) for day in days for error in day.errors])
 
 

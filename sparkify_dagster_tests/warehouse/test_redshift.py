@@ -1,0 +1,545 @@
+"""What Redshift alone has to show: what COPY is given, what becomes of conflicts, what a person reads when it fails.
+
+That it holds the contract and the same rows as the other warehouses is in contract/, whose tests run on all of them.
+How it finds its cluster and logs in is in test_redshift_login.py.
+"""
+
+import gzip
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import sqlfluff
+from sqlalchemy import text
+
+from sparkify_dagster.inspected import InspectedDay, InspectedSongs
+from sparkify_dagster.warehouse.base import WarehouseError
+from sparkify_dagster.warehouse.redshift import RedshiftWarehouse
+from sparkify_dagster.warehouse.redshift_copy import CopyFolder
+from sparkify_dagster_tests.postgres_server import PostgresServer
+from sparkify_dagster_tests.project import Project
+from sparkify_dagster_tests.redshift.fixtures import STAGING_BUCKET, RedshiftServers
+from sparkify_dagster_tests.redshift.stand_in import RedshiftStandIn
+from sparkify_dagster_tests.s3_server import S3Server
+from sparkify_dagster_tests.warehouse.test_postgres import counts
+from sparkify_dagster_tests.world import EVENTS, STAR, World, event, lines, song
+
+DAYS = [f"2018-11-{number:02}" for number in range(1, 7)]
+DAY = DAYS[0]
+BROKEN_NAME = "BjÃ\x83Â¶rk"
+
+
+@dataclass
+class OnRedshift:
+    """A world whose source is a bucket, its warehouse and the stand-in behind it."""
+
+    world: World
+    server: RedshiftStandIn
+    s3: S3Server
+    bucket: str
+    manifests: list[list[str]] = field(default_factory=list)
+
+    @property
+    def warehouse(self) -> RedshiftWarehouse:
+        assert isinstance(self.world.warehouse, RedshiftWarehouse)
+        return self.world.warehouse
+
+    def replace(self, **changes: Any) -> None:
+        """Another configuration of the same warehouse."""
+        self.world.__dict__["warehouse"] = self.warehouse.model_copy(update=changes)
+
+    def write_log(self, day: str, *items: Any, key: str | None = None) -> str:
+        key = key or f"{day[:4]}/{day[5:7]}/{day}-events.json"
+        content = lines(*items)
+        self.s3.put(self.bucket, {f"log_data/{key}": gzip.compress(content) if key.endswith(".gz") else content})
+        return f"s3://{self.bucket}/log_data/{key}"
+
+    def write_songs(self, *items: Any) -> None:
+        self.s3.put(self.bucket, {f"song_data/{number}.json": lines(item) for number, item in enumerate(items)})
+
+    def copied(self) -> set[str]:
+        """What the manifests named: URLs of the source; of copies only the file's name."""
+        urls = {url for manifest in self.manifests for url in manifest}
+        return {url if url.startswith(f"s3://{self.bucket}/") else url.rpartition("/")[2] for url in urls}
+
+    def left_behind(self) -> list[str]:
+        listed = self.s3.client.list_objects_v2(Bucket=STAGING_BUCKET)
+        prefix = str(self.warehouse.staging).removeprefix(f"s3://{STAGING_BUCKET}/")
+        return [found["Key"] for found in listed.get("Contents", ()) if found["Key"].startswith(prefix)]
+
+
+@pytest.fixture
+def on_redshift(
+    tmp_path: Path, redshift_servers: RedshiftServers, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[OnRedshift]:
+    redshift_servers.login(monkeypatch)
+    bucket = f"source-{secrets.token_hex(6)}"
+    s3.put(bucket, {"song_data/README": b"no song"})
+    world = World(
+        tmp_path,
+        log_data=f"s3://{bucket}/log_data",
+        song_data=f"s3://{bucket}/song_data",
+        aws_endpoint_url=s3.url,
+        new_warehouse=redshift_servers,
+    )
+    assert isinstance(world.warehouse, RedshiftWarehouse)
+    on_redshift = OnRedshift(world, redshift_servers.server_of(world.warehouse), s3, bucket)
+    put_manifest = CopyFolder.put_manifest
+
+    def note_manifest(folder: CopyFolder, name: str, urls: Sequence[str]) -> str:
+        on_redshift.manifests.append(list(urls))
+        return put_manifest(folder, name, urls)
+
+    monkeypatch.setattr(CopyFolder, "put_manifest", note_manifest)
+    monkeypatch.setattr("sparkify_dagster.warehouse.base.LONGEST_PAUSE_SECONDS", 0.01)
+    yield on_redshift
+    assert on_redshift.left_behind() == []
+
+
+# What is sent
+
+
+def test_the_statements_of_a_run_hold_no_credential_and_sqlfluff_reads_them(on_redshift: OnRedshift) -> None:
+    on_redshift.write_log(DAYS[0], event())
+    on_redshift.write_log(
+        DAYS[1], "broken", event(time=f"{DAYS[1]}T10:00:00"), event(time=f"{DAYS[1]}T11:00:00", artist=BROKEN_NAME)
+    )
+    on_redshift.write_songs(song(), song(song_id="S2", artist_name="Björk"))
+    outcome = on_redshift.world.materialize(DAYS[0], DAYS[1])
+    assert outcome.ok
+    sent = on_redshift.server.statements
+    assert sum(statement.startswith("COPY") for statement in sent) >= 3
+    for secret in (on_redshift.server.password, on_redshift.s3.secret_key, on_redshift.s3.access_key):
+        assert not [statement for statement in sent if secret in statement]
+    # A statement a shape: literals of days and keys do not matter to a grammar.
+    shapes = {re.sub(r"'(?:[^']|'')*'", "'x'", statement): statement for statement in sent}
+    # Valid, and SQLAlchemy's own; sqlfluff does not know it.
+    shapes.pop("show transaction isolation level", None)
+    print(f"{len(sent)} statements, {len(shapes)} shapes")
+    for statement in sorted(shapes.values()):
+        print(f"{statement};")
+        found = sqlfluff.lint(statement + "\n", dialect="redshift", rules=["LT12"])
+        assert [problem for problem in found if problem["code"] == "PRS"] == [], statement
+
+
+def test_each_session_tells_what_it_is_for(on_redshift: OnRedshift) -> None:
+    on_redshift.write_log(DAY, event())
+    outcome = on_redshift.world.materialize(DAY)
+    run_id = outcome.result.run_id
+    assert f"SET query_group TO 'staging_events of run {run_id[:8]}'" in on_redshift.server.statements
+    assert "SET statement_timeout TO 3600000" in on_redshift.server.statements
+
+
+def test_plain_files_are_read_where_they_lie_and_others_from_a_copy(on_redshift: OnRedshift) -> None:
+    plain = on_redshift.write_log(DAYS[0], event())
+    compressed = on_redshift.write_log(DAYS[1], event(time=f"{DAYS[1]}T10:00:00"), key=f"{DAYS[1]}-events.json.gz")
+    on_redshift.write_log(DAYS[2], event(time=f"{DAYS[2]}T10:00:00"), "broken", key=f"{DAYS[2]}-events.json")
+    on_redshift.write_log(DAYS[3], "nothing but", "dirt")
+    on_redshift.world.load(DAYS[0], DAYS[3])
+    assert on_redshift.copied() == {plain, compressed, f"0003-{DAYS[2]}-events.json.gz"}
+    assert on_redshift.world.reasons()[0][2].startswith("not JSON")
+    copies = [statement for statement in on_redshift.server.statements if statement.startswith("COPY incoming_events")]
+    assert sorted("GZIP" in copy for copy in copies) == [False, True]
+    assert all("MANIFEST" in copy and "jsonpaths.json" in copy for copy in copies)
+
+
+def test_a_local_source_is_read_from_copies(on_redshift: OnRedshift) -> None:
+    local = World(on_redshift.world.folder / "local", new_warehouse=lambda: on_redshift.warehouse)
+    local.write_log(DAYS[0], event())
+    local.write_log(DAYS[1], event(time=f"{DAYS[1]}T10:00:00"), key=f"{DAYS[1]}-events.json.gz")
+    local.write_songs("A.json", song())
+    local.load(DAYS[0], DAYS[1])
+    assert on_redshift.copied() == {
+        f"0001-{DAYS[0]}-events.json.gz",
+        f"0002-{DAYS[1]}-events.json.gz",
+        "incoming_songs-1.json.gz",
+    }
+    assert len(local.rows("songplays")) == 2
+
+
+def test_many_songs_are_few_objects(on_redshift: OnRedshift) -> None:
+    """Also what is written down about them comes by COPY, as rows by INSERT would take longer than the songs."""
+    on_redshift.write_songs(*(song(song_id=f"S{number:04}", title="x" * 1_000) for number in range(600)))
+    on_redshift.world.load(DAY)
+    assert len(on_redshift.world.rows("songs")) == 600
+    assert on_redshift.copied() == {"incoming_songs-1.json.gz", "loaded_objects-1.json.gz"}
+    before = on_redshift.world.everything()
+    on_redshift.world.load(DAY)
+    assert on_redshift.world.everything() == before
+
+
+def test_lines_are_parted_at_their_ends() -> None:
+    from sparkify_dagster.warehouse.redshift import _BUNDLE_BYTES, _parts
+
+    content = b"\n".join(b"%07d" % number for number in range(_BUNDLE_BYTES // 4))
+    parts = list(_parts(content))
+    assert len(parts) == 2
+    assert b"\n".join(parts) == content
+    assert list(_parts(b"one")) == [b"one"]
+
+
+def test_decimals_and_times_arrive_exactly(on_redshift: OnRedshift) -> None:
+    """246.30812 is no double: COPY might cut it to 246.30811."""
+    on_redshift.write_log(
+        DAY,
+        event(length=246.30812, registration=1540344794796.0, time=f"{DAY}T23:59:59.999"),
+        event(length=99999.99999, registration=1, itemInSession=2, time=f"{DAY}T00:00:00.001"),
+        event(length="0.00001", registration=-1, itemInSession=3),
+        event(length=None, registration=253402300799999, itemInSession=4),
+    )
+    on_redshift.write_songs(song(artist_latitude=-90.04892, artist_longitude=0.000001, duration=0.29))
+    on_redshift.world.load(DAY)
+    on_duckdb = World(
+        on_redshift.world.folder / "other",
+        log_data=on_redshift.world.log_data,
+        song_data=on_redshift.world.song_data,
+        aws_endpoint_url=on_redshift.s3.url,
+    )
+    on_duckdb.load(DAY)
+    assert on_redshift.world.everything() == on_duckdb.everything()
+    assert [str(length) for length in on_redshift.world.column(EVENTS, "length")][-1] == "99999.99999"
+
+
+# Trusted logs
+
+
+def trusted(on_redshift: OnRedshift) -> OnRedshift:
+    on_redshift.replace(trusts_logs=True)
+    return on_redshift
+
+
+def test_trusted_logs_make_the_same_rows(on_redshift: OnRedshift) -> None:
+    on_redshift.write_log(
+        DAYS[0],
+        event(),
+        event(itemInSession=2, artist=BROKEN_NAME, song="Undó "),
+        event(itemInSession=3, userId="", page="Home"),
+    )
+    on_redshift.write_log(DAYS[0], event(itemInSession=5), key=f"late/{DAYS[0]}-events.json.gz")
+    on_redshift.write_log(DAYS[1])
+    on_redshift.write_songs(song(), song(song_id="S2", artist_name="Björk", title="Undó"))
+    inspected = on_redshift.world.from_scratch(DAYS[0], DAYS[1]).everything()
+    outcome = trusted(on_redshift).world.materialize(DAYS[0], DAYS[1])
+    assert outcome.ok
+    assert all(outcome.checks.values())
+    assert on_redshift.world.everything() == inspected
+    assert on_redshift.world.materialize(DAYS[0], DAYS[1]).ok
+    assert on_redshift.world.everything() == inspected
+
+
+def test_what_copy_refuses_of_trusted_logs_is_shown_as_a_table(on_redshift: OnRedshift) -> None:
+    on_redshift.write_log(DAY, event())
+    on_redshift.world.load(DAY)
+    before = on_redshift.world.everything()
+    url = on_redshift.write_log(DAY, event(), event(itemInSession="two"), event(sessionId=3))
+    outcome = trusted(on_redshift).world.materialize(DAY)
+    assert outcome.failures["staging_events"] == (
+        f"COPY refused {url} line 2: item_in_session: Invalid digit, Value 't', Pos 0, Type: Integer (error 1207)"
+    )
+    (failure,) = [
+        step for step in outcome.result.all_events if step.is_step_failure and step.step_key == "staging_events"
+    ]
+    shown = failure.step_failure_data.user_failure_data
+    assert shown is not None
+    table = shown.metadata["refused_lines"]
+    assert isinstance(table, dg.TableMetadataValue)
+    (row,) = table.records
+    assert row.data == {
+        "file": url,
+        "line": 2,
+        "column": "item_in_session",
+        "value": "two",
+        "reason": "Invalid digit, Value 't', Pos 0, Type: Integer (error 1207)",
+    }
+    assert on_redshift.world.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("items", "told"),
+    [
+        ((event(), event()), "1 events that come twice"),
+        ((event(time=f"{DAYS[1]}T10:00:00"),), "1 events of other days"),
+        ((event(page=""), event(sessionId=None)), "2 events without a page, or plays without session or item"),
+    ],
+)
+def test_what_copy_takes_and_the_contract_does_not_fails_the_load(
+    on_redshift: OnRedshift, items: Sequence[Any], told: str
+) -> None:
+    on_redshift.write_log(DAY, *items)
+    failure = trusted(on_redshift).world.materialize(DAY).failures["staging_events"]
+    assert told in failure
+    assert "load the day with SPARKIFY_TRUSTED_LOGS=false" in failure
+    assert on_redshift.world.rows(EVENTS) == []
+
+
+# Conflicts, cuts, changes
+
+
+@pytest.fixture
+def loaded(on_redshift: OnRedshift) -> OnRedshift:
+    """With a day, whose file has another content by now."""
+    on_redshift.write_log(DAY, event())
+    on_redshift.write_songs(song())
+    on_redshift.world.load(DAY)
+    on_redshift.write_log(DAY, event(itemInSession=7), event(itemInSession=8, userId="9"))
+    on_redshift.write_songs(song(title="Another"))
+    return on_redshift
+
+
+STEPS = [
+    "COPY incoming_events",
+    "COPY incoming_songs",
+    "INSERT INTO staging.staging_events",
+    "DELETE FROM staging.staging_events",
+    "INSERT INTO songplays",
+    "LOCK staging.pending_rematch",
+]
+
+
+@pytest.mark.parametrize("statement", [*STEPS, "COMMIT"])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_connection_that_is_cut_costs_nothing(loaded: OnRedshift, statement: str, after: bool) -> None:
+    """Even where a commit was done and only its answer is lost."""
+    loaded.server.cut_next(statement, after=after)
+    outcome = loaded.world.materialize(DAY)
+    assert outcome.ok
+    assert loaded.world.everything() == loaded.world.from_scratch(DAY).everything()
+    assert loaded.server.statements.count("COMMIT") > 3
+
+
+@pytest.mark.parametrize("statement", STEPS)
+@pytest.mark.parametrize(
+    ("sqlstate", "message"),
+    [
+        ("XX000", "1023\nDETAIL:  Serializable isolation violation on table - 108226, transactions forming the cycle"),
+        ("XX000", "1018\nDETAIL:  Relation does not exist."),
+        ("40001", "could not serialize access due to concurrent update"),
+        ("XX000", "table 108226 dropped by concurrent transaction"),
+    ],
+    ids=["1023", "1018", "40001", "dropped"],
+)
+def test_a_conflict_is_tried_again(
+    loaded: OnRedshift, statement: str, sqlstate: str, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    loaded.server.fail_next(statement, sqlstate, message)
+    assert loaded.world.materialize(DAY).ok
+    assert "the transaction is repeated" in caplog.text
+    assert loaded.world.everything() == loaded.world.from_scratch(DAY).everything()
+
+
+def test_nothing_else_is_tried_again(loaded: OnRedshift) -> None:
+    before = loaded.world.everything()
+    loaded.server.forget()
+    loaded.server.fail_next("INSERT INTO staging.staging_events", "53100", "Disk Full")
+    outcome = loaded.world.materialize(DAY, job="load_log_days", assets=["staging_events"])
+    assert "Disk Full" in outcome.failures["staging_events"]
+    assert sum(s.startswith("INSERT INTO staging.staging_events") for s in loaded.server.statements) == 1
+    assert loaded.world.everything() == before
+
+
+def test_a_conflict_that_does_not_end_fails_at_last(loaded: OnRedshift) -> None:
+    for _ in range(5):
+        loaded.server.fail_next("COPY incoming_events", "40001", "could not serialize access")
+    outcome = loaded.world.materialize(DAY, job="load_log_days", assets=["staging_events"])
+    assert "could not serialize access" in outcome.failures["staging_events"]
+
+
+def test_an_object_that_changes_between_inspection_and_copy_is_loaded_as_it_then_is(loaded: OnRedshift) -> None:
+    day = loaded
+    changes = iter([[event(itemInSession=20), event(itemInSession=21), event(itemInSession=22)]])
+
+    def change(loaded: Sequence[InspectedDay] | InspectedSongs) -> None:
+        if items := next(changes, None):
+            day.write_log(DAY, *items)
+
+    with day.world.hooked(change):
+        day.world.load(DAY)
+    assert day.world.column(EVENTS, "item_in_session") == [20, 21, 22]
+    assert day.world.everything() == day.world.from_scratch(DAY).everything()
+
+
+def test_where_copy_and_the_inspection_disagree_a_cleaned_copy_is_read(
+    loaded: OnRedshift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here COPY reads another file than the one that was inspected, and finds it broken."""
+    broken = loaded.write_log(DAY, "broken", key="elsewhere.json")
+    noting = CopyFolder.put_manifest
+
+    def other_manifest(folder: CopyFolder, name: str, urls: Sequence[str]) -> str:
+        return noting(folder, name, [broken if url.startswith(f"s3://{loaded.bucket}/") else url for url in urls])
+
+    monkeypatch.setattr(CopyFolder, "put_manifest", other_manifest)
+    loaded.world.load(DAY)
+    assert loaded.world.column(EVENTS, "item_in_session") == [7, 8]
+    assert f"0001-{DAY}-events.json.gz" in loaded.copied()
+
+
+@pytest.mark.slow
+def test_two_writers_at_once_lose_and_double_nothing(on_redshift: OnRedshift) -> None:
+    for day, level in zip(DAYS, ["free", "paid"] * 3, strict=True):
+        on_redshift.write_log(
+            day,
+            *(
+                event(time=f"{day}T{hour:02}:00:00", userId=str(hour % 5), itemInSession=hour, level=level)
+                for hour in range(24)
+            ),
+        )
+    on_redshift.write_songs(song())
+    world = on_redshift.world
+    loads = [(DAYS[0], DAYS[3]), (DAYS[2], DAYS[5]), (DAYS[5], DAYS[5]), (DAYS[0], DAYS[5]), (DAYS[1], DAYS[1])]
+    with ThreadPoolExecutor(3) as writers:
+        for done in [writers.submit(world.load, *days) for days in loads]:
+            done.result()
+    assert world.everything() == world.from_scratch(DAYS[0], DAYS[-1]).everything()
+
+
+# What a person reads
+
+
+def failure(on_redshift: OnRedshift) -> str:
+    """The first line of what the load of a day says."""
+    outcome = on_redshift.world.materialize(DAY, job="load_log_days", assets=["staging_events"])
+    said = outcome.failures["staging_events"]
+    assert on_redshift.server.password not in repr(outcome.result.all_events)
+    return said
+
+
+def test_without_a_staging_location(on_redshift: OnRedshift) -> None:
+    staging = on_redshift.warehouse.staging
+    on_redshift.replace(staging=None)
+    said = failure(on_redshift)
+    on_redshift.replace(staging=staging)
+    assert said.startswith("SPARKIFY_STAGING is missing: ")
+    assert "s3://bucket/prefix" in said
+
+
+def test_a_staging_bucket_that_is_not_there(on_redshift: OnRedshift) -> None:
+    staging = on_redshift.warehouse.staging
+    on_redshift.replace(staging="s3://no-such-bucket-here/x")
+    on_redshift.write_log(DAY, event())
+    said = failure(on_redshift)
+    on_redshift.replace(staging=staging)
+    assert said == "SPARKIFY_STAGING: s3://no-such-bucket-here: there is no such bucket"
+
+
+def test_a_role_without_access(on_redshift: OnRedshift) -> None:
+    on_redshift.write_log(DAY, event())
+    on_redshift.server.s3 = type(on_redshift.server.s3)(
+        on_redshift.s3.url, on_redshift.s3.listing_access_key, on_redshift.s3.listing_secret_key
+    )
+    said = failure(on_redshift)
+    assert "Access Denied" in said
+    assert "needs s3:GetObject and s3:ListBucket on the source's bucket and on that of SPARKIFY_STAGING" in said
+
+
+def test_a_role_that_the_cluster_does_not_have(on_redshift: OnRedshift) -> None:
+    on_redshift.write_log(DAY, event())
+    on_redshift.replace(iam_role="arn:aws:iam::123456789012:role/another")
+    said = failure(on_redshift)
+    assert "attach the role arn:aws:iam::123456789012:role/another to the cluster" in said
+
+
+def test_the_default_role_and_a_chain(on_redshift: OnRedshift) -> None:
+    on_redshift.write_log(DAY, event())
+    on_redshift.replace(iam_role=None)
+    on_redshift.world.load(DAY)
+    assert any("IAM_ROLE default" in statement for statement in on_redshift.server.statements)
+    on_redshift.write_log(DAY, event(itemInSession=2))
+    second = "arn:aws:iam::210987654321:role/second"
+    on_redshift.server.roles.add(second)
+    on_redshift.replace(iam_role=f"{on_redshift.server.default_role},{second}")
+    on_redshift.world.load(DAY)
+    assert on_redshift.world.column(EVENTS, "item_in_session") == [2]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"password": "not-the-password"}, "check user and password: [CLUSTER] DB_USER and DB_PASSWORD"),
+        ({"database": "missing"}, "check [CLUSTER] DB_NAME"),
+        ({"port": 1}, "check host and port, that the cluster runs, and that its security group lets this machine in"),
+    ],
+)
+def test_a_connection_that_is_refused(on_redshift: OnRedshift, change: dict[str, Any], told: str) -> None:
+    url = on_redshift.server.url.set(**change)
+    on_redshift.replace(address=url.render_as_string(hide_password=False))
+    with pytest.raises(WarehouseError) as raised, on_redshift.warehouse.open("a test"):
+        pass
+    assert told in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert "not-the-password" not in str(raised.value)
+
+
+def test_a_server_that_is_not_who_it_says(on_redshift: OnRedshift) -> None:
+    url = on_redshift.server.url.difference_update_query(["sslrootcert"])
+    on_redshift.replace(address=url.render_as_string(hide_password=False))
+    with pytest.raises(WarehouseError, match=r"certificate verify failed; TLS is verified in full"):
+        on_redshift.warehouse.transaction("a test").__enter__()
+
+
+def test_a_statement_that_takes_too_long(on_redshift: OnRedshift) -> None:
+    on_redshift.world.load(DAY)
+    on_redshift.replace(statement_timeout_seconds=1)
+    too_long = pytest.raises(WarehouseError, match="statement timeout; raise SPARKIFY_STATEMENT_TIMEOUT")
+    with on_redshift.world.warehouse.transaction("somebody's load"), too_long:
+        on_redshift.world.query("SELECT 1")
+
+
+# Tables and commands
+
+
+def test_a_role_may_read_the_star_and_not_staging(on_redshift: OnRedshift, postgres: PostgresServer) -> None:
+    on_redshift.write_log(DAY, event())
+    on_redshift.world.load(DAY)
+    role = f"Analysts {secrets.token_hex(4)}"
+    for _ in range(2):
+        on_redshift.warehouse.run("a test", lambda c: on_redshift.warehouse.grant_reading(c, role))
+    readable = {
+        name
+        for schema, name in on_redshift.world.query(
+            "SELECT table_schema, table_name FROM information_schema.tables"
+            f" WHERE table_schema IN ('public', 'staging') AND has_table_privilege('{role}',"
+            " table_schema || '.' || table_name, 'SELECT')"
+        )
+    }
+    assert readable == set(STAR)
+    assert on_redshift.world.query(f"SELECT has_schema_privilege('{role}', 'staging', 'USAGE')") == [(False,)]
+
+
+@pytest.mark.slow
+def test_the_commands_are_the_same(
+    tmp_path: Path, redshift_servers: RedshiftServers, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redshift_servers.login(monkeypatch)
+    project = Project(tmp_path)
+    project.simulate()
+    on_duckdb = project.sparkify("etl")
+    warehouse = redshift_servers()
+    server = redshift_servers.server_of(warehouse)
+    project.environment |= {
+        "SPARKIFY_WAREHOUSE": warehouse.address,
+        "SPARKIFY_STAGING": str(warehouse.staging),
+    }
+    project.sparkify("create-tables")
+    on_redshift = project.sparkify("etl")
+    assert counts(on_redshift) == counts(on_duckdb)
+    assert "15 passed, 0 warn, 0 failed" in on_redshift
+    assert counts(project.sparkify("etl")) == counts(on_duckdb)
+    assert "may read the star" in project.sparkify("grant", "--role", f"analysts_{secrets.token_hex(4)}")
+    project.sparkify("create-tables", "--drop", expect=1)
+    project.sparkify("create-tables", "--drop", "--yes")
+    with warehouse.transaction("a test") as connection:
+        assert connection.scalar(text("SELECT count(*) FROM songplays")) == 0
+    # Neither what is printed nor what Dagster keeps shows the password.
+    for kept in tmp_path.rglob("*"):
+        if kept.is_file():
+            content = kept.read_bytes()
+            assert server.password.encode() not in content, kept
+            assert server.password.replace(" ", "+").encode() not in content, kept
+            assert s3.secret_key.encode() not in content, kept
