@@ -37,7 +37,7 @@ defs = dg.Definitions(
         ),
     ],
     asset_checks=[check_staging_events, check_staging_songs, check_songplays, check_dimensions],
-    jobs=[jobs.sparkify, jobs.load_songs, jobs.load_log_days],
+    jobs=[jobs.sparkify, jobs.load_songs, jobs.load_log_days, jobs.maintain_warehouse],
     sensors=[sensors.log_files, sensors.late_songs],
     resources={
         "source": Source(

@@ -2,6 +2,10 @@ import os
 
 import hypothesis
 
+from sparkify_dagster_tests.redshift.real_cluster import CLUSTER
+
+__all__ = ["CLUSTER"]
+
 # Definitions read the settings when they are imported; tests decide on theirs and see nobody else's.
 for name in list(os.environ):
     if name.startswith(("SPARKIFY_", "AWS_")) or name == "DAGSTER_HOME":

@@ -1,6 +1,9 @@
-"""The jobs: everything, the songs alone, log days alone."""
+"""The jobs: everything, the songs alone, log days alone, and what keeps the warehouse fast."""
 
 import dagster as dg
+
+from sparkify_dagster.assets.loading import clear_failures
+from sparkify_dagster.warehouse.base import Warehouse
 
 SONG_ASSETS = ("staging_songs", "songs", "artists")
 LOG_DAY_ASSETS = ("staging_events", "songplays", "users", "time")
@@ -16,6 +19,20 @@ load_songs = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*SONG_ASSETS),
     description="The catalogue alone: new, changed and deleted song files.",
 )
+
+
+@dg.op
+def maintain(context: dg.OpExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> None:
+    """ANALYZE every table; on Redshift also VACUUM those that are far from their sort order."""
+    with clear_failures(), warehouse.open(f"maintain of run {context.run_id}") as engine:
+        for done in warehouse.maintain(engine):
+            context.log.info(done)
+
+
+@dg.job(description="Optional, after large reloads: statistics, and on Redshift the sort order.")
+def maintain_warehouse() -> None:
+    maintain()
+
 
 load_log_days = dg.define_asset_job(
     "load_log_days",

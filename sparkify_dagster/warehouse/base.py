@@ -106,6 +106,17 @@ class Warehouse(ConfigurableResource[None], ABC):
         """Lets a role, which is made if there is none, read the star and not staging. Raises WarehouseError."""
         raise WarehouseError(f"{self.database} has no roles: whoever can read the file can read the star")
 
+    def maintain(self, engine: Engine) -> Sequence[str]:
+        """Brings the planner's statistics up to date, and whatever else keeps queries fast; tells what was done."""
+        done = [f"ANALYZE {table.fullname}" for table in metadata.sorted_tables]
+
+        def analyze(connection: Connection) -> None:
+            for statement in done:
+                connection.exec_driver_sql(statement)
+
+        self.transact(engine, analyze)
+        return done
+
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[Any]:
         """For Dagster: a run, however it was started, shows that its process lives."""

@@ -4,12 +4,19 @@ import pytest
 
 from sparkify_dagster_tests.postgres_server import PostgresServer
 from sparkify_dagster_tests.redshift.fixtures import RedshiftServers
+from sparkify_dagster_tests.redshift.real_cluster import CLUSTER, RealCluster
 from sparkify_dagster_tests.world import NewWarehouse, World
 
+# A real cluster takes minutes for what the stand-in does in seconds, so it is asked only where somebody names one.
+WAREHOUSES = ["duckdb", "postgres", "redshift", *(["cluster"] if CLUSTER else [])]
 
-@pytest.fixture(scope="session", params=["duckdb", "postgres", "redshift"])
+
+@pytest.fixture(scope="session", params=WAREHOUSES)
 def new_warehouse(request: pytest.FixtureRequest) -> NewWarehouse:
     """Each test of the contract holds on every warehouse."""
+    if request.param == "cluster":
+        assert CLUSTER is not None
+        return CLUSTER
     if request.param == "duckdb":
         return None
     if request.param == "postgres":
@@ -20,8 +27,10 @@ def new_warehouse(request: pytest.FixtureRequest) -> NewWarehouse:
 
 
 @pytest.fixture(autouse=True)
-def _login(new_warehouse: NewWarehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    if isinstance(new_warehouse, RedshiftServers):
+def _login(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Asked for like this, it does not repeat the tests that need no warehouse.
+    new_warehouse = request.getfixturevalue("new_warehouse") if "new_warehouse" in request.fixturenames else None
+    if isinstance(new_warehouse, RedshiftServers | RealCluster):
         new_warehouse.login(monkeypatch)
 
 

@@ -123,6 +123,9 @@ BEGIN
 END
 $$;
 
+-- What a test wants to be unsorted, in per cent.
+CREATE TABLE unsorted_tables (name text NOT NULL, unsorted numeric(5, 2) NOT NULL);
+
 -- SVV_TABLE_INFO shows no empty table.
 CREATE VIEW svv_table_info AS
 SELECT * FROM (
@@ -136,7 +139,9 @@ SELECT * FROM (
         'AUTO(SORTKEY)' AS sortkey1,
         1::bigint AS size,
         redshift_system.rows_of(c.oid)::numeric(38, 0) AS tbl_rows,
-        0::numeric(5, 2) AS unsorted,
+        coalesce(
+            (SELECT u.unsorted FROM redshift_system.unsorted_tables AS u WHERE u.name = c.relname), 0
+        )::numeric(5, 2) AS unsorted,
         0::numeric(5, 2) AS stats_off,
         0::numeric(12, 2) AS vacuum_sort_benefit
     FROM pg_catalog.pg_class AS c

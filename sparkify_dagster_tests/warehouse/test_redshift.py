@@ -512,6 +512,20 @@ def test_a_role_may_read_the_star_and_not_staging(on_redshift: OnRedshift, postg
     assert on_redshift.world.query(f"SELECT has_schema_privilege('{role}', 'staging', 'USAGE')") == [(False,)]
 
 
+def test_maintenance_vacuums_only_what_is_unsorted(on_redshift: OnRedshift) -> None:
+    on_redshift.write_log(DAY, event())
+    on_redshift.world.load(DAY)
+    on_redshift.server.execute_in_back_end(
+        "INSERT INTO redshift_system.unsorted_tables VALUES ('songplays', 42), ('users', 3), ('somebody_elses', 90)"
+    )
+    on_redshift.server.execute_in_back_end("CREATE TABLE somebody_elses AS SELECT 1 AS x")
+    assert on_redshift.world.materialize(None, job="maintain_warehouse").ok
+    sent = on_redshift.server.statements
+    assert [statement for statement in sent if statement.startswith("VACUUM")] == ["VACUUM public.songplays"]
+    assert "ANALYZE staging.staging_events" in sent
+    assert not [statement for statement in sent if "LOCK" in statement and "VACUUM" in statement]
+
+
 @pytest.mark.slow
 def test_the_commands_are_the_same(
     tmp_path: Path, redshift_servers: RedshiftServers, s3: S3Server, monkeypatch: pytest.MonkeyPatch
