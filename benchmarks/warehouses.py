@@ -1,0 +1,167 @@
+"""What loading PostgreSQL and Redshift costs, as ratios measured in one run: `make benchmark-warehouses`.
+
+The servers are those of the tests, on loopback, so only the ratios mean something.
+
+- postgres: 1,000,000 events into PostgreSQL, inspection and all, beside a bare psycopg2 COPY of the same rows.
+- songs:    15,000 files of a song each on an S3 server: to read and bundle them, and to have COPY load the bundles,
+            beside reading them one by one, and beside DuckDB's own reader of the same files in a folder.
+"""
+
+import argparse
+import logging
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import obstore
+import psycopg2
+from cost import simulate
+from obstore.store import LocalStore
+from sqlalchemy import make_url, text
+
+from sparkify_dagster.assets.loading import load_days, load_songs
+from sparkify_dagster.aws import AwsAccess, s3_store
+from sparkify_dagster.limits import Limits
+from sparkify_dagster.sources.events import EventInspector
+from sparkify_dagster.sources.resource import Source
+from sparkify_dagster.sources.songs import inspect_songs
+from sparkify_dagster.warehouse.base import Warehouse
+from sparkify_dagster.warehouse.redshift_copy import compressed
+from sparkify_dagster_tests import postgres_server, s3_server
+from sparkify_dagster_tests.redshift.fixtures import RedshiftServers
+
+FIRST_DAY, DAYS = date(2018, 11, 1), 30
+
+
+def seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def load_events(warehouse: Warehouse, source: Source) -> None:
+    listing, keys = source.list_log_files(), source.json_paths().keys
+    inspector = EventInspector(source.log_store(), keys, keep_errors=100)
+    days = [FIRST_DAY + timedelta(days=number) for number in range(DAYS)]
+    objects = {day: listing.by_day[day] for day in days if day in listing.by_day}
+    with warehouse.open("a benchmark") as engine:
+        for _ in load_days(engine, warehouse, inspector, objects, Limits(), logging.getLogger()):
+            pass
+
+
+def postgres_events(folder: Path, rounds: int) -> None:
+    place = simulate(folder / "million", users=12_400, songs=15_000)
+    source = Source(log_data=str(place / "log_data"), song_data=str(place / "song_data"))
+    rows_file = folder / "events.csv"
+    ours, bare = [], []
+    with postgres_server.serving() as server:
+        for _ in range(rounds):
+            warehouse = server.new_warehouse()
+            warehouse.run("a benchmark", lambda connection: None)
+            ours.append(seconds(lambda warehouse=warehouse: load_events(warehouse, source)))
+            url = make_url(warehouse.address)
+            connection = psycopg2.connect(host=url.host, port=url.port, user=url.username, dbname=url.database)
+            with connection, connection.cursor() as cursor:
+                with rows_file.open("w") as file:
+                    cursor.copy_expert("COPY staging.staging_events TO STDOUT (FORMAT csv)", file)
+                cursor.execute("CREATE TABLE bare (LIKE staging.staging_events INCLUDING INDEXES)")
+                count = cursor.rowcount
+                cursor.execute("SELECT count(*) FROM staging.staging_events")
+                (count,) = cursor.fetchone()
+
+            def copy(connection=connection) -> None:
+                with connection, connection.cursor() as cursor, rows_file.open() as file:
+                    cursor.copy_expert("COPY bare FROM STDIN (FORMAT csv)", file)
+
+            bare.append(seconds(copy))
+            connection.close()
+    mine, copied = statistics.median(ours), statistics.median(bare)
+    print(
+        f"postgres: {count:,} events in {mine:.1f} s, {count / mine:,.0f} rows a second; a bare COPY of the same rows "
+        f"{copied:.1f} s, {count / copied:,.0f} rows a second: {mine / copied:.2f} x"
+    )
+
+
+def songs(folder: Path, rounds: int) -> None:
+    place = simulate(folder / "million", users=12_400, songs=15_000)
+    with tempfile.TemporaryDirectory() as temporary:
+        servers = Path(temporary)
+        (servers / "s3").mkdir()
+        with postgres_server.serving() as database, s3_server.serving(servers / "s3") as server:
+            os.environ |= {
+                "AWS_ACCESS_KEY_ID": server.access_key,
+                "AWS_SECRET_ACCESS_KEY": server.secret_key,
+                "AWS_ENDPOINT_URL_S3": server.url,
+                "AWS_EC2_METADATA_DISABLED": "true",
+                "SPARKIFY_CONFIG": "",
+            }
+            server.put("songs", {})
+            bucket = s3_store("songs", "song_data", AwsAccess(endpoint_url=server.url))
+            local = LocalStore(place / "song_data")
+            keys = [meta["path"] for chunk in obstore.list(local) for meta in chunk]
+            for key in keys:
+                obstore.put(bucket, key, bytes(obstore.get(local, key).bytes()))
+            source = Source(
+                log_data="s3://songs/log_data", song_data="s3://songs/song_data", aws_endpoint_url=server.url
+            )
+            redshift = RedshiftServers(database, server, servers)
+            try:
+                _songs(rounds, source, redshift, bucket, keys, place)
+            finally:
+                redshift.stop()
+
+
+def _songs(rounds: int, source: Source, redshift: RedshiftServers, bucket, keys: list[str], place: Path) -> None:
+    bundling, loading, one_by_one, duck = [], [], [], []
+    listing = source.list_song_files()
+
+    def bundle() -> None:
+        for batch in inspect_songs(source.song_store(), keys, keep_errors=100):
+            compressed(batch.rows)
+
+    def load(warehouse: Warehouse) -> None:
+        with warehouse.open("a benchmark") as engine:
+            load_songs(engine, warehouse, source.song_store(), listing, Limits(), full=False)
+
+    def read_one_by_one() -> None:
+        for key in keys:
+            obstore.get(bucket, key).bytes()
+
+    def read_by_duckdb() -> None:
+        with duckdb.connect() as connection:
+            connection.execute(f"SELECT count(title) FROM read_json('{place}/song_data/**/*.json')").fetchall()
+
+    for _ in range(rounds):
+        bundling.append(seconds(bundle))
+        warehouse = redshift()
+        warehouse.run("a benchmark", lambda connection: connection.execute(text("SELECT 1")))
+        loading.append(seconds(lambda warehouse=warehouse: load(warehouse)))
+        one_by_one.append(seconds(read_one_by_one))
+        duck.append(seconds(read_by_duckdb))
+    read, loaded, single, local = map(statistics.median, (bundling, loading, one_by_one, duck))
+    print(
+        f"songs:    {len(keys):,} objects: read, inspected and bundled in {read:.1f} s, staged after {loaded:.1f} s; "
+        f"read one by one {single:.1f} s ({single / read:.1f} x); DuckDB's reader, from a folder, {local:.1f} s"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="*", default=["postgres", "songs"])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="Where to work; kept if given, so that data is simulated once.")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="sparkify-benchmark-") as temporary:
+        folder = (arguments.folder or Path(temporary)).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        for what in arguments.what:
+            {"postgres": postgres_events, "songs": songs}[what](folder, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()
