@@ -142,7 +142,12 @@ def test_jobs(job: str, assets: set[str]) -> None:
 
 
 def test_there_are_no_other_jobs_and_sensors() -> None:
-    assert {job.name for job in defs.jobs or ()} == {"sparkify", "load_songs", "load_log_days"}
+    assert {job.name for job in defs.jobs or ()} == {
+        "sparkify",
+        "load_songs",
+        "load_log_days",
+        "maintain_warehouse",
+    }
     status = {sensor.name: sensor.default_status for sensor in defs.sensors or ()}
     assert status == {
         "log_files": dg.DefaultSensorStatus.STOPPED,
