@@ -117,6 +117,8 @@ def _command(folder: Path, ports: list[int]) -> list[str]:
         *(WEED, "-logtostderr=true", "mini", f"-dir={folder}", f"-s3.config={folder / 's3.json'}"),
         *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false"),
         *("-admin.ui=false", "-s3.autoCreateBucket=false", "-master.telemetry=false"),
+        # Each bucket takes some volumes, of which there would be as many as the disk might hold full ones.
+        "-volume.max=100000",
         *(f"{name}={port}" for name, port in options.items()),
     ]
 

@@ -32,6 +32,8 @@ from sparkify_dagster_tests.world import EVENTS, STAR, World, event, lines, song
 
 DAYS = [f"2018-11-{number:02}" for number in range(1, 7)]
 DAY = DAYS[0]
+# One bucket for all tests: each takes the server a quarter of a second.
+SOURCE_BUCKET = "redshift-source"
 BROKEN_NAME = "BjÃ\x83Â¶rk"
 
 
@@ -42,8 +44,12 @@ class OnRedshift:
     world: World
     server: RedshiftStandIn
     s3: S3Server
-    bucket: str
+    folder: str
     manifests: list[list[str]] = field(default_factory=list)
+
+    @property
+    def location(self) -> str:
+        return f"s3://{SOURCE_BUCKET}/{self.folder}"
 
     @property
     def warehouse(self) -> RedshiftWarehouse:
@@ -57,16 +63,20 @@ class OnRedshift:
     def write_log(self, day: str, *items: Any, key: str | None = None) -> str:
         key = key or f"{day[:4]}/{day[5:7]}/{day}-events.json"
         content = lines(*items)
-        self.s3.put(self.bucket, {f"log_data/{key}": gzip.compress(content) if key.endswith(".gz") else content})
-        return f"s3://{self.bucket}/log_data/{key}"
+        self.s3.put(
+            SOURCE_BUCKET, {f"{self.folder}/log_data/{key}": gzip.compress(content) if key.endswith(".gz") else content}
+        )
+        return f"{self.location}/log_data/{key}"
 
     def write_songs(self, *items: Any) -> None:
-        self.s3.put(self.bucket, {f"song_data/{number}.json": lines(item) for number, item in enumerate(items)})
+        self.s3.put(
+            SOURCE_BUCKET, {f"{self.folder}/song_data/{number}.json": lines(item) for number, item in enumerate(items)}
+        )
 
     def copied(self) -> set[str]:
         """What the manifests named: URLs of the source; of copies only the file's name."""
         urls = {url for manifest in self.manifests for url in manifest}
-        return {url if url.startswith(f"s3://{self.bucket}/") else url.rpartition("/")[2] for url in urls}
+        return {url if url.startswith(self.location) else url.rpartition("/")[2] for url in urls}
 
     def left_behind(self) -> list[str]:
         listed = self.s3.client.list_objects_v2(Bucket=STAGING_BUCKET)
@@ -79,17 +89,17 @@ def on_redshift(
     tmp_path: Path, redshift_servers: RedshiftServers, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[OnRedshift]:
     redshift_servers.login(monkeypatch)
-    bucket = f"source-{secrets.token_hex(6)}"
-    s3.put(bucket, {"song_data/README": b"no song"})
+    folder = secrets.token_hex(6)
+    s3.put(SOURCE_BUCKET, {f"{folder}/song_data/README": b"no song"})
     world = World(
         tmp_path,
-        log_data=f"s3://{bucket}/log_data",
-        song_data=f"s3://{bucket}/song_data",
+        log_data=f"s3://{SOURCE_BUCKET}/{folder}/log_data",
+        song_data=f"s3://{SOURCE_BUCKET}/{folder}/song_data",
         aws_endpoint_url=s3.url,
         new_warehouse=redshift_servers,
     )
     assert isinstance(world.warehouse, RedshiftWarehouse)
-    on_redshift = OnRedshift(world, redshift_servers.server_of(world.warehouse), s3, bucket)
+    on_redshift = OnRedshift(world, redshift_servers.server_of(world.warehouse), s3, folder)
     put_manifest = CopyFolder.put_manifest
 
     def note_manifest(folder: CopyFolder, name: str, urls: Sequence[str]) -> str:
@@ -372,7 +382,7 @@ def test_where_copy_and_the_inspection_disagree_a_cleaned_copy_is_read(
     noting = CopyFolder.put_manifest
 
     def other_manifest(folder: CopyFolder, name: str, urls: Sequence[str]) -> str:
-        return noting(folder, name, [broken if url.startswith(f"s3://{loaded.bucket}/") else url for url in urls])
+        return noting(folder, name, [broken if url.startswith(loaded.location) else url for url in urls])
 
     monkeypatch.setattr(CopyFolder, "put_manifest", other_manifest)
     loaded.world.load(DAY)
