@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypedDict, TypeVar, Unpack
 
 import click
 
-from sparkify_dagster.settings import Settings, SettingsError
+from sparkify_dagster.settings import Settings
+from sparkify_dagster.settings_keys import SettingsError
 
 if TYPE_CHECKING:
     from sparkify_dagster.warehouse.base import Warehouse

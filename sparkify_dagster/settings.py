@@ -1,223 +1,53 @@
-"""Every setting of the project: one frozen object, read from environment variables and `dwh.cfg`.
-
-`KEYS` is the only place where a setting's names, parser, default and meaning are written down. `Settings.load` reads
-through it and `settings_table` prints it, so the documentation cannot say something else than the loader does.
-"""
+"""Every setting of the project: one frozen object, read from environment variables and `dwh.cfg` by their keys."""
 
 from __future__ import annotations
 
-import configparser
 import os
 import re
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Generic, NamedTuple, NoReturn, TypeVar
-from urllib.parse import unquote
+from typing import Annotated, Any, NamedTuple, NoReturn, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, InstanceOf, PlainSerializer, SecretStr
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, PlainSerializer
+from sqlalchemy.engine import URL
+
+from sparkify_dagster.config_file import ConfigFile, parse_config_file, place
+from sparkify_dagster.settings_keys import (
+    ACCESS_KEY,
+    AWS_ENDPOINT_URL,
+    AWS_REGION,
+    CLUSTER_IDENTIFIER,
+    CONFIG,
+    DB_NAME,
+    DB_PASSWORD,
+    DB_PORT,
+    DB_REGION,
+    DB_USER,
+    DRIVER_OF_BACKEND,
+    HOST,
+    IAM_ROLE,
+    LOG_DATA,
+    LOG_END,
+    LOG_JSONPATH,
+    LOG_START,
+    MAX_LOAD_ERRORS,
+    MIN_MATCH_RATE,
+    REDSHIFT_PORT,
+    SECRET_KEY,
+    SONG_DATA,
+    STAGING,
+    STATEMENT_TIMEOUT,
+    TRUSTED_LOGS,
+    WAREHOUSE,
+    WAREHOUSE_SECRET,
+    Key,
+    Secret,
+    SettingsError,
+)
 
 T = TypeVar("T")
-
-DRIVER_OF_BACKEND = {"duckdb": "duckdb", "postgresql": "postgresql+psycopg2", "redshift": "redshift+psycopg2"}
-REDSHIFT_PORT = 5439
-TRUE = ("1", "true", "yes", "on")
-
-
-class SettingsError(ValueError):
-    """A wrong or missing setting. Its text is one line: the key, what is wrong, and where it was read."""
-
-
-class Secret(SecretStr):
-    """A secret which is displayed as `***`, as SQLAlchemy displays the password in a URL."""
-
-    def _display(self) -> str:
-        return "***"
-
-
-# A parser's ValueError completes the sentence "<value> ...", so it never has to repeat the value, which may be secret.
-
-
-def parser_of(pattern: str, problem: str, convert: Callable[[str], T]) -> Callable[[str], T]:
-    def parse(text: str) -> T:
-        if re.fullmatch(pattern, text):
-            with suppress(ValueError):
-                return convert(text)
-        raise ValueError(problem)
-
-    return parse
-
-
-# The patterns are narrower than int, float and fromisoformat, which also take 1_000, nan and 2018-W44-4.
-parse_count = parser_of(r"[0-9]{1,18}", "is not a whole number of 0 or more", int)
-parse_rate = parser_of(r"0|1|1\.0*|0?\.[0-9]+", "is not a number from 0 to 1", float)
-parse_date = parser_of(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "is not a date like 2018-11-01", date.fromisoformat)
-parse_role = parser_of(
-    r"arn:aws[a-z-]*:iam::[0-9]+:role/[^\s'\"]+", "is not an ARN like arn:aws:iam::123456789012:role/name", str
-)
-parse_http_url = parser_of(
-    r"https?://[^/@\s]+(/[^@\s]*)?", "is not a URL like https://host:port without user and password", str
-)
-
-
-parse_flag = parser_of(
-    r"(?i)1|true|yes|on|0|false|no|off", "is neither true nor false", lambda text: text.lower() in TRUE
-)
-
-
-def parse_port(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
-        raise ValueError("is not a port number")
-    return int(text)
-
-
-def parse_endpoint(text: str) -> tuple[str, int | None, str | None]:
-    parts = re.fullmatch(r"([A-Za-z0-9._-]+)(?::([0-9]+))?(?:/([^/]*))?", text)
-    if parts is None:
-        raise ValueError("is not a host, nor an endpoint like host:5439/dev")
-    host, port, database = parts.groups()
-    return host, parse_port(port) if port else None, database or None
-
-
-def parse_location(text: str) -> str:
-    url = re.fullmatch(r"([A-Za-z][A-Za-z0-9+.-]+):(/.*)", text)
-    if url is None:
-        return str(Path(text))
-    scheme, rest = url[1].lower(), url[2]
-    if scheme == "s3":
-        if not re.match(r"//[A-Za-z0-9][A-Za-z0-9._-]*(/|$)", rest):
-            raise ValueError("names no bucket: s3://bucket/prefix is expected")
-        return "s3:" + rest.rstrip("/")
-    if scheme != "file":
-        raise ValueError("is neither s3://bucket/prefix, nor file:///path, nor a local path")
-    absolute = re.fullmatch(r"//(?:localhost)?(/.*)", rest)
-    if absolute is None:
-        raise ValueError("is not the URL of an absolute path like file:///data/logs")
-    return str(Path(unquote(absolute[1])))
-
-
-def parse_s3_location(text: str) -> str:
-    if not text.startswith("s3://"):
-        raise ValueError("is not s3://bucket/prefix")
-    return parse_location(text)
-
-
-def parse_warehouse(text: str) -> URL:
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        raise ValueError("is not a SQLAlchemy URL like duckdb:///path/warehouse.duckdb") from None
-    backend = url.get_backend_name()
-    driver = DRIVER_OF_BACKEND.get(backend)
-    if driver is None or url.drivername not in (backend, driver):
-        raise ValueError(f"is not a URL of {', '.join(DRIVER_OF_BACKEND.values())}")
-    if backend == "duckdb" and url.host:
-        raise ValueError("has a host, but the URL of a DuckDB file has three slashes: duckdb:///path")
-    # SQLAlchemy hides the password only, so a piece of it that is taken for something else would be printed.
-    if backend != "duckdb" and "@" in f"{url.host}{url.database}":
-        raise ValueError("has an '@' too many: in a password it is written %40, and '/' is written %2F")
-    if any(re.search("password|secret|token", name, re.IGNORECASE) for name in url.query):
-        raise ValueError("has a secret after its '?', where it would be printed: user:password@host is its place")
-    if url.port is not None:
-        parse_port(str(url.port))
-    # A driver is always named, since SQLAlchemy's own choice for postgresql:// is not psycopg2 any more.
-    return url.set(drivername=driver)
-
-
-@dataclass(frozen=True)
-class Key(Generic[T]):
-    """One setting: where it is written, how its text is understood, and what it means."""
-
-    meaning: str
-    parse: Callable[[str], T]
-    env: tuple[str, ...] = ()
-    """The first that is not empty wins. One that is set, even to nothing, hides what dwh.cfg says."""
-    cfg: tuple[str, str] | None = None
-    default: T | None = None
-    default_note: str = ""
-    secret: bool = False
-
-    @property
-    def cfg_name(self) -> str:
-        return f"[{self.cfg[0]}] {self.cfg[1]}" if self.cfg else ""
-
-
-# fmt: off
-CONFIG = Key("File to read instead of `dwh.cfg` in the working directory. Set but empty: no file is read.",
-             Path, ("SPARKIFY_CONFIG",), default=Path("dwh.cfg"))
-WAREHOUSE = Key("SQLAlchemy URL of the warehouse: duckdb, postgresql or redshift. It is used instead of the cluster "
-                "in `dwh.cfg`.", parse_warehouse, ("SPARKIFY_WAREHOUSE",), secret=True,
-                default=make_url("duckdb:///.sparkify/warehouse.duckdb"),
-                default_note="the cluster in `dwh.cfg`, else `duckdb:///.sparkify/warehouse.duckdb`")
-HOST = Key("Host of the Redshift cluster; its endpoint `host:port/database` will do.", parse_endpoint,
-           cfg=("CLUSTER", "HOST"))
-DB_NAME = Key("Database of the cluster; wins over the one in HOST.", str, cfg=("CLUSTER", "DB_NAME"))
-DB_USER = Key("User of the database. Without one, the user that AWS gives to the IAM identity.", str,
-              cfg=("CLUSTER", "DB_USER"))
-DB_PASSWORD = Key("Password of DB_USER. Without one, temporary credentials are fetched for every connection.", Secret,
-                  cfg=("CLUSTER", "DB_PASSWORD"), secret=True)
-DB_PORT = Key("Port of the cluster; wins over the one in HOST.", parse_port, cfg=("CLUSTER", "DB_PORT"),
-              default_note=f"`{REDSHIFT_PORT}`")
-DB_REGION = Key("AWS region of the cluster.", str, cfg=("CLUSTER", "DB_REGION"))
-CLUSTER_IDENTIFIER = Key("Name of the cluster, whose host is looked up where HOST is not given.", str,
-                         cfg=("CLUSTER", "CLUSTER_IDENTIFIER"))
-IAM_ROLE = Key("Role by which Redshift reads from S3, or a chain of them with commas and no blanks.", parse_role,
-               cfg=("IAM_ROLE", "ARN"), default_note="the cluster's default role")
-WAREHOUSE_SECRET = Key("Name or ARN of the secret in AWS Secrets Manager that holds user and password of the "
-                       "warehouse, as the one that Redshift manages does.", str, ("SPARKIFY_WAREHOUSE_SECRET",))
-STAGING = Key("Where manifests and copies lie while Redshift's COPY reads them: `s3://bucket/prefix`. Redshift only.",
-              parse_s3_location, ("SPARKIFY_STAGING",))
-TRUSTED_LOGS = Key("Whether Redshift is to read log files that nobody has inspected (true or false): for logs too "
-                   "large to be read twice, that hold no event twice.", parse_flag, ("SPARKIFY_TRUSTED_LOGS",),
-                   default=False)
-STATEMENT_TIMEOUT = Key("Seconds after which Redshift gives up a statement, waiting included; 0 means never.",
-                        parse_count, ("SPARKIFY_STATEMENT_TIMEOUT",), default=3600)
-LOG_DATA = Key("Where the event logs lie: `s3://bucket/prefix`, `file:///path` or a local path. A simulated source is "
-               "used where neither they nor the song files are given.",
-               parse_location, ("SPARKIFY_LOG_DATA",), ("S3", "LOG_DATA"), ".sparkify/simulated/log_data")
-LOG_JSONPATH = Key("Where the JSONPaths file of the event logs lies.",
-                   parse_location, ("SPARKIFY_LOG_JSONPATH",), ("S3", "LOG_JSONPATH"),
-                   ".sparkify/simulated/log_json_path.json",
-                   "none; for the simulated source `.sparkify/simulated/log_json_path.json`")
-SONG_DATA = Key("Where the song files lie.",
-                parse_location, ("SPARKIFY_SONG_DATA",), ("S3", "SONG_DATA"), ".sparkify/simulated/song_data")
-LOG_START = Key("First day of the event logs (ISO date).", parse_date, ("SPARKIFY_LOG_START",),
-                default=date(2018, 11, 1))
-LOG_END = Key("Day after the last day of the event logs (ISO date). Set but empty: the logs have no end.", parse_date,
-              ("SPARKIFY_LOG_END",), None, date(2018, 12, 1), "`2018-12-01`; none where SPARKIFY_LOG_START is set")
-MAX_LOAD_ERRORS = Key("Broken records that one load tolerates (count).", parse_count, ("SPARKIFY_MAX_LOAD_ERRORS",),
-                      default=100)
-MIN_MATCH_RATE = Key("Least share of the song plays that have to match a song (0 to 1).", parse_rate,
-                     ("SPARKIFY_MIN_MATCH_RATE",), default=0.0)
-AWS_ENDPOINT_URL = Key("Endpoint of an S3 which is not Amazon's; the first that is set wins.", parse_http_url,
-                       ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
-AWS_REGION = Key("AWS region; the first that is set wins.", str, ("AWS_REGION", "AWS_DEFAULT_REGION"))
-ACCESS_KEY = Key("Access key for where AWS's own chain (environment, profile, role) finds none. Not read where "
-                 "AWS_ACCESS_KEY_ID is set.", Secret, cfg=("AWS", "ACCESS_KEY"), secret=True)
-SECRET_KEY = Key("Secret key that belongs to ACCESS_KEY.", Secret, cfg=("AWS", "SECRET_KEY"), secret=True)
-# fmt: on
-
-KEYS: tuple[Key[Any], ...] = (
-    *(CONFIG, WAREHOUSE, HOST, DB_NAME, DB_USER, DB_PASSWORD, DB_PORT, DB_REGION, CLUSTER_IDENTIFIER, IAM_ROLE),
-    *(WAREHOUSE_SECRET, STAGING, TRUSTED_LOGS, STATEMENT_TIMEOUT),
-    *(LOG_DATA, LOG_JSONPATH, SONG_DATA, LOG_START, LOG_END, MAX_LOAD_ERRORS, MIN_MATCH_RATE),
-    *(AWS_ENDPOINT_URL, AWS_REGION, ACCESS_KEY, SECRET_KEY),
-)
-
-
-def settings_table() -> str:
-    """The README's table of settings, in Markdown."""
-    rows = ["| Environment variable | dwh.cfg | Meaning | Default |", "| --- | --- | --- | --- |"]
-    for key in KEYS:
-        names = ", ".join(f"`{name}`" for name in key.env)
-        cfg_name = f"`{key.cfg_name}`" if key.cfg else ""
-        default = key.default_note or ("none" if key.default is None else f"`{key.default}`")
-        rows.append(f"| {names} | {cfg_name} | {key.meaning} | {default} |")
-    return "\n".join(rows) + "\n"
 
 
 def _field(key: Key[Any]) -> Any:
@@ -264,15 +94,6 @@ class Settings(BaseModel):
         return cls(**fields, **_read_fallback_credentials(reader))
 
 
-@dataclass(frozen=True)
-class _ConfigFile:
-    """The values and line numbers of `dwh.cfg`, by section and key in small letters."""
-
-    shown_path: str
-    values: dict[tuple[str, str], str] = field(default_factory=dict)
-    lines: dict[tuple[str, str], int] = field(default_factory=dict)
-
-
 class _Found(NamedTuple):
     text: str
     name: str
@@ -284,7 +105,7 @@ class _Reader:
     """Gives each key's value, and knows where it came from."""
 
     environ: Mapping[str, str]
-    file: _ConfigFile
+    file: ConfigFile
 
     def in_environment(self, key: Key[Any]) -> bool:
         return any(name in self.environ for name in key.env)
@@ -295,7 +116,7 @@ class _Reader:
                 return _Found(text, name, "environment variable")
         if self.in_environment(key) or key.cfg is None:
             return None
-        text = self.file.values.get(_place(*key.cfg), "")
+        text = self.file.values.get(place(*key.cfg), "")
         return _Found(text, key.cfg_name, self._place_in_file(key)) if text else None
 
     def read(self, key: Key[T]) -> T | None:
@@ -335,7 +156,7 @@ class _Reader:
         raise SettingsError(f"{name}: {problem} ({where})")
 
     def _place_in_file(self, key: Key[Any]) -> str:
-        line = self.file.lines.get(_place(*key.cfg)) if key.cfg else None
+        line = self.file.lines.get(place(*key.cfg)) if key.cfg else None
         return f"{self.file.shown_path}, line {line}" if line else self.file.shown_path
 
 
@@ -405,46 +226,18 @@ def _read_fallback_credentials(reader: _Reader) -> dict[str, Any]:
     return {"dwh_access_key": access_key, "dwh_secret_key": reader.require(SECRET_KEY, ACCESS_KEY)}
 
 
-def _find_config_file(environ: Mapping[str, str], folder: Path) -> _ConfigFile:
-    reader = _Reader(environ, _ConfigFile(str(CONFIG.default)))
+def _find_config_file(environ: Mapping[str, str], folder: Path) -> ConfigFile:
+    reader = _Reader(environ, ConfigFile(str(CONFIG.default)))
     path, named = folder / (reader.read(CONFIG) or ""), reader.find(CONFIG)
     if named is None and (reader.in_environment(CONFIG) or not path.exists()):
         return reader.file
     shown_path = named.text if named else reader.file.shown_path
     try:
         # utf-8-sig, because Windows' editors begin a file with a byte order mark.
-        return _parse_config_file(shown_path, path.read_text(encoding="utf-8-sig"))
+        return parse_config_file(shown_path, path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         reader.fail(CONFIG, f"'{shown_path}' does not exist")
     except OSError as error:
         raise SettingsError(f"{shown_path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{shown_path}: is not UTF-8 text") from None
-
-
-def _parse_config_file(shown_path: str, text: str) -> _ConfigFile:
-    parser = configparser.RawConfigParser(default_section="")
-    try:
-        # In capitals, so that [s3] is [S3], and both in one file are a section that is there twice.
-        parser.read_string(re.sub(r"(?m)^\s*\[.+\]", lambda header: header[0].upper(), text))
-    except (configparser.DuplicateOptionError, configparser.DuplicateSectionError) as error:
-        raise SettingsError(f"{shown_path}, line {error.lineno}: a section or key is there twice") from None
-    except configparser.ParsingError as error:
-        # configparser's own text repeats the line, which may hold a secret.
-        line = getattr(error, "lineno", None) or error.errors[0][0]
-        raise SettingsError(f"{shown_path}, line {line}: is neither [SECTION] nor KEY = value") from None
-    file = _ConfigFile(shown_path)
-    for section in parser.sections():
-        for option, value in parser.items(section):
-            file.values[_place(section, option)] = re.sub(r"""^(['"])(.*)\1$""", r"\2", value, flags=re.DOTALL)
-    section = ""
-    for number, line_text in enumerate(text.splitlines(), start=1):
-        if header := re.match(r"\s*\[(.+)\]", line_text):
-            section = header[1]
-        elif option_text := re.match(r"\s*([^=:#;\s][^=:]*)[=:]", line_text):
-            file.lines.setdefault(_place(section, option_text[1]), number)
-    return file
-
-
-def _place(section: str, option: str) -> tuple[str, str]:
-    return section.strip().lower(), option.strip().lower()

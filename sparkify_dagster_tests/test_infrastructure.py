@@ -14,7 +14,8 @@ from botocore.session import get_session
 from cfnlint import decode  # type: ignore[import-untyped]
 from cfnlint.api import ManualArgs, lint  # type: ignore[import-untyped]
 
-from sparkify_dagster.settings import KEYS, Settings
+from sparkify_dagster.settings import Settings
+from sparkify_dagster.settings_keys import KEYS
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "infrastructure" / "redshift-serverless.yaml"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkify_dagster.settings import settings_table
+from sparkify_dagster.settings_keys import settings_table
 from sparkify_dagster.warehouse.diagram import star_schema_diagram
 
 README = Path(__file__).parent.parent / "README.md"

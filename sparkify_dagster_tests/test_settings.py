@@ -13,7 +13,8 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy.engine import make_url
 
-from sparkify_dagster.settings import KEYS, Secret, Settings, SettingsError, settings_table
+from sparkify_dagster.settings import Settings
+from sparkify_dagster.settings_keys import KEYS, Secret, SettingsError, settings_table
 
 EXAMPLE = Path(__file__).parent.parent / "dwh.cfg.example"
 PASSWORD = "Pa%%ss%(x)s=;#@/:w0rd"  # every character that an ini file or a URL could take for its own

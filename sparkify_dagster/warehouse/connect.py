@@ -1,6 +1,7 @@
 """Chooses the warehouse that the settings name."""
 
-from sparkify_dagster.settings import Settings, SettingsError
+from sparkify_dagster.settings import Settings
+from sparkify_dagster.settings_keys import SettingsError
 from sparkify_dagster.warehouse.base import Warehouse, without_password
 
 

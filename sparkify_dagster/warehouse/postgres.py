@@ -75,7 +75,8 @@ class PostgresWarehouse(Warehouse):
             self._create_tables_once(engine)
             yield engine
         except OperationalError as error:
-            raise WarehouseError(f"{self.database}: {first_line(error)}; {_REMEDY}") from error
+            remedy = f"; {_REMEDY}" if "connection to server" in str(error.orig) else ""
+            raise WarehouseError(f"{self.database}: {first_line(error)}{remedy}") from error
         finally:
             engine.dispose()
 

@@ -16,7 +16,7 @@ from sqlalchemy import URL
 
 from sparkify_dagster import aws
 from sparkify_dagster.aws import AwsAccess
-from sparkify_dagster.settings import REDSHIFT_PORT
+from sparkify_dagster.settings_keys import REDSHIFT_PORT
 from sparkify_dagster.warehouse.base import WarehouseError
 
 if TYPE_CHECKING:
