@@ -114,7 +114,7 @@ class RedshiftWarehouse(Warehouse):
     @property
     def database(self) -> str:
         url = make_url(self.address)
-        return f"redshift://{url.host or self.cluster_identifier}/{url.database or ''}"
+        return f"redshift://{url.host or url.query.get('host') or self.cluster_identifier}/{url.database or ''}"
 
     @contextmanager
     def open(self, purpose: str) -> Iterator[Engine]:

@@ -18,10 +18,13 @@ import pytest
 import sqlfluff
 from sqlalchemy import text
 
+from sparkify_dagster.aws import AwsAccess, session
 from sparkify_dagster.inspected import InspectedDay, InspectedSongs
+from sparkify_dagster.warehouse import redshift_copy
 from sparkify_dagster.warehouse.base import WarehouseError
 from sparkify_dagster.warehouse.redshift import RedshiftWarehouse
 from sparkify_dagster.warehouse.redshift_copy import CopyFolder
+from sparkify_dagster_tests.aws_server import AwsServer
 from sparkify_dagster_tests.postgres_server import PostgresServer
 from sparkify_dagster_tests.project import Project
 from sparkify_dagster_tests.redshift.fixtures import STAGING_BUCKET, RedshiftServers
@@ -171,6 +174,36 @@ def test_a_local_source_is_read_from_copies(on_redshift: OnRedshift) -> None:
         "incoming_songs-1.json.gz",
     }
     assert len(local.rows("songplays")) == 2
+
+
+def test_a_source_in_another_region_is_read_from_copies(
+    on_redshift: OnRedshift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With REGION, COPY wants manifest and objects all in that region."""
+    regions = {STAGING_BUCKET: "us-west-2", SOURCE_BUCKET: "eu-central-1"}
+    known = {(bucket, on_redshift.s3.url): region for bucket, region in regions.items()}
+    monkeypatch.setattr(redshift_copy, "_regions", known)
+    on_redshift.write_log(DAY, event())
+    on_redshift.write_songs(song())
+    on_redshift.world.load(DAY)
+    assert on_redshift.copied() == {f"0001-{DAY}-events.json.gz", "incoming_songs-1.json.gz"}
+    copies = [statement for statement in on_redshift.server.statements if statement.startswith("COPY")]
+    assert all("REGION 'us-west-2'" in copy for copy in copies)
+    known[SOURCE_BUCKET, on_redshift.s3.url] = "us-west-2"
+    plain = on_redshift.write_log(DAY, event(itemInSession=2))
+    on_redshift.world.load(DAY)
+    assert plain in on_redshift.copied()
+
+
+def test_a_bucket_tells_its_region(aws: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws.login(monkeypatch)
+    access = AwsAccess(endpoint_url=aws.moto_url)
+    name = f"bucket-{secrets.token_hex(6)}"
+    client = session(access).client("s3", endpoint_url=aws.moto_url)
+    client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    assert redshift_copy.bucket_region(name, access) == "eu-central-1"
+    with pytest.raises(WarehouseError, match="there is no such bucket"):
+        redshift_copy.bucket_region(f"{name}-missing", access)
 
 
 def test_many_songs_are_few_objects(on_redshift: OnRedshift) -> None:
