@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg2
@@ -35,6 +35,7 @@ class PostgresServer:
 
     port: int
     user: str = "sparkify"
+    databases: list[str] = field(default_factory=list)
 
     def address(self, database: str = "postgres") -> str:
         return f"postgresql+psycopg2://{self.user}@127.0.0.1:{self.port}/{database}"
@@ -43,7 +44,13 @@ class PostgresServer:
         """The address of a database of its own."""
         name = f"test_{secrets.token_hex(6)}"
         self.execute(f"CREATE DATABASE {name}")
+        self.databases.append(name)
         return self.address(name)
+
+    def drop_databases(self, kept: int = 0) -> None:
+        """Drops all but the first ones that were made."""
+        while len(self.databases) > kept:
+            self.execute(f"DROP DATABASE {self.databases.pop()} WITH (FORCE)")
 
     def new_warehouse(self) -> PostgresWarehouse:
         """An empty warehouse, in a database of its own."""
@@ -55,6 +62,18 @@ class PostgresServer:
         with connection.cursor() as cursor:
             cursor.execute(statement)
         connection.close()
+
+
+_running: list[PostgresServer] = []
+
+
+@pytest.fixture(autouse=True)
+def _databases_go_with_their_test() -> Iterator[None]:
+    """Each takes eight megabytes, and hundreds of tests make some. Those of wider fixtures, made before, stay."""
+    kept = {server.port: len(server.databases) for server in _running}
+    yield
+    for server in _running:
+        server.drop_databases(kept.get(server.port, 0))
 
 
 @pytest.fixture(scope="session")
@@ -106,9 +125,12 @@ def serving(binaries: Path | None = None) -> Iterator[PostgresServer]:
             )
             try:
                 if _is_up(server, process):
+                    _running.append(server)
                     yield server
                     return
             finally:
+                if server in _running:
+                    _running.remove(server)
                 process.send_signal(signal.SIGQUIT)
                 process.wait()
         raise RuntimeError("PostgreSQL does not start")
