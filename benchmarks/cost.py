@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -138,9 +139,10 @@ def write_days(source: Path, first: date, days: int, lines: list[str], of: date)
         path.write_text("\n".join(json.dumps({**event, "ts": event["ts"] + shift}) for event in events), "utf-8")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", default=["month", "million", "growth"])
+def run(description: str | None, benchmarks: Mapping[str, Callable[[Path, int], None]]) -> None:
+    """The command line of some benchmarks, each of which is given a folder and a number of rounds."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="*", default=list(benchmarks))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="Where to work; kept if given, so that data is simulated once.")
     arguments = parser.parse_args()
@@ -148,8 +150,8 @@ def main() -> None:
         folder = (arguments.folder or Path(temporary)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         for what in arguments.what:
-            {"month": month, "million": million, "growth": growth}[what](folder, arguments.rounds)
+            benchmarks[what](folder, arguments.rounds)
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, {"month": month, "million": million, "growth": growth})

@@ -7,7 +7,6 @@ The servers are those of the tests, on loopback, so only the ratios mean somethi
             beside reading them one by one, and beside DuckDB's own reader of the same files in a folder.
 """
 
-import argparse
 import logging
 import os
 import statistics
@@ -20,7 +19,7 @@ from pathlib import Path
 import duckdb
 import obstore
 import psycopg2
-from cost import simulate
+from cost import run, simulate
 from obstore.store import LocalStore
 from sqlalchemy import make_url, text
 
@@ -150,18 +149,5 @@ def _songs(rounds: int, source: Source, redshift: RedshiftServers, bucket, keys:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", default=["postgres", "songs"])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--folder", type=Path, help="Where to work; kept if given, so that data is simulated once.")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="sparkify-benchmark-") as temporary:
-        folder = (arguments.folder or Path(temporary)).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-        for what in arguments.what:
-            {"postgres": postgres_events, "songs": songs}[what](folder, arguments.rounds)
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, {"postgres": postgres_events, "songs": songs})

@@ -11,7 +11,6 @@ from typing import Any
 import dagster as dg
 from filelock import FileLock
 from rich.console import Console
-from sqlalchemy import func, select
 
 from sparkify_dagster import runs
 from sparkify_dagster.definitions import defs
@@ -20,7 +19,7 @@ from sparkify_dagster.progress import Progress, tell_counts
 from sparkify_dagster.sources.object_store import SourceError
 from sparkify_dagster.sources.resource import Source
 from sparkify_dagster.warehouse import staging
-from sparkify_dagster.warehouse.base import Warehouse, WarehouseError
+from sparkify_dagster.warehouse.base import Warehouse, WarehouseError, count_rows
 from sparkify_dagster.warehouse.tables import STAR_TABLES, staging_events, staging_songs
 
 STATE_FOLDER = Path(".sparkify")
@@ -135,8 +134,7 @@ def _pending_days(warehouse: Warehouse) -> list[date]:
 def _tell_result(console: Console, warehouse: Warehouse, progress: Progress) -> None:
     with warehouse.transaction("sparkify etl") as connection:
         counts = {
-            table.fullname: connection.execute(select(func.count()).select_from(table)).scalar_one()
-            for table in (staging_events, staging_songs, *STAR_TABLES)
+            table.fullname: count_rows(connection, table) for table in (staging_events, staging_songs, *STAR_TABLES)
         }
     console.print()
     tell_counts(console, counts)

@@ -2,6 +2,7 @@ import os
 
 import hypothesis
 
+# Reads its settings before they are taken from the environment below.
 from sparkify_dagster_tests.redshift.real_cluster import CLUSTER
 
 __all__ = ["CLUSTER"]

@@ -309,7 +309,7 @@ def test_what_redshift_needs_besides(load: Load, error: Error) -> None:
     )
     assert (settings.staging, settings.warehouse_secret) == ("s3://bucket/prefix", "redshift!dev-awsuser")
     assert (settings.trusted_logs, settings.statement_timeout) == (True, 60)
-    assert "is not s3://bucket/prefix" in error(CLUSTER, SPARKIFY_STAGING="/tmp/x")
+    assert "is not s3://bucket/prefix" in error(CLUSTER, SPARKIFY_STAGING="local/folder")
     assert "is neither true nor false" in error(CLUSTER, SPARKIFY_TRUSTED_LOGS="perhaps")
 
 

@@ -94,8 +94,7 @@ def load_trusted_days(
 
         def replace(connection: Connection, day: date = day, files: Sequence[StoredObject] = files) -> InspectedDay:
             counted = staging.replace_trusted_day(connection, warehouse, inspector.pass_over(day, files), repairs)
-            if changed := inspector.changed_files([counted]):
-                raise _Changed(f"{changed[0]} changed while it was being loaded")
+            _require_unchanged(inspector, [counted])
             return counted
 
         for attempt in range(1, ATTEMPTS_AT_A_DAY + 1):
@@ -173,12 +172,15 @@ def _replace_days(
 ) -> None:
     def replace(connection: Connection) -> None:
         staging.replace_days(connection, warehouse, days)
-        changed = inspector.changed_files(days)
-        if changed:
-            raise _Changed(f"{changed[0]} changed while it was being loaded")
+        _require_unchanged(inspector, days)
 
     if days:
         warehouse.transact(engine, replace)
+
+
+def _require_unchanged(inspector: EventInspector, days: Sequence[InspectedDay]) -> None:
+    if changed := inspector.changed_files(days):
+        raise _Changed(f"{changed[0]} changed while it was being loaded")
 
 
 def _load_day(

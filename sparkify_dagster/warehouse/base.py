@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from dagster import ConfigurableResource, InitResourceContext
-from sqlalchemy import URL, Connection, Engine, Table, column, func, insert, select, table, text
+from sqlalchemy import Connection, Engine, Table, column, func, insert, select, table, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateSchema, DropTable
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -159,11 +159,6 @@ class Warehouse(ConfigurableResource[None], ABC):
 
     def _may_be_repeated(self, error: BaseException) -> bool:
         return isinstance(error, DBAPIError) and self.is_transient(error)
-
-
-def without_password(url: URL) -> URL:
-    """The same address; URL.set(password=None) would leave the password where it is."""
-    return url._replace(password=None)
 
 
 def count_rows(connection: Connection, table: Table) -> int:

@@ -2,7 +2,8 @@
 
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.settings_keys import SettingsError
-from sparkify_dagster.warehouse.base import Warehouse, without_password
+from sparkify_dagster.warehouse.base import Warehouse
+from sparkify_dagster.warehouse.server import without_password
 
 
 def warehouse_of(settings: Settings) -> Warehouse:

@@ -9,49 +9,34 @@ from typing import cast
 
 import duckdb
 import psycopg2.extensions
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from sparkify_dagster.inspected import InspectedDay, InspectedSongs
-from sparkify_dagster.settings import Settings
 from sparkify_dagster.warehouse import json_reader
-from sparkify_dagster.warehouse.base import (
-    ReadMismatch,
-    Warehouse,
-    WarehouseError,
-    create_tables,
-    first_line,
-    without_password,
-)
-from sparkify_dagster.warehouse.tables import STAR_TABLES, staging_events, staging_songs
+from sparkify_dagster.warehouse.base import ReadMismatch, WarehouseError, first_line
+from sparkify_dagster.warehouse.server import KEEPALIVES, ServerWarehouse
+from sparkify_dagster.warehouse.tables import staging_events, staging_songs
 
 log = logging.getLogger(__name__)
 
 # Any number that no other program is likely to lock.
 _WRITERS_LOCK = int.from_bytes(b"sparkif")
-_CONNECTION = {
-    "connect_timeout": 10,
-    "keepalives": 1,
-    "keepalives_idle": 60,
-    "keepalives_interval": 30,
-    "keepalives_count": 5,
-}
+_CONNECT_TIMEOUT_SECONDS = 10
 _APPLICATION_NAME_CHARACTERS = 63
 # Serialization failure, deadlock.
 _CONFLICTS = ("40001", "40P01")
 _REMEDY = "check SPARKIFY_WAREHOUSE, that the server runs, and the password"
 
-_databases_with_tables: set[str] = set()
 
-
-class PostgresWarehouse(Warehouse):
+class PostgresWarehouse(ServerWarehouse):
     """A PostgreSQL database. Transactions take turns by an advisory lock, so that two runs never see half of a day.
 
     The address is a SQLAlchemy URL without a password: that comes from SPARKIFY_WAREHOUSE, PGPASSWORD or .pgpass.
     """
 
-    address: str
+    ROLES = "pg_roles.rolname"
 
     @property
     def kind(self) -> str:
@@ -68,7 +53,7 @@ class PostgresWarehouse(Warehouse):
         engine = create_engine(
             self._url_with_password(),
             poolclass=NullPool,
-            connect_args={**_CONNECTION, "application_name": name},
+            connect_args={**KEEPALIVES, "connect_timeout": _CONNECT_TIMEOUT_SECONDS, "application_name": name},
         )
         event.listen(engine, "begin", _wait_for_other_writers)
         try:
@@ -102,33 +87,6 @@ class PostgresWarehouse(Warehouse):
         if rows:
             with json_reader.rows_select(table, rows) as select:
                 _copy(connection, table, select, tuple(rows[0]))
-
-    def grant_reading(self, connection: Connection, role: str) -> None:
-        quote = connection.dialect.identifier_preparer.quote
-        # A colon would start a parameter of text().
-        quoted = quote(role).replace(":", "\\:")
-        known = text("SELECT count(*) FROM pg_roles WHERE rolname = :role")
-        try:
-            if not connection.scalar(known, {"role": role}):
-                connection.execute(text(f"CREATE ROLE {quoted}"))
-            schema = str(connection.scalar(text("SELECT current_schema()")))
-            connection.execute(text(f"GRANT USAGE ON SCHEMA {quote(schema)} TO {quoted}"))
-            connection.execute(text(f"GRANT SELECT ON {', '.join(t.name for t in STAR_TABLES)} TO {quoted}"))
-        except ProgrammingError as error:
-            raise WarehouseError(f"{self.database}: {first_line(error)}; grant as the tables' owner") from error
-
-    def _url_with_password(self) -> str:
-        url = make_url(self.address)
-        configured = Settings.load().warehouse
-        if url.password is None and configured.password is not None and without_password(configured) == url:
-            url = url.set(password=configured.password)
-        return url.render_as_string(hide_password=False)
-
-    def _create_tables_once(self, engine: Engine) -> None:
-        if self.address not in _databases_with_tables:
-            with engine.begin() as connection:
-                create_tables(connection)
-            _databases_with_tables.add(self.address)
 
 
 def _wait_for_other_writers(connection: Connection) -> None:

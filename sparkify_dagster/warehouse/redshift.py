@@ -5,14 +5,12 @@ COPY fills a temporary table, and one INSERT makes typed rows of it (redshift_ar
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from sqlalchemy import (
-    URL,
     Connection,
     Engine,
     Table,
@@ -22,12 +20,12 @@ from sqlalchemy import (
     make_url,
     text,
 )
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from sparkify_dagster import aws
 from sparkify_dagster.inspected import InspectedDay, InspectedFile, InspectedSongs, UninspectedDay
 from sparkify_dagster.settings import Settings
-from sparkify_dagster.warehouse.base import Warehouse, WarehouseError, count_rows, create_tables, first_line
+from sparkify_dagster.warehouse.base import WarehouseError, count_rows, first_line
 from sparkify_dagster.warehouse.redshift_arrivals import (
     check_trusted,
     incoming_events,
@@ -45,23 +43,16 @@ from sparkify_dagster.warehouse.redshift_copy import (
     required,
 )
 from sparkify_dagster.warehouse.redshift_login import Cluster, connection_parameters
+from sparkify_dagster.warehouse.server import KEEPALIVES, ServerWarehouse
 from sparkify_dagster.warehouse.tables import (
-    STAR_TABLES,
     metadata,
     pending_rematch,
     staging_events,
     staging_songs,
 )
 
-# Idle connections are cut without a word while a COPY runs (mgmt/connecting-firewall-guidance); a paused Serverless
-# workgroup takes some seconds to answer.
-_CONNECTION = {
-    "connect_timeout": 30,
-    "keepalives": 1,
-    "keepalives_idle": 60,
-    "keepalives_interval": 30,
-    "keepalives_count": 5,
-}
+# A paused Serverless workgroup takes some seconds to answer.
+_CONNECT_TIMEOUT_SECONDS = 30
 _QUERY_GROUP_CHARACTERS = 30
 # What one transaction did while another one went on: errors 1023 and 1018 (dg/c_serial_isolation-serializable-isolation
 # -troubleshooting), or a change of a table's definition.
@@ -88,17 +79,17 @@ WHERE t.unsorted > 10
 ORDER BY t.unsorted DESC
 """
 
-_databases_with_tables: set[str] = set()
 
-
-class RedshiftWarehouse(Warehouse):
+class RedshiftWarehouse(ServerWarehouse):
     """A database of a cluster or of a Serverless workgroup. Writers take turns by the lock of one small table.
 
     The address is a SQLAlchemy URL without a password, and without a host where `cluster_identifier` names one. The
     password comes from dwh.cfg, from a secret, or as temporary credentials from AWS. `staging` is an s3:// location.
     """
 
-    address: str
+    ROLES = "svv_roles.role_name"
+    GRANTEE = "ROLE {role}"
+
     cluster_identifier: str | None = None
     region: str | None = None
     secret: str | None = None
@@ -125,7 +116,11 @@ class RedshiftWarehouse(Warehouse):
             pool_size=1,
             max_overflow=0,
             pool_pre_ping=True,
-            connect_args={**_CONNECTION, "application_name": f"sparkify: {purpose}"},
+            connect_args={
+                **KEEPALIVES,
+                "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
+                "application_name": f"sparkify: {purpose}",
+            },
         )
         cluster = Cluster(url, self.cluster_identifier, self.region, self.secret)
 
@@ -176,9 +171,8 @@ class RedshiftWarehouse(Warehouse):
             with self._copy_folder() as folder:
                 paths = folder.put("jsonpaths.json", _json_paths(days[0].event_keys))
                 for name, (urls, is_gzip) in _to_copy(folder, files).items():
-                    self._copy(
-                        connection, incoming_events, folder.put_manifest(f"{name}.manifest", urls), paths, is_gzip
-                    )
+                    manifest = folder.put_manifest(f"{name}.manifest", urls)
+                    self._copy(connection, folder, incoming_events, manifest, paths, is_gzip)
         return self._insert_arrived_events(
             connection, {broken: repaired for day in days for broken, repaired in day.repairs.items()}
         )
@@ -198,7 +192,7 @@ class RedshiftWarehouse(Warehouse):
                 before = sum(file.lines for file in files)
                 if source.size:
                     manifest = folder.put_manifest(f"{number}.manifest", [uri])
-                    self._copy(connection, incoming_events, manifest, paths, is_gzip=uri.endswith(".gz"))
+                    self._copy(connection, folder, incoming_events, manifest, paths, is_gzip=uri.endswith(".gz"))
                 lines = count_rows(connection, incoming_events) - before
                 files.append(InspectedFile(source, lines=lines, uri=uri))
         check_trusted(connection, day.day)
@@ -228,26 +222,13 @@ class RedshiftWarehouse(Warehouse):
         worth_it = self.transact(engine, lambda connection: connection.execute(text(_UNSORTED)).all())
         # In no transaction, and one VACUUM at a time.
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            default_schema = connection.dialect.default_schema_name
+            ours = {(table.schema or default_schema, table.name) for table in metadata.sorted_tables}
             for schema, name, unsorted in worth_it:
-                if (schema, name) in {(table.schema or "public", table.name) for table in metadata.sorted_tables}:
+                if (schema, name) in ours:
                     connection.exec_driver_sql(f"VACUUM {schema}.{name}")
                     done.append(f"VACUUM {schema}.{name}, which was {unsorted:.0f}% unsorted")
         return done
-
-    def grant_reading(self, connection: Connection, role: str) -> None:
-        quote = connection.dialect.identifier_preparer.quote
-        # A colon would start a parameter of text().
-        quoted = quote(role).replace(":", "\\:")
-        known = text("SELECT COUNT(*) FROM svv_roles WHERE role_name = :role")
-        try:
-            if not connection.scalar(known, {"role": role}):
-                connection.execute(text(f"CREATE ROLE {quoted}"))
-            schema = str(connection.scalar(text("SELECT CURRENT_SCHEMA()")))
-            connection.execute(text(f"GRANT USAGE ON SCHEMA {quote(schema)} TO ROLE {quoted}"))
-            for table in STAR_TABLES:
-                connection.execute(text(f"GRANT SELECT ON {table.fullname} TO ROLE {quoted}"))
-        except ProgrammingError as error:
-            raise WarehouseError(f"{self.database}: {first_line(error)}; grant as the tables' owner") from error
 
     def _insert_arrived_events(self, connection: Connection, repairs: Mapping[str, str]) -> int:
         incoming_repairs.create(connection, checkfirst=False)
@@ -257,17 +238,21 @@ class RedshiftWarehouse(Warehouse):
             table.drop(connection, checkfirst=False)
         return inserted
 
-    @contextmanager
-    def _copy_folder(self) -> Iterator[CopyFolder]:
-        access = aws.access_of(Settings.load())
-        # The source may lie in another region.
-        with copy_folder(self.staging, replace(access, region=self._staging_region() or access.region)) as folder:
-            yield folder
+    def _copy_folder(self) -> AbstractContextManager[CopyFolder]:
+        return copy_folder(required(self.staging), self._staging_region(), aws.access_of(Settings.load()))
 
-    def _copy(self, connection: Connection, table: Table, manifest: str, json_option: str, is_gzip: bool) -> None:
+    def _copy(
+        self,
+        connection: Connection,
+        folder: CopyFolder,
+        table: Table,
+        manifest: str,
+        json_option: str,
+        is_gzip: bool,
+    ) -> None:
         # Of JSONPaths the order counts, and of 'auto' the names.
         columns = [column.name for column in table.columns]
-        Copy(table, columns, manifest, json_option, self.iam_role, self._staging_region(), is_gzip).run(connection)
+        Copy(table, columns, manifest, json_option, self.iam_role, folder.region, is_gzip).run(connection)
 
     def _staging_region(self) -> str | None:
         bucket, _ = aws.split_s3_url(required(self.staging))
@@ -285,19 +270,7 @@ class RedshiftWarehouse(Warehouse):
                 f"{table.name}-{number}.json.gz": compressed(part) for number, part in enumerate(_parts(lines), start=1)
             }
             manifest = folder.put_manifest("manifest", folder.put_all(bundles))
-            self._copy(connection, table, manifest, "auto", is_gzip=True)
-
-    def _url_with_password(self) -> URL:
-        url = make_url(self.address)
-        configured = Settings.load().warehouse
-        if url.password is None and configured._replace(password=None) == url:
-            return configured
-        return url
-
-    def _create_tables_once(self, engine: Engine) -> None:
-        if self.address not in _databases_with_tables:
-            self.transact(engine, create_tables)
-            _databases_with_tables.add(self.address)
+            self._copy(connection, folder, table, manifest, "auto", is_gzip=True)
 
 
 def _wait_for_other_writers(connection: Connection) -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import cast
 
@@ -42,6 +42,7 @@ class CopyFolder:
     """A folder in S3 for what one COPY, or a few, are to read."""
 
     url: str
+    region: str | None
     store: S3Store
     _names: list[str] = field(default_factory=list)
 
@@ -75,15 +76,18 @@ class CopyFolder:
 
 
 @contextmanager
-def copy_folder(staging: str | None, access: AwsAccess) -> Iterator[CopyFolder]:
-    """A new folder below the staging location, which is removed at the end of the block. Raises WarehouseError."""
+def copy_folder(staging: str, region: str | None, access: AwsAccess) -> Iterator[CopyFolder]:
+    """A new folder below the staging location, which is removed at the end of the block. Raises WarehouseError.
+
+    The bucket's region may be another than the source's, which `access` is for.
+    """
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(6)}"
-    bucket, prefix = aws.split_s3_url(required(staging))
+    bucket, prefix = aws.split_s3_url(staging)
     try:
-        store = aws.s3_store(bucket, f"{prefix}/{name}".strip("/"), access)
+        store = aws.s3_store(bucket, f"{prefix}/{name}".strip("/"), replace(access, region=region or access.region))
     except aws.NoCredentials as error:
         raise WarehouseError(f"SPARKIFY_STAGING: {staging}: {error}") from error
-    folder = CopyFolder(f"{staging}/{name}", store)
+    folder = CopyFolder(f"{staging}/{name}", region, store)
     try:
         yield folder
     finally:

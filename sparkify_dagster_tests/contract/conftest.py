@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from sparkify_dagster_tests.postgres_server import PostgresServer
-from sparkify_dagster_tests.redshift.fixtures import RedshiftServers
-from sparkify_dagster_tests.redshift.real_cluster import CLUSTER, RealCluster
+from sparkify_dagster_tests.redshift.fixtures import RedshiftServers, log_in
+from sparkify_dagster_tests.redshift.real_cluster import CLUSTER
 from sparkify_dagster_tests.world import NewWarehouse, World
 
 # A real cluster takes minutes for what the stand-in does in seconds, so it is asked only where somebody names one.
@@ -30,8 +30,7 @@ def new_warehouse(request: pytest.FixtureRequest) -> NewWarehouse:
 def _login(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     # Asked for like this, it does not repeat the tests that need no warehouse.
     new_warehouse = request.getfixturevalue("new_warehouse") if "new_warehouse" in request.fixturenames else None
-    if isinstance(new_warehouse, RedshiftServers | RealCluster):
-        new_warehouse.login(monkeypatch)
+    log_in(new_warehouse, monkeypatch)
 
 
 @pytest.fixture

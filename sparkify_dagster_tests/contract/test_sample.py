@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkify_dagster_tests.redshift.fixtures import RedshiftServers
-from sparkify_dagster_tests.redshift.real_cluster import RealCluster
+from sparkify_dagster_tests.redshift.fixtures import log_in
 from sparkify_dagster_tests.s3_server import S3Server
 from sparkify_dagster_tests.world import EVENTS, NewWarehouse, World
 
@@ -29,8 +28,7 @@ def sample(folder: Path, new_warehouse: NewWarehouse, **changes: str) -> World:
 def world(tmp_path_factory: pytest.TempPathFactory, new_warehouse: NewWarehouse) -> World:
     world = sample(tmp_path_factory.mktemp("sample"), new_warehouse)
     with pytest.MonkeyPatch.context() as monkeypatch:
-        if isinstance(new_warehouse, RedshiftServers | RealCluster):
-            new_warehouse.login(monkeypatch)
+        log_in(new_warehouse, monkeypatch)
         outcome = world.materialize(FIRST_DAY, LAST_DAY)
     assert outcome.ok
     assert all(outcome.checks.values())

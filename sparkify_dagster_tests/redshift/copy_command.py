@@ -4,10 +4,11 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from sqlglot import Token, TokenType
+from sqlglot import TokenType
 
-from sparkify_dagster_tests.redshift.guard import check_name, tokens_of
+from sparkify_dagster_tests.redshift.guard import check_name
 from sparkify_dagster_tests.redshift.refusal import NotImitated, Refusal, words
+from sparkify_dagster_tests.redshift.token_reader import TokenReader
 
 MAX_MAXERROR = 100_000
 # copy-parameters-data-format: not allowed with JSON.
@@ -59,33 +60,31 @@ def parse_copy(sql: str) -> CopyCommand:
 
 class _Parser:
     def __init__(self, sql: str) -> None:
-        self._sql = sql
-        self._tokens = [token for token in tokens_of(sql) if token.token_type is not TokenType.SEMICOLON]
-        self._place = 0
+        self._reader = TokenReader(sql.rstrip("; \n"))
 
     def parse(self) -> CopyCommand:
-        self._expect("COPY")
+        self._reader.expect("COPY")
         table = self._name()
-        while self._take("."):
+        while self._reader.take("."):
             table += "." + self._name()
         columns: list[str] = []
-        if self._take("("):
+        if self._reader.take("("):
             columns.append(self._column())
-            while self._take(","):
+            while self._reader.take(","):
                 columns.append(self._column())
-            self._expect(")")
-        self._expect("FROM")
-        if self._take("STDIN"):
+            self._reader.expect(")")
+        self._reader.expect("FROM")
+        if self._reader.take("STDIN"):
             raise Refusal("COPY from STDIN is not supported, specify the S3 path")
         command = CopyCommand(table, columns, self._string())
         if not command.is_in_s3:
             raise NotImitated("COPY from elsewhere than S3")
         authorised = has_format = False
         seen: set[str] = set()
-        while self._place < len(self._tokens):
-            option = self._next().text.upper()
+        while not self._reader.ended:
+            option = self._reader.next().text.upper()
             if option == "WITH":
-                option = self._next().text.upper()
+                option = self._reader.next().text.upper()
             if option in seen:
                 raise Refusal(f"conflicting or redundant options: {option}", "42601")
             seen.add(option)
@@ -95,10 +94,10 @@ class _Parser:
             elif option in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"):
                 raise Refusal("the stand-in takes no keys: they would show in logs and in STL_QUERYTEXT", "42601")
             elif option in ("FORMAT", "JSON"):
-                self._take("AS")
-                if option == "FORMAT" and not self._take("JSON"):
-                    raise NotImitated(f"COPY of {self._next().text.upper()}")
-                self._take("AS")
+                self._reader.take("AS")
+                if option == "FORMAT" and not self._reader.take("JSON"):
+                    raise NotImitated(f"COPY of {self._reader.next().text.upper()}")
+                self._reader.take("AS")
                 command.json = self._string() if self._at_string() else "auto"
                 has_format = True
             else:
@@ -115,27 +114,27 @@ class _Parser:
         if option in _FLAGS:
             command.flags.add(_FLAGS[option])
         elif option == "REGION":
-            self._take("AS")
+            self._reader.take("AS")
             command.region = self._string()
         elif option == "TIMEFORMAT":
-            self._take("AS")
+            self._reader.take("AS")
             command.time_format = self._string()
             # They are case-sensitive; a format of one's own is not imitated.
             if command.time_format not in ("auto", "epochsecs", "epochmillisecs"):
                 raise NotImitated(f"TIMEFORMAT '{command.time_format}'")
         elif option == "DATEFORMAT":
-            self._take("AS")
+            self._reader.take("AS")
             command.date_format = self._string()
             if command.date_format not in ("auto", "YYYY-MM-DD"):
                 raise NotImitated(f"DATEFORMAT '{command.date_format}'")
         elif option == "MAXERROR":
-            self._take("AS")
+            self._reader.take("AS")
             command.max_error = self._number()
             if command.max_error > MAX_MAXERROR:
                 raise Refusal(f"MAXERROR must be between 0 and {MAX_MAXERROR}", "42601")
         elif option in ("COMPUPDATE", "STATUPDATE"):
             choices = ["ON", "OFF", "TRUE", "FALSE", *(["PRESET"] if option == "COMPUPDATE" else [])]
-            any(self._take(choice) for choice in choices)
+            any(self._reader.take(choice) for choice in choices)
         elif option == "COMPROWS":
             self._number()
         elif option in _NOT_WITH_JSON:
@@ -144,8 +143,8 @@ class _Parser:
             raise NotImitated(f"COPY's {option}")
 
     def _roles(self, option: str) -> Sequence[str] | None:
-        self._take("AS")
-        if option == "IAM_ROLE" and self._take("DEFAULT"):
+        self._reader.take("AS")
+        if option == "IAM_ROLE" and self._reader.take("DEFAULT"):
             return None
         text = self._string()
         if option == "CREDENTIALS":
@@ -160,45 +159,27 @@ class _Parser:
         return text.split(",")
 
     def _column(self) -> str:
-        token = self._tokens[self._place]
-        return token.text if token.token_type is TokenType.IDENTIFIER else self._name()
+        token = self._reader.token
+        return self._reader.next().text if token.token_type is TokenType.IDENTIFIER else self._name()
 
     def _name(self) -> str:
         """As it is written; without quotes, in lower case."""
-        token = self._next()
+        token = self._reader.next()
         check_name(token)
         if token.token_type is TokenType.IDENTIFIER:
-            return self._sql[token.start : token.end + 1]
+            return self._reader.quoted(token)
         return token.text.lower()
 
-    def _next(self) -> Token:
-        if self._place >= len(self._tokens):
-            raise Refusal("syntax error at end of input", "42601")
-        self._place += 1
-        return self._tokens[self._place - 1]
-
-    def _take(self, word: str) -> bool:
-        if self._place < len(self._tokens):
-            token = self._tokens[self._place]
-            if token.token_type not in (TokenType.STRING, TokenType.IDENTIFIER) and token.text.upper() == word:
-                self._place += 1
-                return True
-        return False
-
-    def _expect(self, word: str) -> None:
-        if not self._take(word):
-            raise Refusal(f'syntax error at or near "{self._next().text}", expected {word}', "42601")
-
     def _at_string(self) -> bool:
-        return self._place < len(self._tokens) and self._tokens[self._place].token_type is TokenType.STRING
+        return not self._reader.ended and self._reader.token.token_type is TokenType.STRING
 
     def _string(self) -> str:
         if not self._at_string():
-            raise Refusal(f'syntax error at or near "{self._next().text}", expected a string', "42601")
-        return self._next().text
+            raise Refusal(f'syntax error at or near "{self._reader.next().text}", expected a string', "42601")
+        return self._reader.next().text
 
     def _number(self) -> int:
-        text = self._next().text
+        text = self._reader.next().text
         if not text.isdigit():
             raise Refusal(f'syntax error at or near "{text}", expected a number', "42601")
         return int(text)

@@ -6,10 +6,9 @@ The limit of a VARCHAR in bytes is a CHECK that an event trigger of the back end
 
 from collections.abc import Sequence
 
-from sqlglot import Token, TokenType
-
-from sparkify_dagster_tests.redshift.guard import check_name, check_query, matching_parentheses, tokens_of
+from sparkify_dagster_tests.redshift.guard import check_name, check_query
 from sparkify_dagster_tests.redshift.refusal import NotImitated, Refusal, words
+from sparkify_dagster_tests.redshift.token_reader import TokenReader
 
 DEFAULT_VARCHAR = 256
 MAX_VARCHAR = 65_535
@@ -27,7 +26,7 @@ _ATTRIBUTES = words(
 
 def rewrite_create_table(sql: str) -> str:
     """PostgreSQL's CREATE TABLE, or CREATE TABLE AS, without what only Redshift knows and with no key but NOT NULL."""
-    reader = _Reader(sql)
+    reader = TokenReader(sql)
     reader.expect("CREATE")
     reader.take("LOCAL")
     temporary = reader.take("TEMP") or reader.take("TEMPORARY")
@@ -52,7 +51,7 @@ def rewrite_create_table(sql: str) -> str:
 
 def rewrite_create_view(sql: str) -> str:
     """The view without its late binding, which is not imitated; its query is guarded."""
-    reader = _Reader(sql)
+    reader = TokenReader(sql)
     reader.expect("CREATE")
     replace = reader.take("OR")
     if replace:
@@ -67,7 +66,7 @@ def rewrite_create_view(sql: str) -> str:
 
 
 def rewrite_alter_table(sql: str) -> str:
-    reader = _Reader(sql)
+    reader = TokenReader(sql)
     reader.expect("ALTER")
     reader.expect("TABLE")
     name = reader.qualified_name()
@@ -82,7 +81,7 @@ def rewrite_alter_table(sql: str) -> str:
     raise NotImitated(f"ALTER TABLE {action}")
 
 
-def _skip_table_attributes(reader: "_Reader") -> None:
+def _skip_table_attributes(reader: TokenReader) -> None:
     while True:
         if reader.take("DISTSTYLE") or reader.take("BACKUP") or reader.take("ENCODE"):
             reader.next()
@@ -97,7 +96,7 @@ def _skip_table_attributes(reader: "_Reader") -> None:
             return
 
 
-def _definitions(items: "Sequence[_Reader]") -> list[str]:
+def _definitions(items: Sequence[TokenReader]) -> list[str]:
     columns: dict[str, str] = {}
     keys: list[str] = []
     for item in items:
@@ -127,7 +126,7 @@ def _definitions(items: "Sequence[_Reader]") -> list[str]:
     return list(columns.values())
 
 
-def _column(item: "_Reader") -> tuple[str, str]:
+def _column(item: TokenReader) -> tuple[str, str]:
     check_name(item.token)
     name = item.quoted(item.next())
     definition = f"{name} {_type(item)}"
@@ -161,7 +160,7 @@ def _column(item: "_Reader") -> tuple[str, str]:
     return name, definition + (" NOT NULL" if not_null else "")
 
 
-def _type(item: "_Reader") -> str:
+def _type(item: TokenReader) -> str:
     word = item.next().text.upper()
     if word == "DOUBLE":
         item.expect("PRECISION")
@@ -199,103 +198,3 @@ def _type(item: "_Reader") -> str:
     if word in ("SUPER", "VARBYTE", "VARBINARY", "GEOMETRY", "GEOGRAPHY", "HLLSKETCH"):
         raise NotImitated(f"type {word}")
     raise Refusal(f'type "{word.lower()}" does not exist', "42704")
-
-
-class _Reader:
-    """Goes through a statement's tokens, and gives back the text between them as it was written."""
-
-    def __init__(self, sql: str, tokens: Sequence[Token] | None = None) -> None:
-        self._sql = sql
-        self._tokens = tokens_of(sql) if tokens is None else tokens
-        self._place = 0
-        self._closing = matching_parentheses(self._tokens)
-
-    @property
-    def ended(self) -> bool:
-        return self._place >= len(self._tokens)
-
-    @property
-    def token(self) -> Token:
-        if self.ended:
-            raise Refusal("syntax error at end of input", "42601")
-        return self._tokens[self._place]
-
-    @property
-    def word(self) -> str:
-        """The word here in capitals; an identifier in quotes is none."""
-        if self.ended or self.token.token_type in (TokenType.IDENTIFIER, TokenType.STRING):
-            return ""
-        return self.token.text.upper()
-
-    @property
-    def word_after(self) -> str:
-        return self._tokens[self._place + 1].text.upper() if self._place + 1 < len(self._tokens) else ""
-
-    def at(self, word: str) -> bool:
-        return self.word == word
-
-    def next(self) -> Token:
-        token = self.token
-        self._place += 1
-        return token
-
-    def take(self, word: str) -> bool:
-        if self.at(word):
-            self._place += 1
-            return True
-        return False
-
-    def expect(self, word: str) -> None:
-        if not self.take(word):
-            raise Refusal(f'syntax error at or near "{self.word or "end of input"}", expected {word}', "42601")
-
-    def qualified_name(self) -> str:
-        check_name(self.token)
-        name = self.quoted(self.next())
-        while self.take("."):
-            name += "." + self.quoted(self.next())
-        return name
-
-    def quoted(self, token: Token) -> str:
-        return self._sql[token.start : token.end + 1]
-
-    def group_items(self) -> "list[_Reader]":
-        """What stands in the parentheses here, parted at its commas."""
-        if not self.at("("):
-            self.expect("(")
-        end = self._closing[self._place]
-        items: list[list[Token]] = [[]]
-        depth = 0
-        for token in self._tokens[self._place + 1 : end]:
-            depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
-            if depth == 0 and token.token_type is TokenType.COMMA:
-                items.append([])
-            else:
-                items[-1].append(token)
-        self._place = end + 1
-        return [_Reader(self._sql, item) for item in items]
-
-    def expression(self, ends: frozenset[str]) -> str:
-        """The text up to a word that ends it."""
-        first = self._place
-        while not self.ended and (self._place == first or self.word not in ends):
-            self._place = self._closing.get(self._place, self._place) + 1
-        return self._between(first, self._place)
-
-    def remaining(self) -> "_Reader":
-        return _Reader(self._sql, self._tokens[self._place :])
-
-    def rest(self, without: tuple[str, ...] = ()) -> str:
-        """The text from here on, but for words at its end."""
-        tokens = [token for token in self._tokens[self._place :] if token.token_type is not TokenType.SEMICOLON]
-        if without and tuple(token.text.upper() for token in tokens[-len(without) :]) == without:
-            tokens = tokens[: -len(without)]
-        if not tokens:
-            raise Refusal("syntax error at end of input", "42601")
-        return self._sql[tokens[0].start : tokens[-1].end + 1]
-
-    def text(self) -> str:
-        return self._between(0, len(self._tokens))
-
-    def _between(self, first: int, end: int) -> str:
-        return self._sql[self._tokens[first].start : self._tokens[end - 1].end + 1] if end > first else ""

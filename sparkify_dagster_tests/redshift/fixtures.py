@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import pytest
 
@@ -12,6 +13,17 @@ from sparkify_dagster_tests.redshift.stand_in import ROLE, RedshiftStandIn, S3Ac
 from sparkify_dagster_tests.s3_server import S3Server
 
 STAGING_BUCKET = "redshift-staging"
+
+
+@runtime_checkable
+class NeedsLogin(Protocol):
+    def login(self, monkeypatch: pytest.MonkeyPatch) -> None: ...
+
+
+def log_in(new_warehouse: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials for AWS, where warehouses of that kind need them."""
+    if isinstance(new_warehouse, NeedsLogin):
+        new_warehouse.login(monkeypatch)
 
 
 class RedshiftServers:

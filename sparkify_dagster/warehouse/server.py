@@ -1,0 +1,59 @@
+"""What the warehouses that are servers share: an address without its password, tables made once, a role for readers."""
+
+from abc import ABC
+from typing import ClassVar
+
+from sqlalchemy import URL, Connection, Engine, make_url, text
+from sqlalchemy.exc import ProgrammingError
+
+from sparkify_dagster.settings import Settings
+from sparkify_dagster.warehouse.base import Warehouse, WarehouseError, create_tables, first_line
+from sparkify_dagster.warehouse.tables import STAR_TABLES
+
+# Firewalls cut idle connections without a word, also while a long statement runs
+# (redshift/latest/mgmt/connecting-firewall-guidance).
+KEEPALIVES = {"keepalives": 1, "keepalives_idle": 60, "keepalives_interval": 30, "keepalives_count": 5}
+
+_databases_with_tables: set[str] = set()
+
+
+class ServerWarehouse(Warehouse, ABC):
+    """A database at an address, a SQLAlchemy URL without a password: the UI shows it; the settings know the rest."""
+
+    ROLES: ClassVar[str]
+    """The catalog's table of roles and its column of their names."""
+    GRANTEE: ClassVar[str] = "{role}"
+    """How GRANT names a role."""
+
+    address: str
+
+    def grant_reading(self, connection: Connection, role: str) -> None:
+        quote = connection.dialect.identifier_preparer.quote
+        # A colon would start a parameter of text().
+        quoted = quote(role).replace(":", "\\:")
+        grantee = self.GRANTEE.format(role=quoted)
+        table, name = self.ROLES.split(".")
+        known = text(f"SELECT count(*) FROM {table} WHERE {name} = :role")  # noqa: S608 (names of our own)
+        try:
+            if not connection.scalar(known, {"role": role}):
+                connection.execute(text(f"CREATE ROLE {quoted}"))
+            schema = str(connection.scalar(text("SELECT current_schema()")))
+            connection.execute(text(f"GRANT USAGE ON SCHEMA {quote(schema)} TO {grantee}"))
+            connection.execute(text(f"GRANT SELECT ON {', '.join(t.name for t in STAR_TABLES)} TO {grantee}"))
+        except ProgrammingError as error:
+            raise WarehouseError(f"{self.database}: {first_line(error)}; grant as the tables' owner") from error
+
+    def _url_with_password(self) -> URL:
+        url = make_url(self.address)
+        configured = Settings.load().warehouse
+        return configured if url.password is None and without_password(configured) == url else url
+
+    def _create_tables_once(self, engine: Engine) -> None:
+        if self.address not in _databases_with_tables:
+            self.transact(engine, create_tables)
+            _databases_with_tables.add(self.address)
+
+
+def without_password(url: URL) -> URL:
+    """The same address; URL.set(password=None) would leave the password where it is."""
+    return url._replace(password=None)
