@@ -732,3 +732,8 @@ def test_every_statement_is_noted(redshift: RedshiftStandIn, engine: Engine) -> 
 
 def test_the_certificate_is_a_file(redshift: RedshiftStandIn) -> None:
     assert Path(redshift.ca_file).read_text().startswith("-----BEGIN CERTIFICATE-----")
+
+
+def test_copy_may_name_columns_in_quotes() -> None:
+    command = parse_copy("""COPY t ("Page", ts) FROM 's3://b/manifest' IAM_ROLE default JSON 'auto' MANIFEST""")
+    assert list(command.columns) == ["Page", "ts"]
