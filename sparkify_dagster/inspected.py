@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 # In UTF-8, as Redshift counts VARCHAR.
@@ -12,13 +12,17 @@ TEXT_BYTES = 1_024
 RAW_TEXT_CHARACTERS = 1_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object of the source as a listing or a read shows it. The key is relative to the source's prefix."""
+    """An object of the source as a listing or a read shows it. The key is relative to the source's prefix.
+
+    `modified` (UTC) is for people alone: an upload may keep it, so that it tells no version from another.
+    """
 
     key: str
     etag: str
     size: int
+    modified: datetime = field(compare=False)
 
 
 @dataclass(frozen=True)

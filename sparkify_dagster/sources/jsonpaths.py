@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 from sparkify_dagster.aws import AwsAccess
-from sparkify_dagster.sources.object_store import ObjectMissing, SourceError, read_object
+from sparkify_dagster.sources.object_store import ObjectMissing, SourceError, look_up_object, read_object
 
 DEFAULT_KEYS = (
     "artist",
@@ -50,6 +50,16 @@ def read_jsonpaths(location: str | None, access: AwsAccess) -> JsonPaths:
     except ObjectMissing:
         return JsonPaths()
     return JsonPaths(parse_jsonpaths(content, location), len(content))
+
+
+def look_up_jsonpaths(location: str | None, access: AwsAccess) -> str | None:
+    """The file's ETag; None where there is no such file. Raises SourceError."""
+    if location is None:
+        return None
+    try:
+        return look_up_object(location, access).etag
+    except ObjectMissing:
+        return None
 
 
 def parse_jsonpaths(content: bytes, location: str) -> tuple[str, ...]:

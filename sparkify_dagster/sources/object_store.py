@@ -6,8 +6,10 @@ import os
 import urllib.parse
 import urllib.request
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 # S3 answers a small object in some 30 ms, so many requests are kept in flight; more only helps beyond 128.
 CONCURRENT_READS = 128
 READS_PER_BATCH = 4_096
+# S3's own most. A catalogue of 400,000 songs takes 400 requests, one after the other for want of folders.
+LISTED_PER_REQUEST = 1_000
+CONCURRENT_LISTINGS = 64
 
 
 class SourceError(Exception):
@@ -118,12 +123,25 @@ class S3Prefix(ObjectStore):
 
     def list(self) -> list[StoredObject]:
         with self._clear_errors(""):
-            found = [
-                self._stored(meta["path"], meta)
-                for chunk in obstore.list(self._store, chunk_size=1_000)
-                for meta in chunk
-            ]
-        return sorted(found, key=by_key_bytes)
+            pages = obstore.list(self._store, chunk_size=LISTED_PER_REQUEST)
+            first = next(pages, [])
+            found: Iterable[ObjectMeta] = first
+            if len(first) == LISTED_PER_REQUEST:
+                found = self._list_folders() or itertools.chain(first, itertools.chain.from_iterable(pages))
+            return sorted((self._stored(meta["path"], meta) for meta in found), key=by_key_bytes)
+
+    def _list_folders(self) -> "Sequence[ObjectMeta] | None":
+        """Every object, all folders listed at once; None where there are no folders, or too many, to gain by it."""
+        top = obstore.list_with_delimiter(self._store)
+        folders = top["common_prefixes"]
+        if not 1 < len(folders) <= CONCURRENT_LISTINGS:
+            return None
+
+        def list_folder(folder: str) -> "Sequence[ObjectMeta]":
+            return list(itertools.chain.from_iterable(obstore.list(self._store, folder, chunk_size=LISTED_PER_REQUEST)))
+
+        with ThreadPoolExecutor(len(folders), thread_name_prefix="listing") as listing:
+            return [*top["objects"], *itertools.chain.from_iterable(listing.map(list_folder, folders))]
 
     def read(self, key: str) -> tuple[StoredObject, bytes]:
         with self._clear_errors(key):
@@ -154,7 +172,7 @@ class S3Prefix(ObjectStore):
 
     @staticmethod
     def _stored(key: str, meta: "ObjectMeta") -> StoredObject:
-        return StoredObject(key, (meta["e_tag"] or "").strip('"'), meta["size"])
+        return StoredObject(key, (meta["e_tag"] or "").strip('"'), meta["size"], meta["last_modified"])
 
     @contextmanager
     def _clear_errors(self, key: str) -> Iterator[None]:
@@ -179,9 +197,15 @@ def open_store(location: str, access: AwsAccess) -> ObjectStore:
 
 def read_object(location: str, access: AwsAccess) -> bytes:
     """The bytes of the one object at a location. Raises SourceError, ObjectMissing."""
-    parent, _, name = location.rstrip("/").rpartition("/")
-    _, content = open_store(parent or ("/" if location.startswith("/") else "."), access).read(name)
+    store, name = _store_and_name(location, access)
+    _, content = store.read(name)
     return content
+
+
+def look_up_object(location: str, access: AwsAccess) -> StoredObject:
+    """The one object at a location, without its content. Raises SourceError, ObjectMissing."""
+    store, name = _store_and_name(location, access)
+    return store.look_up(name)
 
 
 def writable_store(location: str, access: AwsAccess) -> LocalStore | S3Store:
@@ -189,6 +213,11 @@ def writable_store(location: str, access: AwsAccess) -> LocalStore | S3Store:
     if location.startswith("s3://"):
         return _s3_store(location, access)
     return LocalStore(Path(location).expanduser().absolute(), mkdir=True)
+
+
+def _store_and_name(location: str, access: AwsAccess) -> tuple[ObjectStore, str]:
+    parent, _, name = location.rstrip("/").rpartition("/")
+    return open_store(parent or ("/" if location.startswith("/") else "."), access), name
 
 
 def _s3_store(location: str, access: AwsAccess) -> S3Store:
@@ -199,7 +228,9 @@ def _s3_store(location: str, access: AwsAccess) -> S3Store:
 
 
 def _local_object(key: str, status: os.stat_result) -> StoredObject:
-    return StoredObject(key, f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}", status.st_size)
+    # The time of the last change of any kind, since who writes a file can set the time of its content.
+    etag = f"{status.st_ino:x}-{status.st_ctime_ns:x}-{status.st_size:x}"
+    return StoredObject(key, etag, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
 
 def _batches(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:

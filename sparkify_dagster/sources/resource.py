@@ -11,7 +11,7 @@ from sparkify_dagster.aws import AwsAccess, access_of
 from sparkify_dagster.inspected import StoredObject
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.sources.events import log_date
-from sparkify_dagster.sources.jsonpaths import JsonPaths, read_jsonpaths
+from sparkify_dagster.sources.jsonpaths import JsonPaths, look_up_jsonpaths, read_jsonpaths
 from sparkify_dagster.sources.object_store import ObjectStore, SourceError, open_store
 from sparkify_dagster.sources.songs import is_song_file
 
@@ -27,6 +27,11 @@ class Listing:
     @property
     def bytes(self) -> int:
         return sum(file.size for file in self.files)
+
+    @property
+    def newest(self) -> StoredObject | None:
+        """The file that was written last."""
+        return max(self.files, key=lambda file: file.modified, default=None)
 
     @cached_property
     def by_day(self) -> Mapping[date, Sequence[StoredObject]]:
@@ -56,6 +61,10 @@ class Source(ConfigurableResource[None]):
     def json_paths(self) -> JsonPaths:
         """Which key of a log line is which column. Raises SourceError."""
         return read_jsonpaths(self.log_jsonpath, self._access())
+
+    def json_paths_etag(self) -> str | None:
+        """The ETag of the JSONPaths file, of which None is there if it is None. Raises SourceError."""
+        return look_up_jsonpaths(self.log_jsonpath, self._access())
 
     def list_log_files(self) -> Listing:
         return _listing(self.log_store(), lambda stored: log_date(stored.key) is not None)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 from sparkify_dagster.inspected import StoredObject
 from sparkify_dagster.sources.object_store import ObjectMissing, ObjectStore
@@ -29,4 +30,4 @@ class MemoryStore(ObjectStore):
 
     def _stored(self, key: str) -> StoredObject:
         content = self._objects[key]
-        return StoredObject(key, hashlib.md5(content).hexdigest(), len(content))
+        return StoredObject(key, hashlib.md5(content).hexdigest(), len(content), datetime.fromtimestamp(0, UTC))
