@@ -3,7 +3,12 @@
 import dagster as dg
 
 from sparkify_dagster.assets import sources, staging, star
-from sparkify_dagster.automation import jobs, sensors
+from sparkify_dagster.automation import jobs
+from sparkify_dagster.automation.failures import failures
+from sparkify_dagster.automation.late_songs import late_songs
+from sparkify_dagster.automation.log_files import log_files
+from sparkify_dagster.automation.schedules import daily
+from sparkify_dagster.automation.song_files import song_files
 from sparkify_dagster.checks.staging import check_staging_events, check_staging_songs
 from sparkify_dagster.checks.star import check_dimensions, check_songplays
 from sparkify_dagster.limits import Limits
@@ -38,7 +43,8 @@ defs = dg.Definitions(
     ],
     asset_checks=[check_staging_events, check_staging_songs, check_songplays, check_dimensions],
     jobs=[jobs.sparkify, jobs.load_songs, jobs.load_log_days, jobs.maintain_warehouse],
-    sensors=[sensors.log_files, sensors.late_songs],
+    schedules=[daily],
+    sensors=[log_files, song_files, late_songs, failures],
     resources={
         "source": Source(
             log_data=_settings.log_data,

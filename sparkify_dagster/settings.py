@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL
 from sparkify_dagster.config_file import ConfigFile, parse_config_file, place
 from sparkify_dagster.settings_keys import (
     ACCESS_KEY,
+    ALERT_WEBHOOK,
     AWS_ENDPOINT_URL,
     AWS_REGION,
     CLUSTER_IDENTIFIER,
@@ -40,6 +41,7 @@ from sparkify_dagster.settings_keys import (
     STAGING,
     STATEMENT_TIMEOUT,
     TRUSTED_LOGS,
+    UI_URL,
     WAREHOUSE,
     WAREHOUSE_SECRET,
     Key,
@@ -75,6 +77,8 @@ class Settings(BaseModel):
     log_end: date | None = _field(LOG_END)
     max_load_errors: int = _field(MAX_LOAD_ERRORS)
     min_match_rate: float = _field(MIN_MATCH_RATE)
+    alert_webhook: Secret | None = _field(ALERT_WEBHOOK)
+    ui_url: str = _field(UI_URL)
     aws_endpoint_url: str | None = _field(AWS_ENDPOINT_URL)
     aws_region: str | None = _field(AWS_REGION)
     dwh_access_key: Secret | None = _field(ACCESS_KEY)
@@ -90,6 +94,7 @@ class Settings(BaseModel):
         reader = _Reader(environ, _find_config_file(environ, folder or Path()))
         fields = _read_warehouse(reader) | _read_source(reader) | _read_log_days(reader)
         fields |= {"max_load_errors": reader.read(MAX_LOAD_ERRORS), "min_match_rate": reader.read(MIN_MATCH_RATE)}
+        fields |= {"alert_webhook": reader.read(ALERT_WEBHOOK), "ui_url": reader.read(UI_URL)}
         fields |= {"aws_endpoint_url": reader.read(AWS_ENDPOINT_URL), "aws_region": reader.read(AWS_REGION)}
         return cls(**fields, **_read_fallback_credentials(reader))
 

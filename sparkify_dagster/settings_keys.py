@@ -65,6 +65,12 @@ parse_flag = parser_of(
 )
 
 
+def parse_webhook(text: str) -> Secret:
+    if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", text):
+        raise ValueError("is not a URL like https://host/path")
+    return Secret(text)
+
+
 def parse_port(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
         raise ValueError("is not a port number")
@@ -189,6 +195,11 @@ MAX_LOAD_ERRORS = Key("Broken records that one load tolerates (count).", parse_c
                       default=100)
 MIN_MATCH_RATE = Key("Least share of the song plays that have to match a song (0 to 1).", parse_rate,
                      ("SPARKIFY_MIN_MATCH_RATE",), default=0.0)
+ALERT_WEBHOOK = Key("Where the sensor `failures` posts what failed, as `{\"text\": ...}`: an incoming webhook of "
+                    "Slack, or what takes the same. Without one it only logs.", parse_webhook,
+                    ("SPARKIFY_ALERT_WEBHOOK",), secret=True)
+UI_URL = Key("Where people reach the Dagster UI: reports of failures link there.", parse_http_url, ("SPARKIFY_UI_URL",),
+             default="http://127.0.0.1:3000")
 AWS_ENDPOINT_URL = Key("Endpoint of an S3 which is not Amazon's; the first that is set wins.", parse_http_url,
                        ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
 AWS_REGION = Key("AWS region; the first that is set wins.", str, ("AWS_REGION", "AWS_DEFAULT_REGION"))
@@ -201,6 +212,7 @@ KEYS: tuple[Key[Any], ...] = (
     *(CONFIG, WAREHOUSE, HOST, DB_NAME, DB_USER, DB_PASSWORD, DB_PORT, DB_REGION, CLUSTER_IDENTIFIER, IAM_ROLE),
     *(WAREHOUSE_SECRET, STAGING, TRUSTED_LOGS, STATEMENT_TIMEOUT),
     *(LOG_DATA, LOG_JSONPATH, SONG_DATA, LOG_START, LOG_END, MAX_LOAD_ERRORS, MIN_MATCH_RATE),
+    *(ALERT_WEBHOOK, UI_URL),
     *(AWS_ENDPOINT_URL, AWS_REGION, ACCESS_KEY, SECRET_KEY),
 )
 

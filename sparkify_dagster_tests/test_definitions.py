@@ -151,7 +151,9 @@ def test_there_are_no_other_jobs_and_sensors() -> None:
     status = {sensor.name: sensor.default_status for sensor in defs.sensors or ()}
     assert status == {
         "log_files": dg.DefaultSensorStatus.STOPPED,
+        "song_files": dg.DefaultSensorStatus.STOPPED,
         "late_songs": dg.DefaultSensorStatus.RUNNING,
+        "failures": dg.DefaultSensorStatus.STOPPED,
     }
 
 

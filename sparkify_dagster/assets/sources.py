@@ -43,8 +43,14 @@ song_data = dg.AssetSpec(
 
 
 def listing_metadata(listing: Listing) -> dict[str, dg.MetadataValue]:
-    """What a listing of the source tells: location, number of files, bytes, objects that are no files of it."""
-    return {
+    """What a listing of the source tells: location, number of files, bytes, the newest, objects that are no files."""
+    newest: dict[str, dg.MetadataValue] = {}
+    if listing.newest is not None:
+        newest = {
+            "newest_file": dg.MetadataValue.text(listing.newest.key),
+            "newest_file_written": dg.MetadataValue.timestamp(listing.newest.modified),
+        }
+    return newest | {
         "location": dg.MetadataValue.path(listing.location),
         "files": dg.MetadataValue.int(len(listing.files)),
         "bytes": dg.MetadataValue.int(listing.bytes),

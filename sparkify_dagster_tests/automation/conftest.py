@@ -1,0 +1,37 @@
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import dagster as dg
+import pytest
+
+from sparkify_dagster.automation import requested_runs
+from sparkify_dagster_tests.world import World
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+class Clock:
+    """The time that the sensors see, which tests put forward."""
+
+    seconds_ahead = 0.0
+
+    def time(self) -> float:
+        return time.time() + self.seconds_ahead
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(requested_runs, "time", SimpleNamespace(time=clock.time))
+    return clock

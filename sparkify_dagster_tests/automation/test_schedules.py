@@ -1,0 +1,59 @@
+"""Which days the daily schedule loads."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+
+from sparkify_dagster.automation.schedules import daily
+from sparkify_dagster.sources.object_store import SourceError
+from sparkify_dagster_tests.automation.ticks import run, write_days
+from sparkify_dagster_tests.world import World
+
+Days = tuple[str, str]
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    # A schedule's context takes no instance that is kept in memory.
+    with dg.instance_for_test() as instance:
+        yield instance
+
+
+def days_of_the_next_run(world: World, instance: dg.DagsterInstance) -> Days | None:
+    with dg.build_schedule_context(
+        instance, datetime(2018, 12, 1, 5, tzinfo=UTC), resources={"source": world.source}
+    ) as context:
+        request = daily(context)
+    if isinstance(request, dg.SkipReason):
+        return None
+    assert isinstance(request, dg.RunRequest)
+    return request.tags["dagster/asset_partition_range_start"], request.tags["dagster/asset_partition_range_end"]
+
+
+def test_it_loads_from_the_first_to_the_last_day_with_files(world: World, instance: dg.DagsterInstance) -> None:
+    write_days(world, "2018-10-31", "2018-11-03", "2018-11-05", "2018-12-02")
+    assert days_of_the_next_run(world, instance) == ("2018-11-03", "2018-11-05")
+
+
+def test_a_day_whose_file_is_gone_is_loaded_too(world: World, instance: dg.DagsterInstance) -> None:
+    write_days(world, "2018-11-03", "2018-11-05")
+    run(world, instance, "sparkify", "2018-11-03", "2018-11-05")
+    world.delete("log_data/2018/11/2018-11-03-events.json")
+    assert days_of_the_next_run(world, instance) == ("2018-11-03", "2018-11-05")
+
+
+def test_without_files_it_skips(world: World, instance: dg.DagsterInstance) -> None:
+    assert days_of_the_next_run(world, instance) is None
+
+
+def test_a_source_that_is_away_fails_it(instance: dg.DagsterInstance, world: World) -> None:
+    world.log_data += "-elsewhere"
+    with pytest.raises(SourceError, match="there is no such folder"):
+        days_of_the_next_run(world, instance)
+
+
+def test_it_is_off_at_first_and_runs_the_whole_pipeline() -> None:
+    assert daily.default_status is dg.DefaultScheduleStatus.STOPPED
+    assert daily.job_name == "sparkify"

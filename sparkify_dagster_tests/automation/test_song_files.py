@@ -1,0 +1,134 @@
+"""What song_files asks for: ticks on a real folder, and the runs that come of them."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from sparkify_dagster.automation.requested_runs import CursorError
+from sparkify_dagster.automation.song_files import song_files as sensor
+from sparkify_dagster.sources.object_store import SourceError
+from sparkify_dagster_tests.automation.conftest import Clock
+from sparkify_dagster_tests.automation.ticks import FAILURE, SUCCESS, Ticks, run
+from sparkify_dagster_tests.world import World, asset_key, song
+
+
+@pytest.fixture
+def song_files(world: World, instance: dg.DagsterInstance) -> Ticks:
+    return Ticks(sensor, world, instance)
+
+
+def runs_of_a_tick(ticks: Ticks, *, fail: bool = False) -> int:
+    before = len(ticks.runs)
+    ticks.evaluate()
+    for request in ticks.requests:
+        ticks.end(ticks.make_run(request), FAILURE if fail else SUCCESS)
+    return len(ticks.runs) - before
+
+
+def test_any_number_of_new_songs_is_one_run(song_files: Ticks) -> None:
+    for number in range(50):
+        song_files.world.write_songs(f"A/A/{number}.json", song(song_id=f"SO{number}"))
+    assert runs_of_a_tick(song_files) == 1
+    assert runs_of_a_tick(song_files) == 0
+    assert song_files.skipped == "50 song files, none new, changed or gone"
+
+
+def test_an_empty_catalogue_is_nothing_to_load(song_files: Ticks) -> None:
+    assert runs_of_a_tick(song_files) == 0
+    assert song_files.skipped == "0 song files, none new, changed or gone"
+
+
+def test_a_new_a_changed_and_a_deleted_song_are_a_run_each(song_files: Ticks) -> None:
+    world = song_files.world
+    world.write_songs("A/A/A.json", song())
+    assert runs_of_a_tick(song_files) == 1
+    world.write_songs("A/A/B.json", song(song_id="SOB"))
+    assert runs_of_a_tick(song_files) == 1
+    world.write_songs("A/A/B.json", song(song_id="SOC"))
+    assert runs_of_a_tick(song_files) == 1
+    world.delete("song_data/A/A/B.json")
+    assert runs_of_a_tick(song_files) == 1
+    world.delete("song_data/A/A/A.json")
+    assert runs_of_a_tick(song_files) == 1
+    assert runs_of_a_tick(song_files) == 0
+    assert len(set(song_files.run_keys)) == 5
+
+
+def test_a_file_that_is_no_song_is_ignored(song_files: Ticks) -> None:
+    song_files.world.write_songs("A/A/A.json", song())
+    runs_of_a_tick(song_files)
+    song_files.world.write("song_data/A/A/._A.json", b"")
+    song_files.world.write("song_data/readme.txt", b"")
+    assert runs_of_a_tick(song_files) == 0
+
+
+def test_its_run_loads_the_songs(song_files: Ticks) -> None:
+    song_files.world.write_songs("A/A/A.json", song())
+    runs_of_a_tick(song_files)
+    assert song_files.sensor.job_name == "load_songs"
+    assert run(song_files.world, song_files.instance, "load_songs").success
+    assert song_files.world.column("songs", "song_id") == [song()["song_id"]]
+
+
+def test_what_was_found_is_recorded_on_the_source(song_files: Ticks) -> None:
+    path = song_files.world.write_songs("A/A/A.json", song())
+    runs_of_a_tick(song_files)
+    (found,) = song_files.events
+    assert found.asset_key == asset_key("song_data")
+    assert {name: value.value for name, value in found.metadata.items()} == {
+        "newest_file": "A/A/A.json",
+        "newest_file_written": pytest.approx(path.stat().st_mtime),
+        "location": song_files.world.song_data,
+        "files": 1,
+        "bytes": path.stat().st_size,
+        "ignored_objects": 0,
+    }
+    runs_of_a_tick(song_files)
+    assert song_files.events == []
+
+
+def test_a_failed_run_is_tried_again_three_times(song_files: Ticks, clock: Clock) -> None:
+    song_files.world.write_songs("A/A/A.json", song())
+    assert runs_of_a_tick(song_files, fail=True) == 1
+    assert runs_of_a_tick(song_files) == 0
+    assert song_files.skipped == "1 song files, none new, changed or gone; failed, to be tried again: 1"
+    for after in (61, 301, 1_501):
+        clock.seconds_ahead += after
+        assert runs_of_a_tick(song_files, fail=True) == 1
+    clock.seconds_ahead += 100_000
+    assert runs_of_a_tick(song_files) == 0
+
+
+def test_a_changed_song_takes_the_place_of_what_failed(song_files: Ticks, clock: Clock) -> None:
+    song_files.world.write_songs("A/A/A.json", song())
+    runs_of_a_tick(song_files, fail=True)
+    clock.seconds_ahead = 61
+    song_files.world.write_songs("A/A/A.json", song(), song(song_id="SOB"))
+    assert runs_of_a_tick(song_files) == 1
+    assert song_files.saved["open"] != []
+    assert runs_of_a_tick(song_files) == 0
+    assert song_files.saved["open"] == []
+
+
+def test_a_catalogue_that_cannot_be_listed_is_not_taken_for_an_empty_one(song_files: Ticks) -> None:
+    song_files.world.write_songs("A/A/A.json", song())
+    runs_of_a_tick(song_files)
+    folder = Path(song_files.world.song_data)
+    folder.rename(folder.with_name("elsewhere"))
+    for _ in range(3):
+        with pytest.raises(SourceError, match="there is no such folder"):
+            song_files.evaluate()
+    folder.with_name("elsewhere").rename(folder)
+    assert runs_of_a_tick(song_files) == 0
+
+
+@pytest.mark.parametrize("cursor", ["elsewhere", "3", "[]", '{"version": 99}'])
+def test_a_cursor_that_it_has_not_written_fails_the_tick(song_files: Ticks, cursor: str) -> None:
+    song_files.cursor = cursor
+    with pytest.raises(CursorError, match="Reset cursor"):
+        song_files.evaluate()
+
+
+def test_it_is_off_at_first() -> None:
+    assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
