@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from sqlglot import Token, TokenType
 
@@ -28,7 +29,12 @@ _UNSUPPORTED_KINDS = words("INDEX SEQUENCE TRIGGER TYPE DOMAIN EXTENSION RULE AG
 _UNSUPPORTED_COMMANDS = words("SAVEPOINT RELEASE LISTEN NOTIFY REINDEX CLUSTER DO VALUES TABLE IMPORT")
 
 
-def split_statements(sql: str) -> list[str]:
+# Each test sends the same statements, of which sqlglot takes some milliseconds to read one.
+_remembered = lru_cache(maxsize=500)
+
+
+@_remembered
+def split_statements(sql: str) -> tuple[str, ...]:
     statements: list[str] = []
     start = 0
     for token in tokens_of(sql):
@@ -36,7 +42,7 @@ def split_statements(sql: str) -> list[str]:
             statements.append(sql[start : token.start])
             start = token.end + 1
     statements.append(sql[start:])
-    return [without_comments for part in statements if (without_comments := part[leading(part) :].strip())]
+    return tuple(without_comments for part in statements if (without_comments := part[leading(part) :].strip()))
 
 
 def leading(sql: str) -> int:
@@ -50,6 +56,7 @@ def first_word(sql: str) -> str:
     return found.group().upper() if found else ""
 
 
+@_remembered
 def rewrite(sql: str) -> str:
     """PostgreSQL's statement for one of Redshift's. Raises Refusal."""
     reflection = answer_to_reflection(sql)
