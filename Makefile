@@ -38,8 +38,8 @@ benchmark-warehouses: .venv/installed-dev ## Measure what loading PostgreSQL and
 	$(BIN)/python benchmarks/warehouses.py
 
 constraints: .venv/installed ## Resolve the dependencies anew into constraints.txt
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --no-header --no-annotate \
-		pyproject.toml --output-file constraints.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --extra production \
+		--no-header --no-annotate pyproject.toml --output-file constraints.txt
 
 clean: ## Remove the virtual environment and all local state
 	rm -rf .venv .sparkify
