@@ -21,6 +21,7 @@ UNFINISHED = [
 ]
 # A run that the UI launches needs this long at most until it takes its lock.
 START_SECONDS = 60
+DIED = "The run's process ended before the run did (killed, or the machine stopped). Run it again."
 
 _held: dict[Path, FileLock] = {}
 
@@ -50,15 +51,20 @@ def alive_until_exit(instance: dg.DagsterInstance, run_id: str) -> None:
 
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Marks unfinished runs whose process is gone as failed and returns their ids."""
-    dead = []
-    for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED)):
-        run = record.dagster_run
-        if _is_dead(instance, record):
-            instance.report_run_failed(
-                run, "The run's process ended before the run did (killed, or the machine stopped). Run it again."
-            )
-            dead.append(run.run_id)
-    return dead
+    dead = [run for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if is_dead(instance, run.run_id)]
+    for run in dead:
+        instance.report_run_failed(run, DIED)
+    return [run.run_id for run in dead]
+
+
+def is_dead(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether the run is not finished and its process is gone. False where that cannot be told."""
+    record = instance.get_run_record_by_id(run_id)
+    if record is None or not _has_no_process(instance, record):
+        return False
+    # It may have ended by itself in between, and let go of its lock for that.
+    run = instance.get_run_by_id(run_id)
+    return run is not None and not run.is_finished
 
 
 def _take(path: Path) -> None:
@@ -73,7 +79,7 @@ def _let_go(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def _is_dead(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+def _has_no_process(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
     path = _lock_path(instance, record.dagster_run.run_id)
     if not path.exists():
         # It never came as far as its lock, or it runs on another machine, whose runs only a shared storage shows here.

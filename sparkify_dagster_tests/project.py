@@ -7,11 +7,12 @@ project.sparkify("etl", expect=1)
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,7 +74,7 @@ class Project:
 
     @contextmanager
     def start(self, command: str, *arguments: str, **environment: str) -> Iterator["Started"]:
-        """A command that is running. It is killed at the end of the block if it still is."""
+        """A command that is running. At the block's end it is killed, with all that it started."""
         output = self.folder / f"output-{time.monotonic_ns()}.txt"
         with output.open("wb") as stream:
             process = subprocess.Popen(
@@ -83,12 +84,13 @@ class Project:
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
+        started = Started(process, output)
         try:
-            yield Started(process, output)
+            yield started
         finally:
-            process.kill()
-            process.wait()
+            started.kill_group()
 
     def _environment(self, changes: Mapping[str, str]) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("SPARKIFY_")}
@@ -124,6 +126,12 @@ class Started:
     process: subprocess.Popen[bytes]
     file: Path
 
+    def kill_group(self) -> None:
+        """Kills the command and all processes that it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
     @property
     def output(self) -> str:
         return self.file.read_text("utf-8", errors="replace")
@@ -134,9 +142,9 @@ class Started:
         assert text in self.output, self.output
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
+def wait_until(condition: Callable[[], bool], what: str, pause: float = 0.005) -> None:
     """Looks again and again until the condition holds; fails where it does not hold in time."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for: {what}"
-        time.sleep(0.005)
+        time.sleep(pause)
