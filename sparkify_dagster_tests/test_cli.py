@@ -117,7 +117,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(project: Project) -> None:
 def test_the_first_run_loads_everything_and_says_so(loaded_once: Project) -> None:
     output = (loaded_once.folder / "first_run.txt").read_text()
     assert "Loading 2018-11-01 to 2018-11-03 into duckdb:///.sparkify/warehouse.duckdb" in output
-    assert "Checks: 15 passed, 0 warn, 0 failed" in output
+    assert "Checks: 17 passed, 0 warn, 0 failed" in output
     assert "Match rate: " in output
     assert "`make ui`" in output
     world = loaded_once.world

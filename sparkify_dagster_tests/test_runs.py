@@ -230,7 +230,7 @@ def test_two_commands_at_once_both_succeed(project: Project) -> None:
     with project.start("sparkify", "etl") as one, project.start("sparkify", "etl") as other:
         for command in (one, other):
             assert command.process.wait(DEADLINE_SECONDS) == 0, command.output
-            assert "Checks: 15 passed, 0 warn, 0 failed" in command.output
+            assert "Checks: 17 passed, 0 warn, 0 failed" in command.output
             assert "had died" not in command.output
     assert statuses(project) == [Status.SUCCESS, Status.SUCCESS]
     assert_loaded_as_from_scratch(project.world)

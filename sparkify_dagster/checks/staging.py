@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, selec
 from sparkify_dagster.assets.loading import clear_failures
 from sparkify_dagster.assets.shown_rows import SHOWN_ROWS
 from sparkify_dagster.assets.staging import staging_events, staging_songs
+from sparkify_dagster.checks import completeness
 from sparkify_dagster.checks.results import Metadata, selected, table_of
 from sparkify_dagster.partitions import days_of
 from sparkify_dagster.warehouse.base import Warehouse
@@ -40,6 +41,20 @@ Concerns: TypeAlias = Callable[[Table], ColumnElement[bool]]
             asset=staging_events.key,
             description="Every line could be loaded. Warns with the first lines that could not.",
         ),
+        dg.AssetCheckSpec(
+            "no_missing_days",
+            asset=staging_events.key,
+            description="Every day between the first and the last one held has a log file, even an empty one. Warns "
+            "with those of the window that have none.",
+        ),
+        dg.AssetCheckSpec(
+            "usual_volume",
+            asset=staging_events.key,
+            description="Each day has about as many events as its weekday usually has: the median of "
+            f"{completeness.FEWEST_DAYS_BEFORE} to {completeness.WEEKS_BEFORE} such days before it, which one holiday "
+            f"does not move. Warns of more than {completeness.UNUSUAL_FACTOR} times fewer or more, where that is a "
+            f"matter of {completeness.UNUSUAL_EVENTS} events at least: small numbers vary as much by chance.",
+        ),
     ],
     can_subset=True,
 )
@@ -57,6 +72,8 @@ def check_staging_events(
             ),
             "no_refused_days": _refused(connection, _of_days(days)),
             "no_load_errors": _load_errors(connection, _of_days(days)),
+            "no_missing_days": completeness.no_missing_days(connection),
+            "usual_volume": completeness.usual_volume(connection, days),
         }
 
     with clear_failures():

@@ -148,7 +148,7 @@ def test_the_commands_are_the_same(tmp_path: Path, postgres: PostgresServer) -> 
     project.sparkify("create-tables")
     on_postgres = project.sparkify("etl")
     assert counts(on_postgres) == counts(on_duckdb)
-    assert "15 passed, 0 warn, 0 failed" in on_postgres
+    assert "17 passed, 0 warn, 0 failed" in on_postgres
     assert counts(project.sparkify("etl")) == counts(on_duckdb)
     assert "may read the star" in project.sparkify("grant", "--role", f"analysts_{secrets.token_hex(4)}")
     project.sparkify("create-tables", "--drop", expect=1)

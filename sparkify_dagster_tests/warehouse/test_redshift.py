@@ -586,7 +586,7 @@ def test_the_commands_are_the_same(
     project.sparkify("create-tables")
     on_redshift = project.sparkify("etl")
     assert counts(on_redshift) == counts(on_duckdb)
-    assert "15 passed, 0 warn, 0 failed" in on_redshift
+    assert "17 passed, 0 warn, 0 failed" in on_redshift
     assert counts(project.sparkify("etl")) == counts(on_duckdb)
     assert "may read the star" in project.sparkify("grant", "--role", f"analysts_{secrets.token_hex(4)}")
     project.sparkify("create-tables", "--drop", expect=1)
