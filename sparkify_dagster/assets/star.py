@@ -1,7 +1,7 @@
 """The star: fact songplays and dimensions users, songs, artists and time, each built by one SELECT of the warehouse."""
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 
 import dagster as dg
 from sqlalchemy import Connection, Date, Table, cast, func, select
@@ -13,6 +13,11 @@ from sparkify_dagster.partitions import log_days, required_days_of
 from sparkify_dagster.warehouse import tables, transforms
 from sparkify_dagster.warehouse.base import Warehouse, count_rows
 
+# A day's file comes once a day, some hours sooner or later: one that is late warns, two in a row fail.
+_LOG_FRESHNESS = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=30), fail_window=timedelta(hours=54))
+# A sensor loads the catalogue only when it changed, which may well be seldom: silence for a month is worth a look.
+_CATALOGUE_FRESHNESS = dg.FreshnessPolicy.time_window(warn_window=timedelta(days=14), fail_window=timedelta(days=31))
+
 
 @dg.asset(
     deps=[staging_events, staging_songs],
@@ -23,6 +28,7 @@ from sparkify_dagster.warehouse.base import Warehouse, count_rows
     description="Fact: one row a play (page NextSong with a user). A play finds its song by title, artist and length, "
     "all three exactly; a play without a song is kept.",
     metadata=definition_metadata(tables.songplays),
+    freshness_policy=_LOG_FRESHNESS,
 )
 def songplays(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
     return _replace_days(context, warehouse, tables.songplays, transforms.replace_songplays)
@@ -36,6 +42,7 @@ def songplays(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[War
     owners=["team:data-engineering"],
     description="Dimension: one row a distinct start of a play, in UTC.",
     metadata=definition_metadata(tables.time),
+    freshness_policy=_LOG_FRESHNESS,
 )
 def time(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
     return _replace_days(context, warehouse, tables.time, transforms.replace_time)
@@ -50,6 +57,7 @@ def time(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehous
     description="Dimension: one row a user of any event, as of the user's latest event. A day refreshes the users whom "
     "it holds or held.",
     metadata=definition_metadata(tables.users),
+    freshness_policy=_LOG_FRESHNESS,
 )
 def users(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
     first_day, last_day = required_days_of(context)
@@ -73,6 +81,7 @@ def users(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehou
     owners=["team:data-engineering"],
     description="Dimension: one row a song of the catalogue.",
     metadata=definition_metadata(tables.songs),
+    freshness_policy=_CATALOGUE_FRESHNESS,
 )
 def songs(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
     return _replace_all(context, warehouse, tables.songs)
@@ -85,6 +94,7 @@ def songs(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehou
     owners=["team:data-engineering"],
     description="Dimension: one row an artist of the catalogue, under the name that most of the artist's songs carry.",
     metadata=definition_metadata(tables.artists),
+    freshness_policy=_CATALOGUE_FRESHNESS,
 )
 def artists(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
     return _replace_all(context, warehouse, tables.artists)
