@@ -1,6 +1,6 @@
 """The days of the log: one partition a UTC day inside the configured window."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Protocol
 
 import dagster as dg
@@ -50,6 +50,16 @@ def required_days_of(context: RunContext) -> tuple[date, date]:
             allow_retries=False,
         )
     return days
+
+
+def days_between(first_day: date, last_day: date) -> list[date]:
+    """Every day from the first to the last, both included."""
+    return [first_day + timedelta(days=number) for number in range((last_day - first_day).days + 1)]
+
+
+def in_words(first_day: date, last_day: date) -> str:
+    """ "2018-11-01", or "2018-11-01 to 2018-11-07"."""
+    return f"{first_day}" if first_day == last_day else f"{first_day} to {last_day}"
 
 
 def contiguous_blocks(days: "list[date]") -> list[tuple[date, date]]:

@@ -154,7 +154,7 @@ def test_a_second_run_loads_nothing_again(loaded: Project) -> None:
     with loaded.instance() as instance:
         newest = instance.fetch_materializations(dg.AssetKey("staging_events"), limit=3).records
         states = [record.asset_materialization for record in newest]
-    assert {state.metadata["loaded"].value for state in states if state} == {"already, unchanged"}
+    assert {state.metadata["loaded"].value for state in states if state} == {"earlier, and unchanged since"}
 
 
 def _from_counts_on(output: str) -> str:

@@ -1,6 +1,7 @@
 """Rows of the data as a table that the UI shows."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import dagster as dg
 
@@ -8,15 +9,22 @@ SHOWN_ROWS = 20
 _SHOWN_CHARACTERS = 200
 
 
-def rows_metadata(rows: Sequence[Mapping[str, object]]) -> dg.TableMetadataValue:
-    """The first of some rows, one at least, as a table."""
+def rows_metadata(rows: Sequence[Mapping[str, object]], characters: int = _SHOWN_CHARACTERS) -> dg.TableMetadataValue:
+    """The first of some rows, one at least, as a table; of a long text its first characters."""
     return dg.MetadataValue.table(
-        [dg.TableRecord({name: _shown(value) for name, value in row.items()}) for row in rows[:SHOWN_ROWS]],
+        [dg.TableRecord({name: _shown(value, characters) for name, value in row.items()}) for row in rows[:SHOWN_ROWS]],
         schema=dg.TableSchema([dg.TableColumn(name) for name in rows[0]]),
     )
 
 
-def _shown(value: object) -> str | int:
-    if value is None:
-        return ""
-    return value if isinstance(value, int) else str(value)[:_SHOWN_CHARACTERS]
+def _shown(value: object, characters: int) -> str | int:
+    match value:
+        case None:
+            # Not blank, as empty text is.
+            return "NULL"
+        case int():
+            return value
+        case datetime():
+            return value.isoformat(" ", "milliseconds")
+    text = str(value)
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"

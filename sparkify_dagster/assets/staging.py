@@ -1,12 +1,15 @@
 """Staging: the source's events and songs as rows, exactly once, and what could not be loaded beside them."""
 
 import time
-from datetime import date, timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 
 import dagster as dg
 from sqlalchemy import Connection, func, select
 
 from sparkify_dagster.assets.loading import LoadedDay, clear_failures, load_days, load_songs, load_trusted_days
+from sparkify_dagster.assets.preview import preview
+from sparkify_dagster.assets.results import Told, preview_of_days, result, tell_days
 from sparkify_dagster.assets.sources import (
     json_paths_metadata,
     listing_metadata,
@@ -15,15 +18,18 @@ from sparkify_dagster.assets.sources import (
     log_listing_metadata,
     song_data,
 )
+from sparkify_dagster.assets.sparkline import first_day_shown, sparkline
 from sparkify_dagster.assets.table_metadata import definition_metadata
+from sparkify_dagster.inspected import StoredObject
 from sparkify_dagster.limits import Limits
-from sparkify_dagster.partitions import log_days, required_days_of
+from sparkify_dagster.partitions import days_between, in_words, log_days, required_days_of
 from sparkify_dagster.sources.events import EventInspector
-from sparkify_dagster.sources.resource import Source
+from sparkify_dagster.sources.resource import Listing, Source
 from sparkify_dagster.warehouse import staging as staging_tables
 from sparkify_dagster.warehouse import tables
 from sparkify_dagster.warehouse.base import Warehouse, count_rows
 from sparkify_dagster.warehouse.staging import Loaded
+from sparkify_dagster.wording import count
 
 
 class StagingConfig(dg.Config):
@@ -50,7 +56,7 @@ def staging_events(
     limits: Limits,
 ) -> dg.MaterializeResult[None]:
     first_day, last_day = required_days_of(context)
-    days = [first_day + timedelta(days=number) for number in range((last_day - first_day).days + 1)]
+    days = days_between(first_day, last_day)
     with clear_failures():
         listing = source.list_log_files()
         context.log_event(dg.AssetMaterialization(log_data.key, metadata=log_listing_metadata(listing)))
@@ -69,10 +75,7 @@ def staging_events(
                 for day, files in present.items()
                 if config.full or not held.get(day, Loaded()).holds(files, limits.max_load_errors)
             }
-            context.log.info(
-                f"{listing.location}: {len(listing.files):,} log files, {listing.ignored:,} other objects ignored; "
-                f"{len(days) - len(objects):,} of {len(days):,} days are loaded already, {len(objects):,} to load"
-            )
+            context.log.info(_plan(listing, days, objects))
             inspector = EventInspector(
                 source.log_store(),
                 json_paths.keys,
@@ -85,26 +88,23 @@ def staging_events(
                 results = load_trusted_days(engine, warehouse, inspector, objects, context.log)
             else:
                 results = load_days(engine, warehouse, inspector, objects, limits, context.log)
-            for result in results:
-                loaded[result.inspected.day] = result
-                _tell(context.log, result, limits)
-            rows, total = warehouse.transact(
-                engine,
-                lambda connection: (
-                    _rows_by_day(connection, first_day, last_day),
-                    count_rows(connection, tables.staging_events),
-                ),
-            )
-    context.log.info(
-        f"Loaded {sum(r.inspected.staged for r in loaded.values() if not r.refused):,} events of "
-        f"{sum(not r.refused for r in loaded.values()):,} days in {time.perf_counter() - started:.1f} s"
-    )
-    for day in days:
-        context.add_asset_metadata(
-            {"dagster/partition_row_count": rows.get(day, 0), **_day_metadata(loaded.get(day))},
-            partition_key=day.isoformat(),
-        )
-    return dg.MaterializeResult(metadata={"dagster/row_count": total, "warehouse": warehouse.database})
+            for day_loaded in results:
+                loaded[day_loaded.inspected.day] = day_loaded
+                _tell(context.log, day_loaded, limits)
+            seconds = time.perf_counter() - started
+
+            def look(connection: Connection) -> tuple[int, Mapping[date, int], Told]:
+                table = tables.staging_events
+                by_day = _rows_by_day(connection, first_day, last_day)
+                shown = staging_tables.events_by_day(connection, first_day_shown(last_day), last_day)
+                of_the_last = {**_last_four_weeks(shown, last_day), **preview_of_days(connection, table, by_day)}
+                return count_rows(connection, table), by_day, of_the_last
+
+            total, by_day, of_the_last = warehouse.transact(engine, look)
+    context.log.info(f"{_loaded_in_words(loaded.values(), seconds)} staging_events has {total:,} rows now.")
+    told = {day: {"dagster/partition_row_count": by_day.get(day, 0), **_day_metadata(loaded.get(day))} for day in days}
+    tell_days(context, told, of_the_last)
+    return result(warehouse, total)
 
 
 @dg.asset(
@@ -127,37 +127,89 @@ def staging_songs(
         listing = source.list_song_files()
         context.log_event(dg.AssetMaterialization(song_data.key, metadata=listing_metadata(listing)))
         with warehouse.open(f"staging_songs of run {context.run.run_id}") as engine:
+            started = time.perf_counter()
             load = load_songs(engine, warehouse, source.song_store(), listing, limits, full=config.full)
-            total, pending = warehouse.transact(
+            seconds = time.perf_counter() - started
+            total, pending, rows = warehouse.transact(
                 engine,
                 lambda connection: (
                     count_rows(connection, tables.staging_songs),
                     staging_tables.pending_days(connection),
+                    preview(connection, tables.staging_songs),
                 ),
             )
     context.log.info(
-        f"{listing.location}: {len(listing.files):,} song files, {listing.ignored:,} other objects ignored; "
-        f"{load.new:,} new, {load.changed:,} changed, {load.removed:,} gone; {load.staged:,} songs loaded, "
-        f"{load.errors_found:,} errors"
+        f"{listing.location} has {count(len(listing.files), 'song file')}: {load.new:,} new, {load.changed:,} changed, "
+        f"{load.removed:,} gone since the last load.{_ignored(listing)}"
     )
     if load.refused:
         context.log.error(
-            f"Refused: {load.errors_standing:,} errors in the song files, {limits.max_load_errors:,} are allowed; "
-            "staging_songs keeps what it held. See staging.load_errors, or raise SPARKIFY_MAX_LOAD_ERRORS."
+            f"The songs are refused: {count(load.errors_standing, 'error')} in their files, "
+            f"{limits.max_load_errors:,} are allowed; staging_songs keeps what it held. Correct the files that "
+            "staging.load_errors names, or raise SPARKIFY_MAX_LOAD_ERRORS."
+        )
+    else:
+        context.log.info(
+            f"Loaded {count(load.staged, 'song')} in {seconds:.1f} s, {count(load.errors_found, 'song')} rejected. "
+            f"staging_songs has {total:,} rows now."
         )
     if pending:
-        context.log.info(f"{len(pending):,} days have plays that would match otherwise now")
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": total,
+        context.log.info(f"Plays of {count(len(pending), 'day')} match otherwise now, and are to be matched again.")
+    return result(
+        warehouse,
+        total,
+        {
             "new_files": load.new,
             "changed_files": load.changed,
             "removed_files": load.removed,
             "load_errors": load.errors_found,
             "days_to_rematch": dg.MetadataValue.json([day.isoformat() for day in pending]),
-            "warehouse": warehouse.database,
-        }
+            **rows,
+        },
     )
+
+
+def _plan(listing: Listing, days: Sequence[date], objects: Mapping[date, Sequence[StoredObject]]) -> str:
+    """What was found of the run's days, and what of it is to be loaded."""
+    held = len(days) - len(objects)
+    match held, len(objects):
+        case _, 0:
+            plan = "nothing is new or changed"
+        case 0, _:
+            plan = f"{count(len(objects), 'day')} to load"
+        case _:
+            plan = f"{count(len(objects), 'day')} to load, {held:,} unchanged"
+    return (
+        f"{listing.location} has {count(len(listing.files), 'log file')}.{_ignored(listing)} "
+        f"{in_words(days[0], days[-1])}: {plan}."
+    )
+
+
+def _ignored(listing: Listing) -> str:
+    return f" {count(listing.ignored, 'other object')} ignored." if listing.ignored else ""
+
+
+def _loaded_in_words(days: Collection[LoadedDay], seconds: float) -> str:
+    if not days:
+        return "Nothing had to be read."
+    accepted = [day.inspected for day in days if not day.refused]
+    refused = len(days) - len(accepted)
+    events = sum(day.staged for day in accepted)
+    parts = [
+        f"Loaded {count(events, 'event')} of {count(len(accepted), 'day')} in {seconds:.1f} s",
+        f"{count(sum(day.duplicates for day in accepted), 'duplicate')} left out",
+        f"{count(sum(day.error_count for day in accepted), 'line')} rejected",
+        *([f"{count(refused, 'day')} refused"] if refused else []),
+    ]
+    return f"{', '.join(parts)}."
+
+
+def _last_four_weeks(by_day: Mapping[date, int], last_day: date) -> Told:
+    words = [
+        f"Bars: events a day, {max(by_day.values(), default=0):,} at most.",
+        f"To {last_day}: {count(sum(by_day.values()), 'event')}.",
+    ]
+    return {"last_four_weeks": sparkline(words, last_day, by_day)}
 
 
 def _rows_by_day(connection: Connection, first_day: date, last_day: date) -> dict[date, int]:
@@ -166,12 +218,12 @@ def _rows_by_day(connection: Connection, first_day: date, last_day: date) -> dic
     return dict(connection.execute(counts).all())
 
 
-def _day_metadata(result: LoadedDay | None) -> dict[str, object]:
+def _day_metadata(result: LoadedDay | None) -> Told:
     if result is None:
-        return {"loaded": "already, unchanged"}
+        return {"loaded": "earlier, and unchanged since"}
     day = result.inspected
     return {
-        "loaded": "refused: too many errors" if result.refused else "now",
+        "loaded": "NO, refused for too many errors: it keeps what it held" if result.refused else "in this run",
         "files": len(day.files),
         "cleaned_files": sum(not file.plain for file in day.files),
         "lines": day.lines,
@@ -181,16 +233,17 @@ def _day_metadata(result: LoadedDay | None) -> dict[str, object]:
     }
 
 
-def _tell(log: dg.DagsterLogManager, result: LoadedDay, limits: Limits) -> None:
-    day = result.inspected
-    if result.refused:
+def _tell(log: dg.DagsterLogManager, loaded: LoadedDay, limits: Limits) -> None:
+    day = loaded.inspected
+    if loaded.refused:
         log.error(
-            f"{day.day} is refused: {day.error_count:,} of {day.lines:,} lines have errors, "
-            f"{limits.max_load_errors:,} are allowed; the day keeps what it held. "
+            f"{day.day} is refused: {day.error_count:,} of {count(day.lines, 'line')} have errors, "
+            f"{limits.max_load_errors:,} are allowed; the day keeps what it held. Correct the file, or raise "
+            f"SPARKIFY_MAX_LOAD_ERRORS. "
             f"First: {day.errors[0].key} line {day.errors[0].line_number}: {day.errors[0].reason}"
         )
     elif day.error_count or day.duplicates:
         log.warning(
-            f"{day.day}: {day.staged:,} events from {len(day.files)} files; not loaded: {day.duplicates:,} duplicates, "
-            f"{day.error_count:,} lines with errors"
+            f"{day.day}: {count(day.staged, 'event')} loaded from {count(len(day.files), 'file')}; left out: "
+            f"{count(day.duplicates, 'duplicate')}, {count(day.error_count, 'line')} with errors."
         )

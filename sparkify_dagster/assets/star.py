@@ -1,22 +1,52 @@
 """The star: fact songplays and dimensions users, songs, artists and time, each built by one SELECT of the warehouse."""
 
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 import dagster as dg
 from sqlalchemy import Connection, Date, Table, cast, func, select
 
 from sparkify_dagster.assets.loading import clear_failures
+from sparkify_dagster.assets.preview import preview
+from sparkify_dagster.assets.results import Told, preview_of_days, result, tell_days
+from sparkify_dagster.assets.sparkline import first_day_shown, sparkline
 from sparkify_dagster.assets.staging import staging_events, staging_songs
 from sparkify_dagster.assets.table_metadata import definition_metadata
-from sparkify_dagster.partitions import log_days, required_days_of
+from sparkify_dagster.partitions import days_between, in_words, log_days, required_days_of
 from sparkify_dagster.warehouse import tables, transforms
 from sparkify_dagster.warehouse.base import Warehouse, count_rows
+from sparkify_dagster.wording import count
 
 # A day's file comes once a day, some hours sooner or later: one that is late warns, two in a row fail.
 _LOG_FRESHNESS = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=30), fail_window=timedelta(hours=54))
 # A sensor loads the catalogue only when it changed, which may well be seldom: silence for a month is worth a look.
 _CATALOGUE_FRESHNESS = dg.FreshnessPolicy.time_window(warn_window=timedelta(days=14), fail_window=timedelta(days=31))
+
+
+@dataclass(frozen=True)
+class Plays:
+    """How many plays there are, and how many of them found their song."""
+
+    all: int = 0
+    matched: int = 0
+
+    @classmethod
+    def sum_of(cls, days: "Iterable[Plays]") -> "Plays":
+        counts = [(plays.all, plays.matched) for plays in days]
+        return cls(sum(count for count, _ in counts), sum(matched for _, matched in counts))
+
+    def __str__(self) -> str:
+        return f"{self.matched:,} of {self.all:,} plays found their song" + (f" ({self.rate:.1%})" if self.all else "")
+
+    @property
+    def rate(self) -> float | None:
+        return self.matched / self.all if self.all else None
+
+    @property
+    def told(self) -> Told:
+        rate = {} if self.rate is None else {"match_rate": round(self.rate, 4)}
+        return {"dagster/partition_row_count": self.all, "matched": self.matched, **rate}
 
 
 @dg.asset(
@@ -31,7 +61,25 @@ _CATALOGUE_FRESHNESS = dg.FreshnessPolicy.time_window(warn_window=timedelta(days
     freshness_policy=_LOG_FRESHNESS,
 )
 def songplays(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
-    return _replace_days(context, warehouse, tables.songplays, transforms.replace_songplays)
+    first_day, last_day = required_days_of(context)
+    first_shown = min(first_day, first_day_shown(last_day))
+    table = tables.songplays
+
+    def replace(connection: Connection) -> tuple[int, Mapping[date, Plays], Told]:
+        transforms.replace_songplays(connection, first_day, last_day)
+        by_day = _plays_by_day(connection, first_shown, last_day)
+        in_run = {day: plays.all for day, plays in by_day.items() if day >= first_day}
+        return count_rows(connection, table), by_day, preview_of_days(connection, table, in_run)
+
+    with clear_failures():
+        total, by_day, rows = warehouse.run(f"songplays of run {context.run.run_id}", replace)
+    in_run = {day: by_day.get(day, Plays()) for day in days_between(first_day, last_day)}
+    context.log.info(
+        f"{in_words(first_day, last_day)}: {Plays.sum_of(in_run.values())}. songplays has {total:,} rows now."
+    )
+    told = {day: plays.told for day, plays in in_run.items()}
+    tell_days(context, told, {"last_four_weeks": _last_four_weeks(by_day, last_day), **rows})
+    return result(warehouse, total)
 
 
 @dg.asset(
@@ -45,7 +93,21 @@ def songplays(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[War
     freshness_policy=_LOG_FRESHNESS,
 )
 def time(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
-    return _replace_days(context, warehouse, tables.time, transforms.replace_time)
+    first_day, last_day = required_days_of(context)
+
+    def replace(connection: Connection) -> tuple[int, Mapping[date, int], Told]:
+        transforms.replace_time(connection, first_day, last_day)
+        by_day = _times_by_day(connection, first_day, last_day)
+        return count_rows(connection, tables.time), by_day, preview_of_days(connection, tables.time, by_day)
+
+    with clear_failures():
+        total, by_day, rows = warehouse.run(f"time of run {context.run.run_id}", replace)
+    context.log.info(
+        f"{in_words(first_day, last_day)}: {sum(by_day.values()):,} distinct start times. time has {total:,} rows now."
+    )
+    days = days_between(first_day, last_day)
+    tell_days(context, {day: {"dagster/partition_row_count": by_day.get(day, 0)} for day in days}, rows)
+    return result(warehouse, total)
 
 
 @dg.asset(
@@ -64,14 +126,17 @@ def users(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehou
     day = tables.user_days.c.log_date
     seen = select(day, func.count()).where(day.between(first_day, last_day)).group_by(day)
 
-    def replace(connection: Connection) -> tuple[int, dict[date, int]]:
+    def replace(connection: Connection) -> tuple[int, Mapping[date, int], Told]:
         transforms.replace_users(connection, first_day, last_day)
-        return count_rows(connection, tables.users), dict(connection.execute(seen).all())
+        by_day: dict[date, int] = dict(connection.execute(seen).all())
+        return count_rows(connection, tables.users), by_day, preview_of_days(connection, tables.users, by_day)
 
     with clear_failures():
-        total, by_day = warehouse.run(f"users of run {context.run.run_id}", replace)
-    context.log.info(f"users: {total:,} rows")
-    return _days_result(context, warehouse, total, by_day, "users_of_the_day")
+        total, by_day, rows = warehouse.run(f"users of run {context.run.run_id}", replace)
+    context.log.info(f"The users of {in_words(first_day, last_day)} are up to date. users has {total:,} rows now.")
+    days = days_between(first_day, last_day)
+    tell_days(context, {day: {"users_of_the_day": by_day.get(day, 0)} for day in days}, rows)
+    return result(warehouse, total)
 
 
 @dg.asset(
@@ -100,45 +165,46 @@ def artists(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Wareh
     return _replace_all(context, warehouse, tables.artists)
 
 
-def _replace_days(
-    context: dg.AssetExecutionContext,
-    warehouse: Warehouse,
-    table: Table,
-    replace_days: Callable[[Connection, date, date], None],
-) -> dg.MaterializeResult[None]:
-    first_day, last_day = required_days_of(context)
-
-    def replace(connection: Connection) -> tuple[int, dict[date, int]]:
-        replace_days(connection, first_day, last_day)
-        return count_rows(connection, table), _count_by_day(connection, table, first_day, last_day)
-
-    with clear_failures():
-        total, by_day = warehouse.run(f"{table.name} of run {context.run.run_id}", replace)
-    context.log.info(f"{table.name}: {sum(by_day.values()):,} rows from {first_day} to {last_day}, {total:,} in all")
-    return _days_result(context, warehouse, total, by_day, "dagster/partition_row_count")
-
-
 def _replace_all(context: dg.AssetExecutionContext, warehouse: Warehouse, table: Table) -> dg.MaterializeResult[None]:
-    def replace(connection: Connection) -> int:
+    def replace(connection: Connection) -> tuple[int, Told]:
         transforms.replace_catalogue_table(connection, table)
-        return count_rows(connection, table)
+        return count_rows(connection, table), preview(connection, table)
 
     with clear_failures():
-        total = warehouse.run(f"{table.name} of run {context.run.run_id}", replace)
-    context.log.info(f"{table.name}: {total:,} rows")
-    return dg.MaterializeResult(metadata={"dagster/row_count": total, "warehouse": warehouse.database})
+        total, rows = warehouse.run(f"{table.name} of run {context.run.run_id}", replace)
+    context.log.info(f"{table.name} has {total:,} rows now, built from the whole catalogue.")
+    return result(warehouse, total, rows)
 
 
-def _days_result(
-    context: dg.AssetExecutionContext, warehouse: Warehouse, total: int, by_day: dict[date, int], name: str
-) -> dg.MaterializeResult[None]:
-    for key in context.partition_keys:
-        context.add_asset_metadata({name: by_day.get(date.fromisoformat(key), 0)}, partition_key=key)
-    return dg.MaterializeResult(metadata={"dagster/row_count": total, "warehouse": warehouse.database})
-
-
-def _count_by_day(connection: Connection, table: Table, first_day: date, last_day: date) -> dict[date, int]:
-    day = cast(table.c.start_time, Date)
+def _plays_by_day(connection: Connection, first_day: date, last_day: date) -> Mapping[date, Plays]:
+    plays = tables.songplays.c
+    day = cast(plays.start_time, Date)
     start, end = transforms.day_bounds(first_day, last_day)
-    counts = select(day, func.count()).where(table.c.start_time >= start, table.c.start_time < end).group_by(day)
+    counts = select(day, func.count(), func.count(plays.song_id)).where(
+        plays.start_time >= start, plays.start_time < end
+    )
+    return {day: Plays(count, matched) for day, count, matched in connection.execute(counts.group_by(day))}
+
+
+def _times_by_day(connection: Connection, first_day: date, last_day: date) -> Mapping[date, int]:
+    start_time = tables.time.c.start_time
+    day = cast(start_time, Date)
+    start, end = transforms.day_bounds(first_day, last_day)
+    counts = select(day, func.count()).where(start_time >= start, start_time < end).group_by(day)
     return dict(connection.execute(counts).all())
+
+
+def _last_four_weeks(by_day: Mapping[date, Plays], last_day: date) -> dg.MarkdownMetadataValue:
+    shown = {day: plays for day, plays in by_day.items() if day >= first_day_shown(last_day)}
+    plays = Plays.sum_of(shown.values())
+    return sparkline(
+        [
+            f"Bars: plays a day, {max((day.all for day in shown.values()), default=0):,} at most.",
+            "Line: match rate a day, 0 to 100%.",
+            f"To {last_day}: {count(plays.all, 'play')}"
+            + (f", {plays.rate:.1%} matched." if plays.rate is not None else "."),
+        ],
+        last_day,
+        {day: plays.all for day, plays in shown.items()},
+        {day: plays.rate for day, plays in shown.items() if plays.rate is not None},
+    )

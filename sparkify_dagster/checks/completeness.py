@@ -9,12 +9,14 @@ from itertools import pairwise
 from statistics import median
 
 import dagster as dg
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from sparkify_dagster.assets.shown_rows import rows_metadata
 from sparkify_dagster.checks.results import Metadata
 from sparkify_dagster.partitions import contiguous_blocks, is_in_window
-from sparkify_dagster.warehouse.tables import loaded_objects, refused_loads
+from sparkify_dagster.warehouse import staging
+from sparkify_dagster.warehouse.tables import refused_loads
+from sparkify_dagster.wording import count
 
 # A weekday's usual number is the median of the same weekday's earlier days: one holiday among them does not move it,
 # and a day's verdict does not depend on what is loaded after it.
@@ -26,7 +28,7 @@ UNUSUAL_EVENTS = 100
 
 
 def no_missing_days(connection: Connection) -> dg.AssetCheckResult:
-    held = [day for day in sorted(_events_by_day(connection, None)) if is_in_window(day)]
+    held = [day for day in sorted(staging.events_by_day(connection)) if is_in_window(day)]
     # The file of a refused day is there; that it was not loaded is another check's matter.
     refused = set(connection.execute(select(refused_loads.c.log_date)).scalars())
     missing = [day for day in _days_between(held) if is_in_window(day) and day not in refused]
@@ -42,7 +44,7 @@ def no_missing_days(connection: Connection) -> dg.AssetCheckResult:
         passed=not missing,
         severity=dg.AssetCheckSeverity.WARN,
         metadata=metadata,
-        description=f"No log file is loaded for {_count(len(missing), 'day')} between {held[0]} and {held[-1]}: "
+        description=f"No log file is loaded for {count(len(missing), 'day')} between {held[0]} and {held[-1]}: "
         "look for it in the source and load it, or do without"
         if missing
         else None,
@@ -50,12 +52,13 @@ def no_missing_days(connection: Connection) -> dg.AssetCheckResult:
 
 
 def usual_volume(connection: Connection, days: tuple[date, date] | None) -> dg.AssetCheckResult:
-    events = _events_by_day(connection, days)
-    first_day, last_day = days or (date.min, date.max)
+    first_day, last_day = days or (None, None)
+    first_compared = first_day - timedelta(weeks=WEEKS_BEFORE) if first_day else None
+    events = staging.events_by_day(connection, first_compared, last_day)
     judged = {
         day: usual
         for day in events
-        if first_day <= day <= last_day and (usual := _usual_events(events, day)) is not None
+        if (first_day is None or day >= first_day) and (usual := _usual_events(events, day)) is not None
     }
     unusual = [day for day, usual in sorted(judged.items()) if _is_unusual(events[day], usual)]
     metadata: Metadata = {"days_compared": len(judged), "unusual_days": len(unusual)}
@@ -67,20 +70,11 @@ def usual_volume(connection: Connection, days: tuple[date, date] | None) -> dg.A
         passed=not unusual,
         severity=dg.AssetCheckSeverity.WARN,
         metadata=metadata,
-        description=f"{_count(len(unusual), 'day')} with far fewer or more events than the weekday usually has, first "
+        description=f"{count(len(unusual), 'day')} with far fewer or more events than the weekday usually has, first "
         f"{unusual[0]} with {events[unusual[0]]:,}, usually {judged[unusual[0]]:,.0f}: a holiday, or a file cut short?"
         if unusual
         else None,
     )
-
-
-def _events_by_day(connection: Connection, days: tuple[date, date] | None) -> dict[date, int]:
-    """The staged events of each day that has a file; for some days also of those that they are compared with."""
-    day = loaded_objects.c.log_date
-    counts = select(day, func.sum(loaded_objects.c.staged)).where(day.is_not(None)).group_by(day)
-    if days is not None:
-        counts = counts.where(day.between(days[0] - timedelta(weeks=WEEKS_BEFORE), days[1]))
-    return {day: int(events) for day, events in connection.execute(counts)}
 
 
 def _usual_events(events: Mapping[date, int], day: date) -> float | None:
@@ -101,7 +95,3 @@ def _days_between(held: list[date]) -> list[date]:
         for earlier, later in pairwise(held)
         for number in range(1, (later - earlier).days)
     ]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

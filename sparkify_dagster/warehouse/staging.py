@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-from sqlalchemy import Column, Connection, MetaData, Table, delete, exists, insert, select, text
+from sqlalchemy import Column, Connection, MetaData, Table, delete, exists, func, insert, select, text
 
 from sparkify_dagster.inspected import (
     TEXT_BYTES,
@@ -118,6 +118,19 @@ def held_songs(connection: Connection) -> Mapping[str, HeldSong]:
     }
     # The errors of a file that was refused and is gone by now have to go as well.
     return held | {key: HeldSong(None, 0) for key in errors_overwritten - held.keys()}
+
+
+def events_by_day(
+    connection: Connection, first_day: date | None = None, last_day: date | None = None
+) -> Mapping[date, int]:
+    """How many events staging holds of each day that has a file, from the bookkeeping: the events are not read."""
+    day = loaded_objects.c.log_date
+    counts = select(day, func.sum(loaded_objects.c.staged)).where(day.is_not(None)).group_by(day)
+    if first_day is not None:
+        counts = counts.where(day >= first_day)
+    if last_day is not None:
+        counts = counts.where(day <= last_day)
+    return {day: int(events) for day, events in connection.execute(counts)}
 
 
 def held_days(connection: Connection) -> Sequence[date]:

@@ -158,7 +158,7 @@ def test_refused_songs_fail_a_check_of_their_own(world: World) -> None:
     assert check.severity is ERROR
     assert not check.blocking
     assert numbers(check) == {"refused": 1}
-    assert rows(check, "first_refused") == [{"log_date": "", "errors": 1, "max_load_errors": 0}]
+    assert rows(check, "first_refused") == [{"log_date": "NULL", "errors": 1, "max_load_errors": 0}]
 
 
 def test_good_song_files_pass_every_check(tables: Tables) -> None:
