@@ -29,7 +29,9 @@ def _assets() -> Iterator[str]:
             first, last = days.get_first_partition_key(), days.get_last_partition_key()
             yield f"{asset}: partitions daily, {first} to {last}, {days.timezone}"
         if spec.freshness_policy is not None:
-            yield f"{asset}: freshness {spec.freshness_policy}"
+            for name in ("warn", "fail"):
+                window = getattr(spec.freshness_policy, f"{name}_window").to_timedelta()
+                yield f"{asset}: stale, {name} after {window}"
 
 
 def _checks() -> Iterator[str]:

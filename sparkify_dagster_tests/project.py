@@ -23,6 +23,7 @@ from sparkify_dagster_tests.world import World
 ROOT = Path(__file__).parent.parent
 # What a person would find in the project's folder and Dagster's commands read there.
 FILES = ("dagster.yaml", "pyproject.toml", "workspace.yaml")
+PACKAGE = "sparkify_dagster"
 # Long enough for a machine that does much else at the time.
 DEADLINE_SECONDS = 120
 SECRET = "wJalrXUtnFEMI-not-to-be-shown"
@@ -38,6 +39,8 @@ class Project:
     def __post_init__(self) -> None:
         for name in FILES:
             shutil.copy(ROOT / name, self.folder / name)
+        # `dg dev` looks for the package in the project's folder, wherever it is installed.
+        (self.folder / PACKAGE).symlink_to(ROOT / PACKAGE)
         (self.folder / "dwh.cfg").write_text(f"[AWS]\nACCESS_KEY = AKIAEXAMPLE\nSECRET_KEY = {SECRET}\n")
 
     # Arranging
@@ -142,9 +145,11 @@ class Started:
         assert text in self.output, self.output
 
 
-def wait_until(condition: Callable[[], bool], what: str, pause: float = 0.005) -> None:
+def wait_until(
+    condition: Callable[[], bool], what: str, *, seconds: float = DEADLINE_SECONDS, pause: float = 0.005
+) -> None:
     """Looks again and again until the condition holds; fails where it does not hold in time."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for: {what}"
         time.sleep(pause)
