@@ -6,7 +6,7 @@ INSTALL = if $(BIN)/pip install --quiet --disable-pip-version-check uv; \
 	then $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e $(1); \
 	else $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e $(1); fi
 
-.PHONY: help run ui test check format benchmark benchmark-warehouses constraints clean
+.PHONY: help run ui test browser pictures check format benchmark benchmark-warehouses constraints clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,12 @@ ui: .venv/installed ## Serve the Dagster UI and its daemon on http://127.0.0.1:3
 
 test: .venv/installed-dev ## Run every test
 	$(BIN)/pytest
+
+browser: .venv/installed-dev ## Get the Chromium that the UI's tests need, where there is none
+	@$(BIN)/python -m sparkify_dagster_tests.browser.install
+
+pictures: .venv/installed-dev ## Take the README's pictures of the UI anew
+	$(BIN)/python -m sparkify_dagster_tests.browser.pictures
 
 check: .venv/installed-dev ## Check format, lint, types and SQL
 	$(BIN)/ruff format --check .

@@ -24,4 +24,5 @@ pytest_plugins = [
     "sparkify_dagster_tests.aws_server",
     "sparkify_dagster_tests.postgres_server",
     "sparkify_dagster_tests.redshift.fixtures",
+    "sparkify_dagster_tests.browser.fixtures",
 ]
