@@ -216,7 +216,7 @@ def definitions_on(kind: type[Warehouse]) -> dg.Definitions:
 
 @cache
 def _instance() -> dg.DagsterInstance:
-    """Where runs are recorded, in memory. One for all of them: making it anew would be a fifth of a run's price."""
+    """Where runs are recorded, in memory. One for all of them: making it anew would be an eighth of a run's price."""
     return dg.DagsterInstance.ephemeral()
 
 
