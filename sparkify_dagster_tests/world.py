@@ -292,6 +292,10 @@ class World:
         return self.new_warehouse() if self.new_warehouse else DuckDBWarehouse(path=str(self.warehouse_file))
 
     @property
+    def warehouse_config(self) -> dict[str, Any]:
+        return {name: getattr(self.warehouse, name) for name in type(self.warehouse).model_fields}
+
+    @property
     def limits(self) -> Limits:
         return Limits(max_load_errors=self.max_load_errors)
 
@@ -306,13 +310,12 @@ class World:
     ) -> Outcome:
         """Runs a job for the days (both included), as `sparkify etl` and the UI do. Its failures are in the outcome."""
         kind = type(self.warehouse)
-        fields = kind.model_fields
         loading = {"load_songs": ["staging_songs"], "load_log_days": ["staging_events"]}
         config: dict[str, Any] = {
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
             "resources": {
                 "source": {"config": self._source_config},
-                "warehouse": {"config": {name: getattr(self.warehouse, name) for name in fields}},
+                "warehouse": {"config": self.warehouse_config},
                 "limits": {"config": {"max_load_errors": self.max_load_errors}},
             },
         }
@@ -378,6 +381,20 @@ class World:
                 # What `sparkify etl` does in runs of their own.
                 for day in staging.pending_days(connection):
                     transforms.replace_songplays(connection, day, day)
+
+    def load_songs_alone(self) -> None:
+        """What the job load_songs does, without Dagster around it."""
+        source, warehouse = self.source, self.warehouse
+        with warehouse.open("a test") as engine:
+            load_songs(engine, warehouse, source.song_store(), source.list_song_files(), self.limits, full=False)
+            with engine.begin() as connection:
+                for table in (tables.songs, tables.artists):
+                    transforms.replace_catalogue_table(connection, table)
+
+    def match_again(self, day: str) -> None:
+        """What a run for a pending day does, without Dagster around it."""
+        with self.warehouse.transaction("a test") as connection:
+            transforms.replace_songplays(connection, date.fromisoformat(day), date.fromisoformat(day))
 
     @contextmanager
     def hooked(self, hook: Hook) -> Iterator[None]:
