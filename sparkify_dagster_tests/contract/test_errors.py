@@ -107,7 +107,7 @@ class TestTooManyErrorsOfADay:
     def test_it_is_refused_again_until_it_is_mended(self, world: World) -> None:
         world.max_load_errors = 0
         world.write_log(DAY, event())
-        world.materialize(DAY)
+        world.load(DAY)
         world.write_log(DAY, event(itemInSession=2), "broken")
         assert not world.materialize(DAY).ok
         assert not world.materialize(DAY).ok
@@ -119,7 +119,7 @@ class TestTooManyErrorsOfADay:
     def test_the_file_that_comes_back_is_no_refusal_any_more(self, world: World) -> None:
         world.max_load_errors = 0
         path = world.write_log(DAY, event())
-        world.materialize(DAY)
+        world.load(DAY)
         kept = path.rename(world.folder / "kept")
         world.write_log(DAY, "broken")
         assert not world.materialize(DAY).ok
@@ -173,7 +173,7 @@ class TestTooManyErrorsOfTheSongs:
     def test_a_deletion_is_not_kept_either(self, world: World) -> None:
         world.max_load_errors = 0
         world.write_songs("A.json", song(song_id="S1"))
-        world.materialize(DAY)
+        world.load(DAY)
         world.delete("song_data/A.json")
         world.write_songs("B.json", song(song_id="S2"), "broken")
         assert not world.materialize(DAY).ok
