@@ -9,7 +9,7 @@ import pytest
 
 from sparkify_dagster.warehouse.redshift import RedshiftWarehouse
 from sparkify_dagster_tests.postgres_server import PostgresServer
-from sparkify_dagster_tests.redshift.stand_in import ROLE, RedshiftStandIn, S3Access
+from sparkify_dagster_tests.redshift.stand_in import ROLE, RedshiftStandIn, S3Access, prepare_back_end
 from sparkify_dagster_tests.s3_server import S3Server
 
 STAGING_BUCKET = "redshift-staging"
@@ -35,17 +35,23 @@ class RedshiftServers:
         self._folder = folder
         self._servers: dict[str, RedshiftStandIn] = {}
         s3.put(STAGING_BUCKET, {})
+        self._template = postgres.new_template()
+        prepare_back_end(postgres.address(self._template))
 
     def login(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Credentials and endpoint for this process, which writes to the staging bucket."""
         self.s3.login(monkeypatch)
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", self.s3.url)
 
+    def new_back_end(self) -> str:
+        """The address of a database for a stand-in."""
+        return self._postgres.new_database(self._template)
+
     def new_server(self) -> RedshiftStandIn:
         access = S3Access(self.s3.url, self.s3.access_key, self.s3.secret_key)
         folder = self._folder / secrets.token_hex(6)
         folder.mkdir()
-        server = RedshiftStandIn(self._postgres.new_database(), access, folder)
+        server = RedshiftStandIn(self.new_back_end(), access, folder)
         server.start()
         return server
 

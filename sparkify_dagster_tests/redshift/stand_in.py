@@ -48,13 +48,37 @@ class S3Access:
     secret_key: str
 
 
+def prepare_back_end(address: str) -> None:
+    """Makes an empty PostgreSQL database, or one that is to be copied, a stand-in's back end."""
+    back_end = make_url(address)
+    _execute(
+        back_end,
+        "DO $$ BEGIN IF (SELECT datcollate FROM pg_database WHERE datname = current_database())"
+        " NOT IN ('C', 'POSIX', 'C.UTF-8', 'C.utf8') THEN"
+        " RAISE 'Redshift orders text by bytes: the back end''s database needs the C collation'; END IF; END $$",
+    )
+    _execute(back_end, system_schema())
+
+
+def _execute(back_end: URL, sql: str, parameters: tuple[object, ...] | list[object] = ()) -> None:
+    connection = psycopg2.connect(
+        host=back_end.host, port=back_end.port, user=back_end.username, dbname=back_end.database
+    )
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(sql, parameters or None)
+    finally:
+        connection.close()
+
+
 class RedshiftStandIn:
     """Listens on loopback from start() to stop(); every session has one of its own in the back end.
 
     It lives in the test's process, so psycopg2's connection.cancel(), which keeps the GIL while it waits for an answer,
     would wait for ever there.
 
-    The back end is a SQLAlchemy address of an empty PostgreSQL database which a superuser reaches without a password.
+    The back end is a SQLAlchemy address of a prepared PostgreSQL database which a superuser reaches without a password.
     """
 
     def __init__(
@@ -119,7 +143,6 @@ class RedshiftStandIn:
             self._failures.clear()
 
     def start(self) -> None:
-        self._prepare_back_end()
         listener = socket.create_server((self.host, 0))
         self.port = listener.getsockname()[1]
         self._listener = listener
@@ -163,23 +186,7 @@ class RedshiftStandIn:
 
     def execute_in_back_end(self, sql: str, parameters: tuple[object, ...] | list[object] = ()) -> None:
         """Outside of every session, and committed at once."""
-        connection = psycopg2.connect(
-            host=self.back_end.host, port=self.back_end.port, user=self.back_end.username, dbname=self.back_end.database
-        )
-        try:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(sql, parameters or None)
-        finally:
-            connection.close()
-
-    def _prepare_back_end(self) -> None:
-        self.execute_in_back_end(
-            "DO $$ BEGIN IF (SELECT datcollate FROM pg_database WHERE datname = current_database())"
-            " NOT IN ('C', 'POSIX', 'C.UTF-8', 'C.utf8') THEN"
-            " RAISE 'Redshift orders text by bytes: the back end''s database needs the C collation'; END IF; END $$"
-        )
-        self.execute_in_back_end(system_schema())
+        _execute(self.back_end, sql, parameters)
 
     def _accept(self, listener: socket.socket) -> None:
         while True:

@@ -20,8 +20,8 @@ from sqlalchemy_redshift.commands import Compression, CopyCommand, Format  # typ
 from sparkify_dagster.warehouse import transforms
 from sparkify_dagster.warehouse.base import create_tables, drop_tables
 from sparkify_dagster.warehouse.tables import loaded_objects, metadata, songplays, staging_events
-from sparkify_dagster_tests.postgres_server import PostgresServer
 from sparkify_dagster_tests.redshift.copy_command import parse_copy
+from sparkify_dagster_tests.redshift.fixtures import RedshiftServers
 from sparkify_dagster_tests.redshift.refusal import Refusal
 from sparkify_dagster_tests.redshift.rewriting import rewrite
 from sparkify_dagster_tests.redshift.stand_in import ROLE, RedshiftStandIn, S3Access
@@ -144,12 +144,12 @@ def test_a_stranger_is_refused(redshift: RedshiftStandIn, part: Mapping[str, Any
         create_engine(redshift.url.set(**part), poolclass=NullPool).connect()
 
 
-def test_a_stand_in_of_its_own_stops(postgres: PostgresServer, s3: S3Server, tmp_path: Path) -> None:
+def test_a_stand_in_of_its_own_stops(redshift_servers: RedshiftServers, s3: S3Server, tmp_path: Path) -> None:
     """With an S3 user who may list only."""
     bucket = Bucket(s3)
     url = bucket.put("a", '{"v": 1}')
     access = S3Access(s3.url, s3.listing_access_key, s3.listing_secret_key)
-    stand_in = RedshiftStandIn(postgres.new_database(), access, tmp_path)
+    stand_in = RedshiftStandIn(redshift_servers.new_back_end(), access, tmp_path)
     stand_in.start()
     engine = create_engine(stand_in.url, poolclass=NullPool)
     try:
