@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ class S3Server:
     listing_access_key: str = "listing-access-key"
     listing_secret_key: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
 
-    @property
+    @cached_property
     def client(self) -> "S3Client":
         return boto3.client(
             "s3",

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,19 @@ class S3Access:
     endpoint: str
     access_key: str
     secret_key: str
+
+
+# To make a client takes some milliseconds for each COPY, and any number of threads may use one.
+@cache
+def _s3_client(access: S3Access, region: str) -> "S3Client":
+    return boto3.client(
+        "s3",
+        endpoint_url=access.endpoint,
+        region_name=region,
+        aws_access_key_id=access.access_key,
+        aws_secret_access_key=access.secret_key,
+        config=Config(retries={"total_max_attempts": 2}, connect_timeout=5, read_timeout=30),
+    )
 
 
 def prepare_back_end(address: str) -> None:
@@ -175,14 +189,7 @@ class RedshiftStandIn:
             return self._last_query_id
 
     def s3_client(self, region: str | None) -> "S3Client":
-        return boto3.client(
-            "s3",
-            endpoint_url=self.s3.endpoint,
-            region_name=region or "us-west-2",
-            aws_access_key_id=self.s3.access_key,
-            aws_secret_access_key=self.s3.secret_key,
-            config=Config(retries={"total_max_attempts": 2}, connect_timeout=5, read_timeout=30),
-        )
+        return _s3_client(self.s3, region or "us-west-2")
 
     def execute_in_back_end(self, sql: str, parameters: tuple[object, ...] | list[object] = ()) -> None:
         """Outside of every session, and committed at once."""
