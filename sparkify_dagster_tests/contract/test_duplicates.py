@@ -46,9 +46,9 @@ def test_keys_sort_by_their_utf8_bytes(world: World) -> None:
 def test_when_the_kept_copy_goes_the_next_one_takes_its_place(world: World) -> None:
     world.write_log(DAY, event(location="a"), key="a/2018-11-01-events.json")
     world.write_log(DAY, event(location="b"), key="b/2018-11-01-events.json")
-    world.materialize(DAY)
+    world.load(DAY)
     world.delete("log_data/a/2018-11-01-events.json")
-    world.materialize(DAY)
+    world.load(DAY)
     assert world.column("songplays", "location") == ["b"]
 
 

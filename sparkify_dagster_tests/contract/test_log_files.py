@@ -100,14 +100,14 @@ def test_the_date_in_the_name_is_the_partition(world: World) -> None:
     world.write_log(DAY, event(time="2018-11-02T00:00:00"), key="2018/11/2018-11-02-events.json")
     world.load(DAY)
     assert world.rows(EVENTS) == []
-    world.materialize("2018-11-02")
+    world.load("2018-11-02")
     assert [day.isoformat() for day in world.column(EVENTS, "log_date")] == ["2018-11-02"]
 
 
 def test_loading_a_day_without_a_file_empties_it(world: World) -> None:
     path = world.write_log(DAY, event(), "broken")
     world.write_log("2018-11-02", event(time="2018-11-02T10:00:00", userId="9"))
-    world.materialize(DAY, "2018-11-02")
+    world.load(DAY, "2018-11-02")
     path.unlink()
     assert world.materialize(DAY).ok
     assert world.rows(ERRORS) == []

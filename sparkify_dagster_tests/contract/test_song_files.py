@@ -228,7 +228,7 @@ class TestDuplicatedSongs:
     def test_when_the_winners_file_goes_the_next_one_wins_again(self, world: World) -> None:
         world.write_songs("A.json", song(title="A", artist_id="AA", artist_name="One"))
         world.write_songs("B.json", song(title="B", artist_id="AB", artist_name="Two"))
-        world.materialize(DAY)
+        world.load(DAY)
         assert world.rows("artists", "artist_id", "name") == [("AB", "Two")]
         world.delete("song_data/B.json")
         assert world.materialize(DAY).ok
@@ -247,7 +247,7 @@ class TestDuplicatedSongs:
 def test_a_song_file_that_changed_replaces_its_song(world: World) -> None:
     world.write_songs("A.json", song(song_id="S1"), song(song_id="S2"))
     world.write_songs("B.json", song(song_id="S3"))
-    world.materialize(DAY)
+    world.load(DAY)
     world.write_songs("A.json", song(song_id="S1", title="new"))
     outcome = world.materialize(DAY)
     assert outcome.metadata("staging_songs")["changed_files"] == 1

@@ -67,7 +67,7 @@ class TestSongplays:
 
     def test_the_same_event_has_the_same_id_after_every_reload_and_in_any_company(self, world: World) -> None:
         world.write_log(DAY, event())
-        world.materialize(DAY)
+        world.load(DAY)
         (first,) = world.column("songplays", "songplay_id")
         world.write_log(DAY, event(itemInSession=0), event(location="elsewhere"), event(itemInSession=2))
         world.write_songs("A.json", song())
@@ -247,8 +247,8 @@ class TestUsers:
     def test_the_latest_event_of_all_days_counts(self, world: World) -> None:
         world.write_log(DAY, event(level="free"))
         world.write_log(NEXT_DAY, event(level="paid", time=f"{NEXT_DAY}T00:00:00"))
-        world.materialize(NEXT_DAY)
-        world.materialize(DAY)
+        world.load(NEXT_DAY)
+        world.load(DAY)
         assert world.column("users", "level") == ["paid"]
 
     def test_a_user_whose_events_are_all_gone_is_gone(self, world: World) -> None:
