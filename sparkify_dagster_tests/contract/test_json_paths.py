@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS
+from sparkify_dagster.sources.object_store import SourceError
 from sparkify_dagster_tests.world import EVENTS, World, event
 
 DAY = "2018-11-01"
@@ -63,12 +64,21 @@ def test_renamed_keys_leave_the_usual_ones_unknown(world: World) -> None:
         paths("auth", *DEFAULT_KEYS[1:]),
     ],
 )
-def test_a_malformed_file_fails_the_load_and_changes_nothing(world: World, content: object) -> None:
+def test_a_malformed_file_is_refused(tmp_path: Path, content: object) -> None:
+    """By the source, which no warehouse has a part in."""
+    world = World(tmp_path)
+    world.map_keys(content)
+    with pytest.raises(SourceError) as raised:
+        world.source.json_paths()
+    assert str(raised.value).startswith(str(tmp_path / "log_json_path.json"))
+
+
+def test_a_file_that_is_refused_fails_the_load_and_changes_nothing(world: World) -> None:
     world.write_log(DAY, event())
     world.load(DAY)
     before = world.everything()
     world.write_log(DAY, event(), event(itemInSession=2))
-    world.map_keys(content)
+    world.map_keys(paths(*DEFAULT_KEYS, "more"))
     outcome = world.materialize(DAY, assets=["staging_events"])
     assert outcome.failures["staging_events"].startswith(str(world.folder / "log_json_path.json"))
     assert world.everything() == before
