@@ -1,4 +1,4 @@
-"""Runs whose process was killed, and several processes that want the warehouse at once."""
+"""Runs whose process was killed, and processes that wait for the warehouse."""
 
 import subprocess
 import sys
@@ -223,14 +223,3 @@ def test_a_second_process_waits_for_the_first_and_says_so(project: Project, end:
             first.kill()
         assert second.process.wait(DEADLINE_SECONDS) == 0
         assert "The tables are there" in second.output
-
-
-@pytest.mark.slow
-def test_two_commands_at_once_both_succeed(project: Project) -> None:
-    with project.start("sparkify", "etl") as one, project.start("sparkify", "etl") as other:
-        for command in (one, other):
-            assert command.process.wait(DEADLINE_SECONDS) == 0, command.output
-            assert "Checks: 17 passed, 0 warn, 0 failed" in command.output
-            assert "had died" not in command.output
-    assert statuses(project) == [Status.SUCCESS, Status.SUCCESS]
-    assert_loaded_as_from_scratch(project.world)

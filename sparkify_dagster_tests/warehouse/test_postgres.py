@@ -1,4 +1,4 @@
-"""What PostgreSQL alone has to show: several writers, its COPY's corner cases, and what a person reads when it fails.
+"""What PostgreSQL alone has to show: writers that wait, its COPY's corner cases, and what a person reads when it fails.
 
 That it holds the contract and the same rows as DuckDB is in contract/, whose tests run on both.
 """
@@ -34,25 +34,6 @@ def password(postgres: PostgresServer) -> str:
     postgres.execute("DO $$ BEGIN CREATE ROLE analyst LOGIN SUPERUSER; EXCEPTION WHEN duplicate_object THEN END $$")
     postgres.execute(f"ALTER ROLE analyst PASSWORD '{password}'")
     return password
-
-
-@pytest.mark.slow
-def test_two_writers_at_once_lose_and_double_nothing(world: World) -> None:
-    """Users are in every day, so the days of one writer touch rows of the other's."""
-    for day, level in zip(DAYS, ["free", "paid"] * 3, strict=True):
-        world.write_log(
-            day,
-            *(
-                event(time=f"{day}T{hour:02}:00:00", userId=str(hour % 5), itemInSession=hour, level=level)
-                for hour in range(24)
-            ),
-        )
-    world.write_songs("A.json", song())
-    loads = [(DAYS[0], DAYS[3]), (DAYS[2], DAYS[5]), (DAYS[5], DAYS[5]), (DAYS[0], DAYS[5]), (DAYS[1], DAYS[1])]
-    with ThreadPoolExecutor(3) as writers:
-        for done in [writers.submit(world.load, *days) for days in loads * 2]:
-            done.result()
-    assert world.everything() == world.from_scratch(DAYS[0], DAYS[-1]).everything()
 
 
 def test_a_writer_that_waits_says_for_whom(world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,6 @@ import gzip
 import re
 import secrets
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -421,25 +420,6 @@ def test_where_copy_and_the_inspection_disagree_a_cleaned_copy_is_read(
     loaded.world.load(DAY)
     assert loaded.world.column(EVENTS, "item_in_session") == [7, 8]
     assert f"0001-{DAY}-events.json.gz" in loaded.copied()
-
-
-@pytest.mark.slow
-def test_two_writers_at_once_lose_and_double_nothing(on_redshift: OnRedshift) -> None:
-    for day, level in zip(DAYS, ["free", "paid"] * 3, strict=True):
-        on_redshift.write_log(
-            day,
-            *(
-                event(time=f"{day}T{hour:02}:00:00", userId=str(hour % 5), itemInSession=hour, level=level)
-                for hour in range(24)
-            ),
-        )
-    on_redshift.write_songs(song())
-    world = on_redshift.world
-    loads = [(DAYS[0], DAYS[3]), (DAYS[2], DAYS[5]), (DAYS[5], DAYS[5]), (DAYS[0], DAYS[5]), (DAYS[1], DAYS[1])]
-    with ThreadPoolExecutor(3) as writers:
-        for done in [writers.submit(world.load, *days) for days in loads]:
-            done.result()
-    assert world.everything() == world.from_scratch(DAYS[0], DAYS[-1]).everything()
 
 
 # What a person reads
