@@ -223,6 +223,7 @@ def test_page_names_every_parameter_and_output() -> None:
 
 def test_page_names_only_settings_that_exist() -> None:
     known = {name for key in KEYS for name in [*key.env, key.cfg_name]}
+    known |= set(re.findall(r"env: (\w+)", (ROOT / "infrastructure" / "dagster.yaml").read_text("utf-8")))
     named = set(re.findall(r"\bSPARKIFY_[A-Z_]+|\[[A-Z0-9_]+\] [A-Z_]+", PAGE))
     assert "SPARKIFY_STAGING" in named
     assert "[CLUSTER] HOST" in named
