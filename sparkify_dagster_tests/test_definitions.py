@@ -170,6 +170,8 @@ def test_commands_load_a_range_of_days_in_one_run(project: Project, source: Path
     project.use(source)
     output = project.run(*command.split(), "--partition-range", "2018-11-01...2018-11-02")
     assert_no_warning(output)
+    assert "2 days to load" in output
+    assert "DEBUG" not in output
     with project.instance() as instance:
         (run,) = instance.get_runs()
     assert run.status is dg.DagsterRunStatus.SUCCESS
