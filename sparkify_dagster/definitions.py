@@ -3,6 +3,7 @@
 import dagster as dg
 
 from sparkify_dagster.assets import sources, staging, star
+from sparkify_dagster.assets.code_links import with_code_links
 from sparkify_dagster.automation import jobs
 from sparkify_dagster.automation.failures import failures
 from sparkify_dagster.automation.late_songs import late_songs
@@ -38,7 +39,7 @@ defs = dg.Definitions(
             table.with_attributes(backfill_policy=dg.BackfillPolicy.single_run()).map_asset_specs(
                 lambda spec: spec.replace_attributes(kinds={*spec.kinds, _warehouse.kind})
             )
-            for table in _tables
+            for table in with_code_links(_tables, _settings.code_url)
         ),
     ],
     asset_checks=[check_staging_events, check_staging_songs, check_songplays, check_dimensions],

@@ -20,6 +20,7 @@ from sparkify_dagster.settings_keys import (
     AWS_ENDPOINT_URL,
     AWS_REGION,
     CLUSTER_IDENTIFIER,
+    CODE_URL,
     CONFIG,
     DB_NAME,
     DB_PASSWORD,
@@ -79,6 +80,7 @@ class Settings(BaseModel):
     min_match_rate: float = _field(MIN_MATCH_RATE)
     alert_webhook: Secret | None = _field(ALERT_WEBHOOK)
     ui_url: str = _field(UI_URL)
+    code_url: str | None = _field(CODE_URL)
     aws_endpoint_url: str | None = _field(AWS_ENDPOINT_URL)
     aws_region: str | None = _field(AWS_REGION)
     dwh_access_key: Secret | None = _field(ACCESS_KEY)
@@ -95,6 +97,7 @@ class Settings(BaseModel):
         fields = _read_warehouse(reader) | _read_source(reader) | _read_log_days(reader)
         fields |= {"max_load_errors": reader.read(MAX_LOAD_ERRORS), "min_match_rate": reader.read(MIN_MATCH_RATE)}
         fields |= {"alert_webhook": reader.read(ALERT_WEBHOOK), "ui_url": reader.read(UI_URL)}
+        fields |= {"code_url": reader.read(CODE_URL)}
         fields |= {"aws_endpoint_url": reader.read(AWS_ENDPOINT_URL), "aws_region": reader.read(AWS_REGION)}
         return cls(**fields, **_read_fallback_credentials(reader))
 

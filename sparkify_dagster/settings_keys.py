@@ -200,6 +200,9 @@ ALERT_WEBHOOK = Key("Where the sensor `failures` posts what failed, as `{\"text\
                     ("SPARKIFY_ALERT_WEBHOOK",), secret=True)
 UI_URL = Key("Where people reach the Dagster UI: reports of failures link there.", parse_http_url, ("SPARKIFY_UI_URL",),
              default="http://127.0.0.1:3000")
+CODE_URL = Key("Where the repository can be read, for the UI's links from an asset to its code: "
+               "`https://github.com/org/repo/tree/main`. Without one they lead to the files on this machine.",
+               parse_http_url, ("SPARKIFY_CODE_URL",))
 AWS_ENDPOINT_URL = Key("Endpoint of an S3 which is not Amazon's; the first that is set wins.", parse_http_url,
                        ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
 AWS_REGION = Key("AWS region; the first that is set wins.", str, ("AWS_REGION", "AWS_DEFAULT_REGION"))
@@ -212,7 +215,7 @@ KEYS: tuple[Key[Any], ...] = (
     *(CONFIG, WAREHOUSE, HOST, DB_NAME, DB_USER, DB_PASSWORD, DB_PORT, DB_REGION, CLUSTER_IDENTIFIER, IAM_ROLE),
     *(WAREHOUSE_SECRET, STAGING, TRUSTED_LOGS, STATEMENT_TIMEOUT),
     *(LOG_DATA, LOG_JSONPATH, SONG_DATA, LOG_START, LOG_END, MAX_LOAD_ERRORS, MIN_MATCH_RATE),
-    *(ALERT_WEBHOOK, UI_URL),
+    *(CODE_URL, UI_URL, ALERT_WEBHOOK),
     *(AWS_ENDPOINT_URL, AWS_REGION, ACCESS_KEY, SECRET_KEY),
 )
 

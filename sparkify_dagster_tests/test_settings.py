@@ -68,7 +68,7 @@ def test_nothing_configured_is_duckdb_with_a_simulated_source(load: Load) -> Non
     assert (settings.log_start, settings.log_end) == (date(2018, 11, 1), date(2018, 12, 1))
     assert (settings.max_load_errors, settings.min_match_rate) == (100, 0)
     assert settings.cluster_identifier is settings.cluster_region is settings.iam_role_arn is None
-    assert settings.aws_endpoint_url is settings.aws_region is None
+    assert settings.aws_endpoint_url is settings.aws_region is settings.code_url is None
     assert settings.dwh_access_key is settings.dwh_secret_key is None
     assert settings == Settings()
 
@@ -479,6 +479,22 @@ def test_wrong_rate(error: Error, text: str) -> None:
     assert error(SPARKIFY_MIN_MATCH_RATE=text) == (
         f"SPARKIFY_MIN_MATCH_RATE: '{text}' is not a number from 0 to 1 (environment variable)"
     )
+
+
+# Links to the code
+
+
+def test_code_url(load: Load) -> None:
+    url = "https://github.com/org/repo/tree/main"
+    assert load(SPARKIFY_CODE_URL=url).code_url == url
+
+
+@pytest.mark.parametrize("text", ["github.com/org/repo", "/src/repo", "https://user:hunter2@github.com/org/repo"])
+def test_wrong_code_url(error: Error, text: str) -> None:
+    message = error(SPARKIFY_CODE_URL=text)
+    assert message.startswith("SPARKIFY_CODE_URL: ")
+    assert "is not a URL like https://" in message
+    assert "hunter2" not in message
 
 
 # AWS

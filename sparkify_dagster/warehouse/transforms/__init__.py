@@ -6,6 +6,7 @@ Each function replaces what it builds inside the caller's transaction, so that r
 from datetime import date, datetime, time, timedelta
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
 from sqlalchemy import Connection, Table, delete, text
 
@@ -19,6 +20,12 @@ VIEWS = ("catalogue", "song_matches")
 def select_of(table: str) -> str:
     """The SELECT that builds a star table (or user_days)."""
     return _read("transforms", table)
+
+
+def path_of(table: str) -> Path | None:
+    """The file of the SELECT that builds a table, where there is one."""
+    path = Path(__file__).with_name(f"{table}.sql")
+    return path if path.exists() else None
 
 
 @cache
