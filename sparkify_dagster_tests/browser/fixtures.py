@@ -24,6 +24,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Once for all the tests that lack the browser."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if count := sum(MISSING in str(report.longrepr) for report in skipped):
+        terminalreporter.write_line(f"{count} tests of the UI were skipped: {MISSING}", yellow=True)
+
+
 # Both for a module, not for the session: Playwright's event loop would be in the way of other tests that use one, and
 # the UI's processes would take their share of the machine until the last test.
 @pytest.fixture(scope="module")

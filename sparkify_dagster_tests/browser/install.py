@@ -25,11 +25,10 @@ def main() -> None:
         print(f"There is a browser already: {found}")
         return
     may_install = os.geteuid() == 0
-    _run(_DOWNLOAD)
-    if not _working() and may_install:
+    if _run(_DOWNLOAD) and may_install and not _working():
         # A bare machine lacks the libraries that Playwright's own browser needs.
         _run(_LIBRARIES)
-    if not _working() and may_install:
+    if may_install and not _working():
         for command in _DISTRIBUTION:
             _run(command)
     if not (found := _working()):
@@ -46,7 +45,8 @@ def _working() -> str | None:
         return None
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str]) -> bool:
+    """Whether it succeeded."""
     print("$", *command, flush=True)
     environment = {
         **os.environ,
@@ -54,9 +54,10 @@ def _run(command: list[str]) -> None:
         "PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT": _CONNECT_MILLISECONDS,
     }
     try:
-        subprocess.run(command, env=environment, check=False)
+        return subprocess.run(command, env=environment, check=False).returncode == 0
     except FileNotFoundError:
         print(f"{command[0]}: not on this system")
+        return False
 
 
 if __name__ == "__main__":

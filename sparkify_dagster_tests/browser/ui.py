@@ -1,16 +1,20 @@
 """What a user does and sees in the UI, by the roles and texts of its pages: they have no ids that one could rely on."""
 
 import re
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 # For a machine that does much else at the time.
 PAGE_MILLISECONDS = 60_000
 # The daemon looks for backfills and at sensors each 30 seconds; then the run has its turn.
 RUN_MILLISECONDS = 180_000
+# After which one clicks once more.
+PATIENCE_MILLISECONDS = 10_000
 GROUPS = ("source", "staging", "star")
 
 
@@ -27,10 +31,10 @@ class UI:
     def launch(self, *, choose: str) -> None:
         """Jobs > sparkify > Materialize all, then days: what the field takes, or the name of a button such as All."""
         self.page.goto("/locations/sparkify_dagster/jobs/sparkify")
-        self.page.get_by_role("button", name="Materialize all").click()
         dialog = self.page.get_by_role("dialog")
         # With the days that there are, the dialog has their last one to offer.
-        expect(dialog.get_by_text("Latest", exact=True)).to_be_visible()
+        latest = dialog.get_by_text("Latest", exact=True)
+        self._open_dialog(self.page.get_by_role("button", name="Materialize all"), latest)
         if choose[0].isdigit():
             field = dialog.get_by_placeholder(re.compile("^ex: "))
             field.fill(choose)
@@ -81,8 +85,14 @@ class UI:
     def open_column_picture(self, asset: str) -> Locator:
         """The picture behind [Show Markdown]."""
         self.open_asset(asset)
-        self.row("column_lineage_picture").get_by_text("[Show Markdown]").click()
-        return self.page.get_by_role("dialog").get_by_role("img", name="columns come from")
+        picture = self.page.get_by_role("dialog").get_by_role("img", name="columns come from")
+        self._open_dialog(self.row("column_lineage_picture").get_by_text("[Show Markdown]"), picture)
+        return picture
+
+    def see(self, name: str, value: int) -> None:
+        """The value beside its name, in a table or anywhere else."""
+        both = re.compile(rf"^\s*{re.escape(name)}\s*{value}\s*$")
+        expect(self.page.locator("*", has_text=both).first).to_be_visible()
 
     def row(self, text: str) -> Locator:
         """The first row of a table with a cell that holds just the text."""
@@ -95,3 +105,13 @@ class UI:
         """The link to a run that is none of these."""
         others = "".join(f":not([href*='{run_id}'])" for run_id in runs)
         return self.page.locator(f"a[href^='/runs/'][href*='-']{others}").first
+
+    def _open_dialog(self, opener: Locator, content: Locator) -> None:
+        """Clicks until the content is there: a page draws itself anew when its data arrive, and drops a dialog then."""
+        deadline = time.monotonic() + PAGE_MILLISECONDS / 1_000
+        while not content.is_visible():
+            assert time.monotonic() < deadline, f"waited in vain for {content}"
+            if not self.page.get_by_role("dialog").is_visible():
+                opener.click()
+            with suppress(TimeoutError):
+                content.wait_for(timeout=PATIENCE_MILLISECONDS)

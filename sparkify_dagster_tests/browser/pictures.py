@@ -1,0 +1,79 @@
+"""`make pictures`: the README's pictures, taken of the UI of a month that is loaded, and of a day that is dirty."""
+
+import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from playwright.sync_api import FloatRect, Page, expect
+
+from sparkify_dagster_tests.browser import chromium
+from sparkify_dagster_tests.browser.server import served
+from sparkify_dagster_tests.browser.ui import UI
+from sparkify_dagster_tests.project import ROOT, Project
+
+DOCS = ROOT / "docs"
+DIRTY_DAY = "2018-11-14"
+
+
+def main() -> None:
+    with TemporaryDirectory() as folder, chromium.launched() as browser:
+        assert browser, "no browser is installed: `make browser` gets one"
+        project = Project(Path(folder))
+        # Without a source it simulates a month, as `make run` does.
+        project.sparkify("etl")
+        with served(project) as url:
+            # Large enough for Dagster to draw the graph's details.
+            page = browser.new_page(base_url=url, viewport={"width": 2300, "height": 1300})
+            lineage(UI(page), DOCS / "lineage.png")
+            page = browser.new_page(base_url=url, viewport={"width": 1500, "height": 900}, device_scale_factor=1.5)
+            column_origins(UI(page), DOCS / "column_origins.png")
+            spoil(project)
+            project.sparkify("etl", "--from", DIRTY_DAY, "--to", DIRTY_DAY)
+            failed_check(UI(page), DOCS / "failed_check.png")
+
+
+def spoil(project: Project) -> None:
+    """Adds to the day what real logs have: a line that was cut off, a wrong type, a value that is too long."""
+    (log,) = project.folder.glob(f".sparkify/simulated/log_data/**/{DIRTY_DAY}-events.json")
+    lines = log.read_text("utf-8").splitlines()
+    cut_off = lines[20][:60]
+    wrong_type = lines[40].replace('"ts":', '"ts":"noon","was":')
+    too_long = lines[60].replace('"level":"', '"level":"' + 70 * "x")
+    log.write_text("\n".join([*lines, cut_off, wrong_type, too_long, ""]), "utf-8")
+
+
+def lineage(ui: UI, picture: Path) -> None:
+    ui.open_lineage()
+    expect(ui.page.get_by_text("30 partitions", exact=True)).not_to_have_count(0)
+    # Of the sources it comes last.
+    latest_events = ui.page.get_by_text("Latest event", exact=True).count()
+    expect(ui.page.get_by_text(re.compile(" ago$"))).to_have_count(latest_events)
+    ui.page.screenshot(path=picture, clip=around(ui.page, "foreignObject", margin=16))
+
+
+def column_origins(ui: UI, picture: Path) -> None:
+    expect(ui.open_column_picture("songplays")).to_be_visible()
+    # Its opening is animated.
+    dialog = ui.page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Close").click(trial=True)
+    dialog.get_by_role("img", name="columns come from").screenshot(path=picture, animations="disabled")
+
+
+def failed_check(ui: UI, picture: Path) -> None:
+    ui.open_check("staging_events", "no_load_errors")
+    expect(ui.page.get_by_text("Failed", exact=True).first).to_be_visible()
+    ui.page.screenshot(path=picture)
+
+
+def around(page: Page, elements: str, *, margin: int) -> FloatRect:
+    """The part of the page that holds all these elements."""
+    boxes = [box for element in page.locator(elements).all() if (box := element.bounding_box())]
+    left = min(box["x"] for box in boxes) - margin
+    top = min(box["y"] for box in boxes) - margin
+    right = max(box["x"] + box["width"] for box in boxes) + margin
+    bottom = max(box["y"] + box["height"] for box in boxes) + margin
+    return {"x": left, "y": top, "width": right - left, "height": bottom - top}
+
+
+if __name__ == "__main__":
+    main()
