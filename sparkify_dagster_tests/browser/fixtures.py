@@ -69,9 +69,8 @@ def screenshots(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 @pytest.fixture
 def ui(request: pytest.FixtureRequest, browser: Browser, shown: tuple[Project, str], screenshots: Path) -> Iterator[UI]:
     page = browser.new_page(base_url=shown[1], viewport={"width": 1600, "height": 1000})
-    try:
-        yield UI(page)
-        # Of a failed test too: it shows why.
-    finally:
-        page.screenshot(path=screenshots / f"{request.node.name}.png")
-        page.close()
+    ui = UI(page)
+    yield ui
+    # Of a failed test too: it shows why.
+    ui.screenshot(screenshots / f"{request.node.name}.png")
+    page.close()

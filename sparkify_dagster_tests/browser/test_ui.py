@@ -81,7 +81,7 @@ def test_a_check_fails_on_a_dirty_day_and_passes_after_the_repair(ui: UI, world:
     ui.open_check("staging_events", "no_refused_days")
     expect(result).to_contain_text("Failed")
     ui.see("refused", 1)
-    ui.page.screenshot(path=screenshots / "a_check_fails_on_a_dirty_day.png")
+    ui.screenshot(screenshots / "a_check_fails_on_a_dirty_day.png")
     assert plays_in(world, DIRTY) == 0
 
     world.write_log(DIRTY, *plays(DIRTY, 5))
@@ -109,7 +109,7 @@ def test_a_dropped_file_is_loaded_once_the_sensor_is_on(
         ui.see_success()
         assert plays_in(world, DROPPED) == 3
     finally:
-        ui.page.screenshot(path=screenshots / "the_run_of_a_dropped_file.png")
+        ui.screenshot(screenshots / "the_run_of_a_dropped_file.png")
         ui.switch("log_files", on=False)
 
 

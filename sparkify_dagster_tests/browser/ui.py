@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
 from playwright.sync_api import Locator, Page, TimeoutError, expect
@@ -105,6 +106,10 @@ class UI:
         """The link to a run that is none of these."""
         others = "".join(f":not([href*='{run_id}'])" for run_id in runs)
         return self.page.locator(f"a[href^='/runs/'][href*='-']{others}").first
+
+    def screenshot(self, path: Path) -> None:
+        """Of the page at rest: dialogs fade in and out."""
+        self.page.screenshot(path=path, animations="disabled")
 
     def _open_dialog(self, opener: Locator, content: Locator) -> None:
         """Clicks until the content is there: a page draws itself anew when its data arrive, and drops a dialog then."""
