@@ -25,7 +25,7 @@ def main() -> None:
             # Large enough for Dagster to draw the graph's details.
             page = browser.new_page(base_url=url, viewport={"width": 2300, "height": 1300})
             lineage(UI(page), DOCS / "lineage.png")
-            page = browser.new_page(base_url=url, viewport={"width": 1500, "height": 900}, device_scale_factor=1.5)
+            page = browser.new_page(base_url=url, viewport={"width": 1600, "height": 850}, device_scale_factor=1.5)
             column_origins(UI(page), DOCS / "column_origins.png")
             spoil(project)
             project.sparkify("etl", "--from", DIRTY_DAY, "--to", DIRTY_DAY)
@@ -33,13 +33,13 @@ def main() -> None:
 
 
 def spoil(project: Project) -> None:
-    """Adds to the day what real logs have: a line that was cut off, a wrong type, a value that is too long."""
+    """Adds to the day what real logs have, in lines that are short enough for a picture."""
     (log,) = project.folder.glob(f".sparkify/simulated/log_data/**/{DIRTY_DAY}-events.json")
     lines = log.read_text("utf-8").splitlines()
-    cut_off = lines[20][:60]
-    wrong_type = lines[40].replace('"ts":', '"ts":"noon","was":')
-    too_long = lines[60].replace('"level":"', '"level":"' + 70 * "x")
-    log.write_text("\n".join([*lines, cut_off, wrong_type, too_long, ""]), "utf-8")
+    cut_off = lines[20][:40]
+    wrong_type = '{"page":"Home","ts":"noon","userId":"8"}'
+    foreign = "connection reset by peer"
+    log.write_text("\n".join([*lines, cut_off, wrong_type, foreign, ""]), "utf-8")
 
 
 def lineage(ui: UI, picture: Path) -> None:
