@@ -69,8 +69,11 @@ def is_dead(instance: dg.DagsterInstance, run_id: str) -> bool:
 
 def _take(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
+    # Under its own name only when it is locked: who finds it unlocked takes the run for dead.
+    unlocked = path.with_suffix(".new")
+    lock = FileLock(unlocked)
     lock.acquire()
+    unlocked.rename(path)
     _held[path] = lock
 
 
