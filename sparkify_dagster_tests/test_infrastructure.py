@@ -45,6 +45,7 @@ KNOWN = {
 # What each call needs, and on what. The code's calls are looked for below.
 CALLS = {
     ("obstore", "list"): [("s3:ListBucket", SOURCE)],
+    ("obstore", "list_with_delimiter"): [("s3:ListBucket", SOURCE)],
     ("obstore", "get"): [
         ("s3:GetObject", f"{SOURCE}/log_data/2018/11/2018-11-01-events.json"),
         ("s3:GetObject", f"{SOURCE}/song_data/A/A/A/TRAAAAW128F429D538.json"),
