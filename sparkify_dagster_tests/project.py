@@ -23,7 +23,6 @@ from sparkify_dagster_tests.world import World
 ROOT = Path(__file__).parent.parent
 # What a person would find in the project's folder and Dagster's commands read there.
 FILES = ("dagster.yaml", "pyproject.toml", "workspace.yaml")
-PACKAGE = "sparkify_dagster"
 # Long enough for a machine that does much else at the time.
 DEADLINE_SECONDS = 120
 SECRET = "wJalrXUtnFEMI-not-to-be-shown"
@@ -39,8 +38,6 @@ class Project:
     def __post_init__(self) -> None:
         for name in FILES:
             shutil.copy(ROOT / name, self.folder / name)
-        # `dg dev` looks for the package in the project's folder, wherever it is installed.
-        (self.folder / PACKAGE).symlink_to(ROOT / PACKAGE)
         (self.folder / "dwh.cfg").write_text(f"[AWS]\nACCESS_KEY = AKIAEXAMPLE\nSECRET_KEY = {SECRET}\n")
 
     # Arranging

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from sparkify_dagster_tests.project import Project, wait_until
+from sparkify_dagster_tests.project import ROOT, Project, wait_until
 
+PACKAGE = "sparkify_dagster"
 # It starts six processes, each of which imports Dagster: some ten seconds where nothing else runs.
 START_SECONDS = 300
 
@@ -15,6 +16,8 @@ START_SECONDS = 300
 @contextmanager
 def served(project: Project, **environment: str) -> Iterator[str]:
     """The URL of the UI, which is there for the block."""
+    # `dg dev` looks for the package in the project's folder, wherever it is installed.
+    (project.folder / PACKAGE).symlink_to(ROOT / PACKAGE)
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
     with project.start("sparkify", "ui", "--port", str(port), **environment) as started:
