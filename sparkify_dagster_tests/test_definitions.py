@@ -12,7 +12,7 @@ from sparkify_dagster.definitions import defs
 from sparkify_dagster.warehouse import tables
 from sparkify_dagster.warehouse.lineage import source_tables
 from sparkify_dagster_tests.definitions_in_words import SNAPSHOT, definitions_in_words
-from sparkify_dagster_tests.project import Project
+from sparkify_dagster_tests.project import ROOT, Project
 from sparkify_dagster_tests.world import World, asset_key, event
 
 SOURCES = ("log_data", "log_json_path", "song_data")
@@ -154,6 +154,7 @@ def assert_no_warning(output: str) -> None:
     ],
 )
 def test_commands_read_the_definitions_from_the_folder(project: Project, command: str, expected: str) -> None:
+    (project.folder / "sparkify_dagster").symlink_to(ROOT / "sparkify_dagster")
     output = project.run(*command.split())
     assert expected in output
     assert_no_warning(output)

@@ -6,7 +6,8 @@ from datetime import datetime
 import dagster as dg
 
 SHOWN_ROWS = 20
-_SHOWN_CHARACTERS = 200
+# A line of the log has no blanks to break at, and would push the other columns off the page.
+_SHOWN_CHARACTERS = 80
 
 
 def rows_metadata(rows: Sequence[Mapping[str, object]], characters: int = _SHOWN_CHARACTERS) -> dg.TableMetadataValue:

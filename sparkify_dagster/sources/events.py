@@ -289,7 +289,9 @@ def decode_json(line: bytes) -> object:
 
 def json_error(error: ValueError) -> str:
     """What is wrong and at which character, without the decoder's own count of lines."""
-    return f"{error.msg} at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else str(error)
+    if not isinstance(error, json.JSONDecodeError):
+        return str(error)
+    return f"{error.msg.removesuffix(' at')} at character {error.pos + 1}"
 
 
 def raw_text(line: bytes) -> str:
