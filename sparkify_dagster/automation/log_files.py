@@ -103,7 +103,7 @@ def _read(cursor: str | None) -> tuple[Mapping[str, Any], Seen]:
     except (ValueError, TypeError, KeyError, AttributeError):
         pass
     raise CursorError(
-        "this cursor is none that log_files has written: clear it (Automation > log_files > Reset cursor); the days "
+        "this cursor is none that log_files has written: empty it (Automation > log_files > Cursor > Edit); the days "
         "are then looked at again, and what is loaded already is not read again"
     )
 

@@ -126,7 +126,7 @@ def test_the_cursor_of_the_first_version_is_understood(late_songs: Ticks) -> Non
 @pytest.mark.parametrize("cursor", ["elsewhere", "[]", '{"version": 99}'])
 def test_a_cursor_that_it_has_not_written_fails_the_tick(late_songs: Ticks, cursor: str) -> None:
     late_songs.cursor = cursor
-    with pytest.raises(CursorError, match="Reset cursor"):
+    with pytest.raises(CursorError, match="Cursor > Edit"):
         late_songs.tick()
 
 

@@ -318,7 +318,7 @@ def test_the_cursor_of_the_first_version_is_understood(log_files: Ticks) -> None
 @pytest.mark.parametrize("cursor", ["elsewhere", "3", "[]", '{"version": 99}', '{"version": 2, "days": {"x": "y"}}'])
 def test_a_cursor_that_it_has_not_written_fails_the_tick(log_files: Ticks, cursor: str) -> None:
     log_files.cursor = cursor
-    with pytest.raises(CursorError, match="Reset cursor"):
+    with pytest.raises(CursorError, match="Cursor > Edit"):
         log_files.tick()
 
 

@@ -126,7 +126,7 @@ def test_a_catalogue_that_cannot_be_listed_is_not_taken_for_an_empty_one(song_fi
 @pytest.mark.parametrize("cursor", ["elsewhere", "3", "[]", '{"version": 99}'])
 def test_a_cursor_that_it_has_not_written_fails_the_tick(song_files: Ticks, cursor: str) -> None:
     song_files.cursor = cursor
-    with pytest.raises(CursorError, match="Reset cursor"):
+    with pytest.raises(CursorError, match="Cursor > Edit"):
         song_files.evaluate()
 
 
