@@ -71,8 +71,8 @@ def _read(cursor: str | None) -> Mapping[str, Any]:
     except (ValueError, TypeError, KeyError):
         pass
     raise CursorError(
-        "this cursor is none that late_songs has written: empty it (Automation > late_songs > Cursor > Edit); the plays "
-        "of the last song load are then matched again"
+        "this cursor is none that late_songs has written: empty it (Automation > late_songs > Cursor > Edit); "
+        "the plays of the last song load are then matched again"
     )
 
 

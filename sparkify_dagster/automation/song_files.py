@@ -50,8 +50,8 @@ def _read(cursor: str | None) -> Mapping[str, Any]:
     except (ValueError, TypeError, KeyError):
         pass
     raise CursorError(
-        "this cursor is none that song_files has written: empty it (Automation > song_files > Cursor > Edit); the songs "
-        "are then looked at again, and what is loaded already is not read again"
+        "this cursor is none that song_files has written: empty it (Automation > song_files > Cursor > Edit); "
+        "the songs are then looked at again, and what is loaded already is not read again"
     )
 
 
