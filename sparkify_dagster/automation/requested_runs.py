@@ -99,7 +99,8 @@ class RequestedRuns:
             self._ask(run)
             asked += 1
         while self._due and len(self._under_way) < RUNS_AT_A_TIME:
-            self._ask(self._due.pop(0)._replace(number=self._number))
+            failed = self._due.pop(0)
+            self._ask(failed._replace(number=self._number, tries=failed.tries + 1))
         if self.run_requests:
             self._number += 1
         return asked
@@ -149,7 +150,7 @@ class RequestedRuns:
         elif time.time() < ended + RETRY_AFTER_SECONDS[run.tries]:
             self._resting.append(run)
         else:
-            self._due.append(run._replace(tries=run.tries + 1))
+            self._due.append(run)
 
 
 def in_time(look: Callable[[], T]) -> T:

@@ -217,6 +217,23 @@ def test_a_failed_run_is_tried_again_three_times(log_files: Ticks, clock: Clock)
     assert log_files.skipped == "2 days with log files, none new, changed or gone"
 
 
+def test_waiting_for_room_does_not_count_as_a_try(
+    log_files: Ticks, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_days(log_files.world, "2018-11-01")
+    log_files.tick(runs_end=FAILURE)
+    monkeypatch.setattr(requested_runs, "RUNS_AT_A_TIME", 1)
+    write_days(log_files.world, "2018-11-03")
+    log_files.tick(runs_end=None)
+    clock.seconds_ahead = 61
+    for _ in range(5):
+        assert log_files.tick() == []
+    log_files.end(log_files.runs[-1], SUCCESS)
+    assert log_files.tick() == [("2018-11-01", "2018-11-01")]
+    (retry,) = log_files.saved["open"]
+    assert retry[-1] == 1
+
+
 def test_a_changed_file_begins_the_count_anew(log_files: Ticks, clock: Clock) -> None:
     write_days(log_files.world, "2018-11-01")
     day = [("2018-11-01", "2018-11-01")]
