@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
-from dagster_shared.error import SerializableErrorInfo
 from rich.console import Console
 from rich.table import Table
+
+from sparkify_dagster.step_failures import reason_of
 
 
 @dataclass
@@ -45,9 +46,7 @@ class Progress:
             case dg.DagsterEventType.STEP_SUCCESS:
                 self._finished(step, event.step_success_data.duration_ms / 1_000)
             case dg.DagsterEventType.STEP_FAILURE:
-                failure = event.step_failure_data
-                described = failure.user_failure_data.description if failure.user_failure_data else None
-                self._failed(step, described or _root_message(failure.error))
+                self._failed(step, reason_of(event) or "failed")
             case dg.DagsterEventType.STEP_SKIPPED:
                 self.failed_steps.append(step)
                 self.console.print(f"  [yellow]-[/yellow] {step}: not run, since what it builds on failed")
@@ -96,12 +95,6 @@ def tell_counts(console: Console, counts: dict[str, int]) -> None:
     for name, rows in counts.items():
         table.add_row(name, f"{rows:,}")
     console.print(table)
-
-
-def _root_message(error: "SerializableErrorInfo | None") -> str:
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return error.message.strip() if error is not None else "failed"
 
 
 def _first_rows(check: dg.AssetCheckEvaluation, most: int = 5) -> list[str]:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -24,7 +24,7 @@ from sparkify_dagster.assets.loading import load_days, load_songs
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.inspected import InspectedDay, InspectedSongs
 from sparkify_dagster.limits import Limits
-from sparkify_dagster.partitions import range_tags
+from sparkify_dagster.partitions import days_between, range_tags
 from sparkify_dagster.sources.events import EventInspector
 from sparkify_dagster.sources.resource import Source
 from sparkify_dagster.warehouse import staging, tables, transforms
@@ -350,7 +350,7 @@ class World:
     def load(self, first_day: str = "2018-11-01", last_day: str | None = None) -> None:
         """The same loaders and SQL without Dagster around them, at a tenth of the price. Raises what they raise."""
         first, last = date.fromisoformat(first_day), date.fromisoformat(last_day or first_day)
-        days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+        days = days_between(first, last)
         source, warehouse = self.source, self.warehouse
         logs, songs = source.list_log_files(), source.list_song_files()
         keys = source.json_paths().keys

@@ -6,6 +6,8 @@ from urllib.parse import quote
 
 from dagster import MarkdownMetadataValue, MetadataValue
 
+from sparkify_dagster.partitions import days_between
+
 DAYS = 28
 # The UI puts Markdown from 1,000 characters on behind a link.
 MOST_CHARACTERS = 999
@@ -23,7 +25,7 @@ def sparkline(
     words: Sequence[str], last_day: date, counts: Mapping[date, int], rates: Mapping[date, float] | None = None
 ) -> MarkdownMetadataValue:
     """A bar a day as high as its count, and a line of rates from 0 to 1, above a few short lines of words."""
-    days = [first_day_shown(last_day) + timedelta(days=number) for number in range(DAYS)]
+    days = days_between(first_day_shown(last_day), last_day)
     shapes = [f'<path stroke="{_BAR}" stroke-width="9" d="{_bars([counts.get(day, 0) for day in days])}"/>']
     if rates:
         line = _line([rates.get(day) for day in days])

@@ -3,12 +3,15 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from typing import Final, Literal
 
 import dagster as dg
 
 from sparkify_dagster.automation.webhook import post
+from sparkify_dagster.partitions import in_words
 from sparkify_dagster.settings import Settings
+from sparkify_dagster.step_failures import reason_of
 
 NAME = "failures"
 RUNS_PER_TICK = 20
@@ -76,13 +79,8 @@ def _failed_steps(instance: dg.DagsterInstance, run: dg.DagsterRun, where: str) 
         event = record.event_log_entry.dagster_event
         if event is None:
             continue
-        data = event.step_failure_data
-        error = data.error
-        while error is not None and error.cause is not None:
-            error = error.cause
-        said = data.user_failure_data.description if data.user_failure_data else None
         failed = True
-        yield f"{event.step_key} failed{where}: {_first_line(said or (error.message if error else ''))}"
+        yield f"{event.step_key} failed{where}: {_first_line(reason_of(event))}"
     if not failed:
         records = instance.get_records_for_run(run.run_id, of_type=_FAILED).records
         yield f"Run failed{where}: {_first_line(records[-1].event_log_entry.message if records else '')}"
@@ -102,7 +100,9 @@ def _failed_checks(instance: dg.DagsterInstance, run: dg.DagsterRun, where: str)
 
 def _in_words(run: dg.DagsterRun) -> str:
     first, last = (run.tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end"))
-    days = f"{first} to {last}" if first != last else run.tags.get("dagster/partition") or first
+    days = run.tags.get("dagster/partition")
+    if first and last:
+        days = in_words(date.fromisoformat(first), date.fromisoformat(last))
     return f"{run.job_name}, {days}" if days else run.job_name
 
 

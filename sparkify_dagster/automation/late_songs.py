@@ -10,7 +10,8 @@ import dagster as dg
 from sparkify_dagster.assets.staging import staging_songs
 from sparkify_dagster.assets.star import songplays
 from sparkify_dagster.automation import jobs
-from sparkify_dagster.automation.requested_runs import CursorError, RequestedRuns
+from sparkify_dagster.automation.cursors import clear_cursor_errors
+from sparkify_dagster.automation.requested_runs import RequestedRuns
 from sparkify_dagster.partitions import contiguous_blocks, is_in_window
 
 NAME = "late_songs"
@@ -61,19 +62,14 @@ def late_songs(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Skip
 
 
 def _read(cursor: str | None) -> Mapping[str, Any]:
-    try:
+    with clear_cursor_errors(NAME, when_empty="the plays of the last song load are then matched again"):
         saved = json.loads(cursor) if cursor else {}
         if isinstance(saved, int):
             # The first version kept the load alone.
             return {"load": saved}
         if saved == {} or saved["version"] == 2:
             return dict(saved)
-    except (ValueError, TypeError, KeyError):
-        pass
-    raise CursorError(
-        "this cursor is none that late_songs has written: empty it (Automation > late_songs > Cursor > Edit); "
-        "the plays of the last song load are then matched again"
-    )
+        raise ValueError("a later version")
 
 
 def _days_to_rematch(instance: dg.DagsterInstance, load: dg.EventLogRecord) -> list[date]:

@@ -12,9 +12,10 @@ import dagster as dg
 
 from sparkify_dagster.assets.sources import log_data, log_listing_metadata
 from sparkify_dagster.automation import jobs
-from sparkify_dagster.automation.requested_runs import CursorError, RequestedRuns, in_time
+from sparkify_dagster.automation.cursors import clear_cursor_errors
+from sparkify_dagster.automation.requested_runs import RequestedRuns, in_time
 from sparkify_dagster.inspected import StoredObject
-from sparkify_dagster.partitions import contiguous_blocks, is_in_window
+from sparkify_dagster.partitions import contiguous_blocks, days_between, is_in_window
 from sparkify_dagster.sources.resource import Source
 
 NAME = "log_files"
@@ -34,7 +35,7 @@ class Seen:
         blocks = contiguous_blocks(sorted(self.days))
         return {
             "days": {
-                first.isoformat(): "".join(self.days[day] for day in _days_between(first, last))
+                first.isoformat(): "".join(self.days[day] for day in days_between(first, last))
                 for first, last in blocks
             },
             "json_paths": self.json_paths,
@@ -76,7 +77,7 @@ def log_files(context: dg.SensorEvaluationContext, source: Source) -> dg.SensorR
         blocks = [(blocks[0][0], blocks[-1][1])]
     asked = blocks[: runs.ask(blocks)]
     days = dict(seen.days)
-    for day in (day for first, last in asked for day in _days_between(first, last)):
+    for day in (day for first, last in asked for day in days_between(first, last)):
         days.pop(day, None)
         if day in present:
             days[day] = present[day]
@@ -94,18 +95,14 @@ def log_files(context: dg.SensorEvaluationContext, source: Source) -> dg.SensorR
 def _read(cursor: str | None) -> tuple[Mapping[str, Any], Seen]:
     if not cursor:
         return {}, Seen()
-    try:
+    when_empty = "the days are then looked at again, and what is loaded already is not read again"
+    with clear_cursor_errors(NAME, when_empty=when_empty):
         saved = json.loads(cursor)
         if "version" not in saved:
             return {"number": saved["requests"]}, _seen_by_version_1(saved["days"])
         if saved["version"] == 2:
             return saved, Seen.read(saved)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        pass
-    raise CursorError(
-        "this cursor is none that log_files has written: empty it (Automation > log_files > Cursor > Edit); the days "
-        "are then looked at again, and what is loaded already is not read again"
-    )
+        raise ValueError("a later version")
 
 
 def _seen_by_version_1(days: Mapping[str, str]) -> Seen:
@@ -121,7 +118,3 @@ def _digest(files: Sequence[StoredObject]) -> str:
 
 def _text(digest: bytes) -> str:
     return urlsafe_b64encode(digest[:_DIGEST_BYTES]).decode()
-
-
-def _days_between(first: date, last: date) -> list[date]:
-    return [first + timedelta(days=number) for number in range((last - first).days + 1)]

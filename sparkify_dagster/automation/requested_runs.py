@@ -31,10 +31,6 @@ _RUN_KEY = "dagster/run_key"
 _SENSOR_NAME = "dagster/sensor_name"
 
 
-class CursorError(ValueError):
-    """A sensor's cursor that the sensor has not written."""
-
-
 class RequestedRun(NamedTuple):
     """A run that was asked for, of the days from the first to the last, or of none. tries: how many failed before."""
 

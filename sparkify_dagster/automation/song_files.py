@@ -9,7 +9,8 @@ import dagster as dg
 
 from sparkify_dagster.assets.sources import listing_metadata, song_data
 from sparkify_dagster.automation import jobs
-from sparkify_dagster.automation.requested_runs import CursorError, RequestedRuns, in_time
+from sparkify_dagster.automation.cursors import clear_cursor_errors
+from sparkify_dagster.automation.requested_runs import RequestedRuns, in_time
 from sparkify_dagster.inspected import StoredObject
 from sparkify_dagster.sources.resource import Source
 
@@ -43,16 +44,12 @@ def song_files(context: dg.SensorEvaluationContext, source: Source) -> dg.Sensor
 
 
 def _read(cursor: str | None) -> Mapping[str, Any]:
-    try:
+    when_empty = "the songs are then looked at again, and what is loaded already is not read again"
+    with clear_cursor_errors(NAME, when_empty=when_empty):
         saved = json.loads(cursor) if cursor else {}
         if saved == {} or saved["version"] == 1:
             return dict(saved)
-    except (ValueError, TypeError, KeyError):
-        pass
-    raise CursorError(
-        "this cursor is none that song_files has written: empty it (Automation > song_files > Cursor > Edit); "
-        "the songs are then looked at again, and what is loaded already is not read again"
-    )
+        raise ValueError("a later version")
 
 
 def _digest(files: Iterable[StoredObject]) -> str:

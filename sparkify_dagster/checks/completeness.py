@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 
 from sparkify_dagster.assets.shown_rows import rows_metadata
 from sparkify_dagster.checks.results import Metadata
-from sparkify_dagster.partitions import contiguous_blocks, is_in_window
+from sparkify_dagster.partitions import contiguous_blocks, days_between, is_in_window
 from sparkify_dagster.warehouse import staging
 from sparkify_dagster.warehouse.tables import refused_loads
 from sparkify_dagster.wording import count
@@ -31,7 +31,7 @@ def no_missing_days(connection: Connection) -> dg.AssetCheckResult:
     held = [day for day in sorted(staging.events_by_day(connection)) if is_in_window(day)]
     # The file of a refused day is there; that it was not loaded is another check's matter.
     refused = set(connection.execute(select(refused_loads.c.log_date)).scalars())
-    missing = [day for day in _days_between(held) if is_in_window(day) and day not in refused]
+    missing = [day for day in _days_missing_in(held) if is_in_window(day) and day not in refused]
     metadata: Metadata = {"days_held": len(held), "missing_days": len(missing)}
     if missing:
         metadata["first_missing"] = rows_metadata(
@@ -89,9 +89,5 @@ def _is_unusual(events: int, usual: float) -> bool:
     return many > UNUSUAL_FACTOR * few and many - few >= UNUSUAL_EVENTS
 
 
-def _days_between(held: list[date]) -> list[date]:
-    return [
-        earlier + timedelta(days=number)
-        for earlier, later in pairwise(held)
-        for number in range(1, (later - earlier).days)
-    ]
+def _days_missing_in(held: list[date]) -> list[date]:
+    return [day for earlier, later in pairwise(held) for day in days_between(earlier, later)[1:-1]]

@@ -63,7 +63,7 @@ class Source(ConfigurableResource[None]):
         return read_jsonpaths(self.log_jsonpath, self._access())
 
     def json_paths_etag(self) -> str | None:
-        """The ETag of the JSONPaths file, of which None is there if it is None. Raises SourceError."""
+        """The ETag of the JSONPaths file; None where there is no such file. Raises SourceError."""
         return look_up_jsonpaths(self.log_jsonpath, self._access())
 
     def list_log_files(self) -> Listing:

@@ -4,8 +4,8 @@ import dagster as dg
 import pytest
 
 from sparkify_dagster.automation import requested_runs
+from sparkify_dagster.automation.cursors import CursorError
 from sparkify_dagster.automation.late_songs import late_songs as sensor
-from sparkify_dagster.automation.requested_runs import CursorError
 from sparkify_dagster_tests.automation.conftest import Clock
 from sparkify_dagster_tests.automation.ticks import FAILURE, Ticks, run, write_days
 from sparkify_dagster_tests.world import World, asset_key, song

@@ -14,7 +14,7 @@ import pytest
 from sparkify_dagster import partitions
 from sparkify_dagster.automation import log_files as sensor
 from sparkify_dagster.automation import requested_runs
-from sparkify_dagster.automation.requested_runs import CursorError
+from sparkify_dagster.automation.cursors import CursorError
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.inspected import StoredObject
 from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS

@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from sparkify_dagster.automation.requested_runs import CursorError
+from sparkify_dagster.automation.cursors import CursorError
 from sparkify_dagster.automation.song_files import song_files as sensor
 from sparkify_dagster.sources.object_store import SourceError
 from sparkify_dagster_tests.automation.conftest import Clock

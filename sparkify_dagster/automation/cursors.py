@@ -1,0 +1,20 @@
+"""What the sensors' cursors have in common: each is JSON that only its own sensor writes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class CursorError(ValueError):
+    """A sensor's cursor that the sensor has not written."""
+
+
+@contextmanager
+def clear_cursor_errors(sensor: str, *, when_empty: str) -> Iterator[None]:
+    """Whatever a cursor cannot be read by becomes a CursorError that says how to empty it, and what happens then."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CursorError(
+            f"this cursor is none that {sensor} has written: empty it (Automation > {sensor} > Cursor > Edit); "
+            f"{when_empty}"
+        ) from error
