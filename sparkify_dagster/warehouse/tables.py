@@ -33,6 +33,7 @@ from sqlalchemy.types import TIMESTAMP, TypeEngine
 from sparkify_dagster.inspected import RAW_TEXT_CHARACTERS, SHORT_TEXT_BYTES, TEXT_BYTES
 
 STAGING_SCHEMA = "staging"
+ANALYTICS_SCHEMA = "analytics"
 
 metadata = MetaData()
 
@@ -57,8 +58,8 @@ def short_text() -> ByteOrdered:
     return ByteOrdered(SHORT_TEXT_BYTES)
 
 
-def text() -> String:
-    return String(TEXT_BYTES)
+def text() -> ByteOrdered:
+    return ByteOrdered(TEXT_BYTES)
 
 
 def seconds() -> Numeric[Decimal]:
@@ -213,6 +214,16 @@ pending_rematch = Table(
     comment="Days whose songplays are to be built again since the catalogue changed",
 )
 
+answered_questions = Table(
+    "answered_questions",
+    metadata,
+    Column("question", String(64), nullable=False, comment="Question, and its table in the analytics schema"),
+    Column("version", String(64), nullable=False, comment="What was asked, and of which content of the star"),
+    Column("answered_at", TIMESTAMP, nullable=False, comment="When, UTC"),
+    schema=STAGING_SCHEMA,
+    comment="One row a table of the analytics schema, written in the transaction of its rows",
+)
+
 songplays = Table(
     "songplays",
     metadata,
@@ -243,6 +254,9 @@ songplays = Table(
     Column("session_id", BigInteger, nullable=False, comment="Session of the app"),
     Column("location", text(), comment="Listener's metropolitan area"),
     Column("user_agent", text(), comment="Listener's browser"),
+    Column("song", text(), comment="Title of the song played, whether or not the catalogue has it"),
+    Column("artist", text(), comment="Artist of the song played, as named on that song"),
+    Column("length", seconds(), comment="Length of the song played, in seconds"),
     PrimaryKeyConstraint("songplay_id"),
     comment="One row a play of a song",
     # Analysts and loads ask for periods; by user would skew on heavy listeners, so the distribution is left to AUTO.

@@ -11,7 +11,10 @@ SELECT
     m.artist_id,
     e.session_id,
     e.location,
-    e.user_agent
+    e.user_agent,
+    e.match_song AS song,
+    e.match_artist AS artist,
+    e.length
 FROM staging.staging_events AS e
 LEFT JOIN staging.song_matches AS m
     ON
