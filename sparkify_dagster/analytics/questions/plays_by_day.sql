@@ -1,8 +1,8 @@
 -- How much is listened to each day?
 --
 -- Asked by: Management, every Monday.
--- Days are UTC. A day without a play has no row, but counts as 0 in the average; the first six days average those so
--- far.
+-- Days are UTC. A day without a play has no row, but counts as 0 in the average. The average begins with the first day
+-- that has a play, so the first six days average those so far.
 --
 -- Columns:
 --   day           DATE           Day
