@@ -128,7 +128,9 @@ def etl(first_day: date | None, last_day: date | None, full: bool) -> None:
 
 
 @main.command()
-@click.option("--out", required=True, metavar="DIR|s3://…", help="Where log_data, song_data and log_json_path.json go.")
+@click.option(
+    "--out", required=True, metavar="DIR|s3://…", help="Where log_data, song_data, log_json_path.json and expected go."
+)
 @click.option("--users", type=click.IntRange(1), default=SIMULATED_MONTH["users"], show_default=True)
 @click.option("--days", type=click.IntRange(1), default=SIMULATED_MONTH["days"], show_default=True)
 @click.option("--start", type=Day(), default=SIMULATED_MONTH["start"], show_default=True, help="First day.")
@@ -136,7 +138,11 @@ def etl(first_day: date | None, last_day: date | None, full: bool) -> None:
 @click.option("--seed", type=int, default=SIMULATED_MONTH["seed"], show_default=True, help="Same seed, same bytes.")
 @explains_mistakes
 def simulate(out: str, users: int, days: int, start: date, songs: int, seed: int) -> None:
-    """Write logs and a catalogue as the app would have written them."""
+    """Write logs and a catalogue as the app would have written them, and what the analysts' questions come to.
+
+    The questions are asked of all simulated days. Their results, a CSV file each, come from what the simulator knows,
+    not from the SQL that answers them in the warehouse.
+    """
     _simulate(out, users=users, days=days, start=start, songs=songs, seed=seed)
 
 

@@ -72,6 +72,11 @@ class Window:
         self._session_starts.append(start)
         return len(self._session_starts) - 1
 
+    @property
+    def sessions(self) -> int:
+        """How many sessions were opened."""
+        return len(self._session_starts)
+
     def session_ids(self) -> array[int]:
         """For each session number its id: in the order of time over all users, from 1."""
         starts = self._session_starts

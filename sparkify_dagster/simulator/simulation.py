@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from sparkify_dagster.simulator.catalogue import Song, catalogue
 from sparkify_dagster.simulator.draws import generator
+from sparkify_dagster.simulator.expected import QUESTIONS, expected_key, expected_result
 from sparkify_dagster.simulator.layout import JSONPATHS_KEY, jsonpaths_file, log_key, song_file, song_key
 from sparkify_dagster.simulator.lines import LogEncoder
 from sparkify_dagster.simulator.listeners import listener
-from sparkify_dagster.simulator.sessions import DAY_SECONDS, NO_SONG, Songbook, Window, listen
+from sparkify_dagster.simulator.listening import Listening
+from sparkify_dagster.simulator.sessions import DAY_SECONDS, Songbook, Window, listen
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -40,11 +42,13 @@ class SimulatedCounts:
 def simulate(
     store: "ObjectStore", *, users: int, days: int, start: datetime.date, songs: int, seed: int
 ) -> SimulatedCounts:
-    """Write log files, song files and the JSONPaths file under the store's root, the same bytes for the same arguments.
+    """Write log files, song files, the JSONPaths file and what is expected to come of them under the store's root.
 
-    There is a log file for each UTC day with events, of the days from the start on. What is in the store already stays,
-    unless it has the same key. More days leave the files of the first ones as they are. More users leave what the
-    others do as it is, except that session ids count over all users. More songs change what is played.
+    The same arguments give the same bytes. There is a log file for each UTC day with events, of the days from the start
+    on, and in `expected` a CSV file for each of the analysts' questions, asked of all these days. What is in the store
+    already stays, unless it has the same key. More days leave the log files of the first ones and the songs as they
+    are. More users leave what the others do as it is, except that session ids count over all users. More songs change
+    what is played.
     """
     for name, value in (("users", users), ("days", days), ("songs", songs)):
         if value < 1:
@@ -70,7 +74,10 @@ def simulate(
         store.put(log_key(start + datetime.timedelta(days=offset)), content)
         log_files += 1
         log_bytes += len(content)
-    plays = _plays(window)
+    listening = Listening(window, listeners, made, ms)
+    for name, question in QUESTIONS.items():
+        store.put(expected_key(name), expected_result(question, listening))
+    plays = listening.plays_by_song
     return SimulatedCounts(
         log_files=log_files,
         events=sum(len(day.second) for day in window.days),
@@ -89,14 +96,6 @@ def _write_songs(store: "ObjectStore", songs: Iterable[Song]) -> None:
         # Only taking the results shows whether a write failed.
         for _ in pool.map(write, songs):
             pass
-
-
-def _plays(window: Window) -> Counter[int]:
-    plays: Counter[int] = Counter()
-    for day in window.days:
-        plays.update(day.song)
-    del plays[NO_SONG]
-    return plays
 
 
 def _matched(plays: Counter[int], songs: Sequence[Song]) -> int:

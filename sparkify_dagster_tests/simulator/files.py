@@ -24,6 +24,9 @@ class Written:
     def songs(self) -> dict[str, bytes]:
         return {key: content for key, content in self.files.items() if key.startswith("song_data/")}
 
+    def expected(self) -> dict[str, bytes]:
+        return {key: content for key, content in self.files.items() if key.startswith("expected/")}
+
     def lines(self) -> Iterator[bytes]:
         for content in self.logs().values():
             yield from content.split(b"\n")
