@@ -1,0 +1,184 @@
+"""A question's picture: read from its header, drawn from its rows, and small enough to be kept with each run."""
+
+import re
+import subprocess
+import sys
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from xml.etree import ElementTree
+
+import pytest
+
+from sparkify_dagster.analytics.charts import MOST_BARS, Chart, Picture, draw, parse_picture
+
+SVG = "{http://www.w3.org/2000/svg}"
+BY_SONG = parse_picture("bar of plays by song")
+BY_DAY = parse_picture("line of plays by day")
+BY_HOUR = parse_picture("heat map of plays by hour and day")
+FIRST = date(2018, 11, 1)
+
+Row = Mapping[str, object]
+
+
+def drawn(picture: Picture, rows: Sequence[Row], title: str = "How much?") -> ElementTree.Element:
+    kind, encoded = draw(picture, title, rows).split(",", 1)
+    assert kind == "data:image/svg+xml;base64"
+    return ElementTree.fromstring(b64decode(encoded))
+
+
+def texts(root: ElementTree.Element) -> list[str]:
+    return [element.text or "" for element in root.iter(f"{SVG}text")]
+
+
+def paths(root: ElementTree.Element, mark: str) -> list[str]:
+    """What the shapes of a kind of mark look like."""
+    groups = [group for group in root.iter(f"{SVG}g") if f"mark-{mark} role-mark" in group.get("class", "")]
+    return [path.attrib["d"] for group in groups for path in group.iter(f"{SVG}path")]
+
+
+def days(count: int) -> list[Row]:
+    return [{"day": FIRST + timedelta(days=number), "plays": number * 7 % 31} for number in range(count)]
+
+
+# What a header may say
+
+
+@pytest.mark.parametrize(
+    ("text", "picture"),
+    [
+        ("bar of plays by song", Picture(Chart.BAR, ("plays",), ("song",))),
+        ("bar of plays_a_session, minutes by level", Picture(Chart.BAR, ("plays_a_session", "minutes"), ("level",))),
+        ("line of plays,plays_7_days by day", Picture(Chart.LINE, ("plays", "plays_7_days"), ("day",))),
+        ("heat map of plays by hour and day", Picture(Chart.HEAT_MAP, ("plays",), ("hour", "day"))),
+    ],
+)
+def test_a_header_names_the_chart_and_its_columns(text: str, picture: Picture) -> None:
+    assert parse_picture(text) == picture
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("", "must read 'bar of <columns> by <column>'"),
+        ("pie of plays by song", "must read 'bar of <columns> by <column>'"),
+        ("bar of plays", "must read 'bar of <columns> by <column>'"),
+        ("bar of plays listeners by song", "must read 'bar of <columns> by <column>'"),
+        ("Bar of plays by song.", "must read 'bar of <columns> by <column>'"),
+        ("bar of plays, plays by song", "names plays twice: name each column once"),
+        ("line of day by day", "names day twice: name each column once"),
+        ("bar of plays by song and artist", "must name one column after 'by'"),
+        ("heat map of plays by hour", "must name one column before 'by', and two after it"),
+        ("heat map of plays, listeners by hour and day", "must name one column before 'by', and two after it"),
+        ("heat map of plays by hour and day and week", "must name one column before 'by', and two after it"),
+        ("line of a, b, c, d, e, f, g by day", "names 7 columns before 'by': more than 4 cannot be told apart"),
+    ],
+)
+def test_a_header_that_cannot_be_drawn_is_refused_with_the_remedy(text: str, remedy: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(remedy)}"):
+        parse_picture(text)
+
+
+# What is drawn
+
+
+def test_bars_come_in_the_order_of_the_rows_under_their_names() -> None:
+    rows = [{"song": song, "plays": plays} for song, plays in {"Undo": 28, "Revelry": 27, "Émile & <Co>": 1}.items()]
+    root = drawn(BY_SONG, rows, "Which songs?")
+    assert len(paths(root, "rect")) == 3
+    named = texts(root)
+    assert [name for name in named if name in {row["song"] for row in rows}] == ["Undo", "Revelry", "Émile & <Co>"]
+    assert {"Which songs?", "plays by song"} <= set(named)
+
+
+def test_two_rows_of_the_same_name_are_two_bars() -> None:
+    root = drawn(BY_SONG, [{"song": "Intro", "plays": 3}, {"song": "Intro", "plays": 2}])
+    assert len(paths(root, "rect")) == 2
+    assert texts(root).count("Intro") == 2
+
+
+def test_of_many_rows_the_first_are_bars_and_the_picture_says_so() -> None:
+    root = drawn(BY_SONG, [{"song": f"Song {number}", "plays": 1_000 - number} for number in range(1_000)])
+    assert len(paths(root, "rect")) == MOST_BARS
+    assert "plays by song, the first 20 of 1,000" in texts(root)
+
+
+def test_several_values_have_a_legend() -> None:
+    rows = [{"level": "free", "plays": 5, "listeners": 2}, {"level": "paid", "plays": Decimal("25.5"), "listeners": 1}]
+    root = drawn(parse_picture("bar of plays, listeners by level"), rows)
+    assert len(paths(root, "rect")) == 4
+    assert {"plays", "listeners"} <= set(texts(root))
+
+
+def test_a_line_goes_through_the_days() -> None:
+    root = drawn(BY_DAY, days(30))
+    assert [path.count("L") for path in paths(root, "line")] == [29]
+    assert "2018-11-11" in texts(root)
+
+
+def test_a_day_is_the_same_day_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = draw(BY_DAY, "How much?", days(30))
+    drawing = "from datetime import date, timedelta\n" + (
+        "from sparkify_dagster.analytics.charts import draw, parse_picture\n"
+        "days = [{'day': date(2018, 11, 1) + timedelta(days=n), 'plays': n * 7 % 31} for n in range(30)]\n"
+        "print(draw(parse_picture('line of plays by day'), 'How much?', days))"
+    )
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    there = subprocess.run([sys.executable, "-c", drawing], capture_output=True, text=True, check=True)
+    assert there.stdout.strip() == here
+
+
+def test_null_is_a_gap_in_the_line() -> None:
+    rows = [*days(5), {"day": FIRST + timedelta(days=5), "plays": None}, {"day": FIRST + timedelta(days=6), "plays": 3}]
+    [line] = paths(drawn(BY_DAY, rows), "line")
+    assert line.count("M") == 2
+
+
+def test_times_and_numbers_go_across_too() -> None:
+    by_time = [{"day": datetime(2018, 11, 1, hour), "plays": hour} for hour in range(24)]
+    by_number = [{"day": number, "plays": number} for number in range(24)]
+    for rows in (by_time, by_number):
+        assert [path.count("L") for path in paths(drawn(BY_DAY, rows), "line")] == [23]
+
+
+def test_a_heat_map_has_a_cell_a_row_and_keeps_the_order_of_its_lines() -> None:
+    rows = [{"hour": hour, "day": day, "plays": hour} for day in ("Sun", "Mon", "Tue") for hour in range(24)]
+    root = drawn(BY_HOUR, rows[:-1])
+    assert len(paths(root, "rect")) == 71
+    assert [name for name in texts(root) if name in ("Sun", "Mon", "Tue")] == ["Sun", "Mon", "Tue"]
+
+
+def test_a_long_title_takes_two_lines_and_a_long_name_is_cut() -> None:
+    title = "Which of the songs that the catalogue lacks are played most of all?"
+    named = texts(drawn(BY_SONG, [{"song": "No end " * 20, "plays": 1}], title))
+    assert title not in named
+    assert any(name.endswith("…") for name in named)
+
+
+def test_text_of_any_kind_is_a_name() -> None:
+    songs = ["'; alert(1); '", '"quoted"', "<script>", "日本", "back\\slash", "$1"]
+    named = texts(drawn(BY_SONG, [{"song": song, "plays": 1} for song in songs]))
+    assert set(songs) <= set(named)
+
+
+@pytest.mark.parametrize(
+    ("picture", "rows", "most"),
+    [
+        (BY_SONG, [{"song": f"A song with a long title {n}", "plays": n} for n in range(1_000)], 20_000),
+        (BY_DAY, days(30), 20_000),
+        (BY_DAY, days(3_650), 20_000),
+        (BY_HOUR, [{"hour": n % 24, "day": f"{n // 24}", "plays": n} for n in range(168)], 40_000),
+        (BY_HOUR, [{"hour": n % 52, "day": f"{n // 52}", "plays": n} for n in range(52 * 52)], 90_000),
+    ],
+)
+def test_a_picture_is_small_and_always_the_same(picture: Picture, rows: Sequence[Row], most: int) -> None:
+    uri = draw(picture, "How much?", rows)
+    assert len(uri) < most
+    assert draw(picture, "How much?", rows) == uri
+
+
+def test_the_engine_starts_only_to_draw() -> None:
+    looking = "import sys, sparkify_dagster.definitions; print('vl_convert' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", looking], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
