@@ -30,12 +30,12 @@ check: .venv/installed-dev ## Check format, lint, types and SQL
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint --quiet sparkify_dagster/warehouse
+	$(BIN)/sqlfluff lint --quiet sparkify_dagster/warehouse sparkify_dagster/analytics
 
 format: .venv/installed-dev ## Format the Python and the SQL
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/sqlfluff fix --quiet sparkify_dagster/warehouse
+	$(BIN)/sqlfluff fix --quiet sparkify_dagster/warehouse sparkify_dagster/analytics
 
 benchmark: .venv/installed ## Measure what the warehouse costs, as ratios (some minutes)
 	$(BIN)/python benchmarks/cost.py

@@ -7,14 +7,22 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from dagster import ConfigurableResource, InitResourceContext
-from sqlalchemy import Connection, Engine, Table, column, func, insert, select, table, text
+from sqlalchemy import Column, Connection, Engine, Table, column, func, insert, select, table, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.schema import CreateSchema, DropTable
+from sqlalchemy.schema import CreateSchema, CreateTable, DropTable
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from sparkify_dagster import runs
 from sparkify_dagster.inspected import InspectedDay, InspectedSongs, LoadError, UninspectedDay
-from sparkify_dagster.warehouse.tables import STAGING_SCHEMA, metadata
+from sparkify_dagster.warehouse.tables import (
+    ANALYTICS_SCHEMA,
+    STAGING_SCHEMA,
+    answered_questions,
+    metadata,
+    pending_rematch,
+    songplays,
+    staging_events,
+)
 from sparkify_dagster.warehouse.transforms import VIEWS, view_definition
 
 log = logging.getLogger(__name__)
@@ -65,6 +73,10 @@ class Warehouse(ConfigurableResource[None], ABC):
     @abstractmethod
     def read_songs(self, connection: Connection, songs: InspectedSongs) -> int:
         """Has the warehouse read a batch of song files into staging_songs; tells how many rows."""
+
+    @abstractmethod
+    def fingerprint(self, connection: Connection, table: Table) -> str:
+        """The same for the same rows, in any order, and another for others; it means nothing to another warehouse."""
 
     def reads_in_place(self, location: str) -> bool:
         """Whether the warehouse itself reads plain objects of an S3 location; else it is given their content."""
@@ -182,22 +194,55 @@ def _tell_retry(state: RetryCallState) -> None:
     )
 
 
-def create_tables(connection: Connection) -> None:
-    """Creates what is missing: schema, tables, views. Running it again changes nothing."""
-    connection.execute(CreateSchema(STAGING_SCHEMA, if_not_exists=True))
+def columns_in(connection: Connection, schema: str) -> Mapping[str, Set[str]]:
+    """The tables and views of a schema, and their columns."""
     # Not the dialects' reflection: that of SQLAlchemy 2.1 asks for arrays, which Redshift does not promise.
-    known = table("tables", column("table_schema"), column("table_name"), schema="information_schema")
-    existing = {tuple(row) for row in connection.execute(select(known.c.table_schema, known.c.table_name))}
-    default_schema = connection.dialect.default_schema_name
-    for missing in metadata.sorted_tables:
-        if (missing.schema or default_schema, missing.name) not in existing:
-            missing.create(connection, checkfirst=False)
+    known = table(
+        "columns", column("table_schema"), column("table_name"), column("column_name"), schema="information_schema"
+    ).c
+    found: dict[str, set[str]] = {}
+    for name, column_name in connection.execute(
+        select(known.table_name, known.column_name).where(known.table_schema == schema)
+    ):
+        found.setdefault(name, set()).add(column_name)
+    return found
+
+
+def create_tables(connection: Connection) -> None:
+    """Creates what is missing: schemas, tables, columns, views. Running it again changes nothing."""
+    connection.execute(CreateSchema(STAGING_SCHEMA, if_not_exists=True))
+    connection.execute(CreateSchema(ANALYTICS_SCHEMA, if_not_exists=True))
+    existing = {
+        None: columns_in(connection, str(connection.dialect.default_schema_name)),
+        STAGING_SCHEMA: columns_in(connection, STAGING_SCHEMA),
+    }
+    for wanted in metadata.sorted_tables:
+        held = existing[wanted.schema].get(wanted.name)
+        if held is None:
+            wanted.create(connection, checkfirst=False)
+        elif missing := [column for column in wanted.columns if column.name not in held]:
+            _add_columns(connection, wanted, missing)
     for view in VIEWS:
         connection.execute(text(f"CREATE OR REPLACE VIEW {STAGING_SCHEMA}.{view} AS {view_definition(view)}"))
 
 
+def _add_columns(connection: Connection, wanted: Table, missing: Sequence[Column[Any]]) -> None:
+    """To a table that an earlier version made. They are empty until the days are built again, which is asked for."""
+    compiler = connection.dialect.ddl_compiler(connection.dialect, CreateTable(wanted))
+    for added in missing:
+        definition = compiler.get_column_specification(added)
+        connection.execute(text(f"ALTER TABLE {wanted.fullname} ADD COLUMN {definition}"))
+    if wanted is songplays:
+        pending, staged = pending_rematch.c.log_date, staging_events.c.log_date
+        days = select(staged).distinct().where(staged.not_in(select(pending)))
+        connection.execute(insert(pending_rematch).from_select([pending.name], days))
+
+
 def drop_tables(connection: Connection) -> None:
     """Drops the tables and views with all they hold; what else lives in their schemas stays."""
+    answered = columns_in(connection, STAGING_SCHEMA).get(answered_questions.name)
+    for question in connection.execute(select(answered_questions.c.question)).scalars() if answered else ():
+        connection.execute(text(f"DROP TABLE IF EXISTS {ANALYTICS_SCHEMA}.{question}"))
     for view in reversed(VIEWS):
         connection.execute(text(f"DROP VIEW IF EXISTS {STAGING_SCHEMA}.{view}"))
     for dropped in reversed(metadata.sorted_tables):

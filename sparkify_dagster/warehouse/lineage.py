@@ -42,17 +42,29 @@ class ColumnOrigin:
 @cache
 def column_origins(table: str) -> Mapping[str, ColumnOrigin]:
     """The origin of each column of a table that a transform builds, in the order of its SELECT."""
-    scope = _scope_of(table)
+    return origins_in(_sql_of(table))
+
+
+@cache
+def origins_in(select: str) -> Mapping[str, ColumnOrigin]:
+    """The origin of each column of a SELECT, in its order. Raises LineageError."""
+    scope = _scope_of(select)
     return MappingProxyType({name: _origin(scope, name) for name in _select(scope).named_selects})
 
 
 @cache
 def source_tables(table: str) -> frozenset[str]:
     """The tables with an asset of their own that a transform reads, through views too."""
+    return tables_read_by(_sql_of(table))
+
+
+@cache
+def tables_read_by(select: str) -> frozenset[str]:
+    """The tables with an asset of their own that a SELECT reads, through views too."""
     from sqlglot import exp
 
     sources: set[str] = set()
-    for read in _select(_scope_of(table)).find_all(exp.Table):
+    for read in parsed_select(select).find_all(exp.Table):
         if read.name in _INTERMEDIATE:
             sources |= source_tables(read.name)
         # Neither a CTE nor the temporary table that says which users to build is in the metadata.
@@ -61,15 +73,27 @@ def source_tables(table: str) -> frozenset[str]:
     return frozenset(sources)
 
 
+def parsed_select(select: str) -> exp.Select:
+    """The tree of a SELECT, to be looked at only. Raises LineageError."""
+    return _select(_scope_of(select))
+
+
+def _sql_of(table: str) -> str:
+    return view_definition(table) if table in VIEWS else select_of(table)
+
+
 @cache
-def _scope_of(table: str) -> Scope:
-    from sqlglot import parse_one
+def _scope_of(select: str) -> Scope:
+    from sqlglot import ParseError, parse_one
     from sqlglot.optimizer.scope import build_scope
 
     # Every column in our SQL names its table (a test sees to it), so sqlglot's slower qualification is not needed.
-    scope = build_scope(parse_one(view_definition(table) if table in VIEWS else select_of(table), dialect="redshift"))
+    try:
+        scope = build_scope(parse_one(select, dialect="redshift"))
+    except ParseError as error:
+        raise LineageError(str(error).partition("\n")[0]) from error
     if scope is None:
-        raise LineageError(f"{table}: not a SELECT")
+        raise LineageError(f"not a SELECT: {select}")
     return scope
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.warehouse.base import Warehouse, WarehouseError, create_tables, first_line
-from sparkify_dagster.warehouse.tables import STAR_TABLES
+from sparkify_dagster.warehouse.tables import ANALYTICS_SCHEMA, STAR_TABLES
 
 # Firewalls cut idle connections without a word, also while a long statement runs
 # (redshift/latest/mgmt/connecting-firewall-guidance).
@@ -37,9 +37,15 @@ class ServerWarehouse(Warehouse, ABC):
         try:
             if not connection.scalar(known, {"role": role}):
                 connection.execute(text(f"CREATE ROLE {quoted}"))
-            schema = str(connection.scalar(text("SELECT current_schema()")))
-            connection.execute(text(f"GRANT USAGE ON SCHEMA {quote(schema)} TO {grantee}"))
+            star = str(connection.scalar(text("SELECT current_schema()")))
+            for schema in (quote(star), ANALYTICS_SCHEMA):
+                connection.execute(text(f"GRANT USAGE ON SCHEMA {schema} TO {grantee}"))
             connection.execute(text(f"GRANT SELECT ON {', '.join(t.name for t in STAR_TABLES)} TO {grantee}"))
+            connection.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA {ANALYTICS_SCHEMA} TO {grantee}"))
+            # Also on the tables of questions that are still to come.
+            connection.execute(
+                text(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {ANALYTICS_SCHEMA} GRANT SELECT ON TABLES TO {grantee}")
+            )
         except ProgrammingError as error:
             raise WarehouseError(f"{self.database}: {first_line(error)}; grant as the tables' owner") from error
 

@@ -5,6 +5,7 @@ UTC without a zone, kept to the millisecond. Text sizes are UTF-8 bytes, as Reds
 
 A column's `info` says what SQL cannot: "form_of" names the column of the same table of which the loader writes another
 form, "references" the dimension's column that it points to (no SQL foreign key: Redshift would trust it unchecked).
+The `info` of a question's table, which is none of these, has its SELECT as "select".
 """
 
 from decimal import Decimal
@@ -218,7 +219,10 @@ answered_questions = Table(
     "answered_questions",
     metadata,
     Column("question", String(64), nullable=False, comment="Question, and its table in the analytics schema"),
-    Column("version", String(64), nullable=False, comment="What was asked, and of which content of the star"),
+    Column("definition", String(64), nullable=False, comment="Digest of the table's columns"),
+    Column(
+        "version", String(64), nullable=False, comment="Digest of the question and of the star that it was asked of"
+    ),
     Column("answered_at", TIMESTAMP, nullable=False, comment="When, UTC"),
     schema=STAGING_SCHEMA,
     comment="One row a table of the analytics schema, written in the transaction of its rows",

@@ -30,7 +30,7 @@ FUNCTIONS = words(
     " coalesce nullif nvl greatest least abs ceil ceiling floor round trunc mod power sqrt exp ln sign random"
     " length len char_length character_length octet_length lower upper initcap trim btrim ltrim rtrim lpad rpad left"
     " right substring position strpos replace translate reverse split_part repeat concat md5 chr ascii regexp_replace"
-    " cast extract date_part date_trunc to_char to_date to_timestamp to_number current_schema current_user"
+    " cast extract strtol date_part date_trunc to_char to_date to_timestamp to_number current_schema current_user"
     " current_database version getdate dateadd pg_last_copy_id pg_last_copy_count pg_backend_pid current_setting"
     " has_table_privilege has_schema_privilege pg_get_viewdef pg_get_constraintdef pg_get_expr format_type"
     " pg_table_is_visible obj_description col_description pg_terminate_backend pg_cancel_backend grouping rollup cube"

@@ -149,7 +149,8 @@ def _as_it_is(sql: str) -> str:
 
 _REWRITERS: dict[str, Callable[[str], str]] = {
     "CREATE": _create,
-    "ALTER": lambda sql: rewrite_alter_table(sql) if _words(sql)[1] == "TABLE" else sql,
+    # r_ALTER_DEFAULT_PRIVILEGES grants to roles as GRANT does.
+    "ALTER": lambda sql: rewrite_alter_table(sql) if _words(sql)[1] == "TABLE" else _grant(sql),
     "DROP": _as_it_is,
     "COMMENT": _as_it_is,
     "TRUNCATE": lambda sql: re.sub(r"TRUNCATE\s+(TABLE\s+)?", "TRUNCATE TABLE ", sql, count=1, flags=re.IGNORECASE),

@@ -20,6 +20,15 @@ CREATE FUNCTION dateadd(part text, amount integer, value timestamp) RETURNS time
         WHEN lower(part) IN ('second', 'seconds', 's', 'sec', 'secs') THEN interval '1 second'
     END
 $$;
+-- r_STRTOL: a BIGINT of the digits; here of base 16 alone.
+CREATE FUNCTION strtol(digits text, base integer) RETURNS bigint LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+    IF base <> 16 OR digits !~ '^[0-9a-f]{1,15}$' THEN
+        RAISE 'The stand-in knows STRTOL of 1 to 15 digits of base 16 alone, not of % and %', digits, base;
+    END IF;
+    RETURN ('x' || lpad(digits, 16, '0'))::bit(64)::bigint;
+END
+$$;
 CREATE FUNCTION len(value text) RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT char_length(value) $$;
 
 -- PG_LAST_COPY_ID: of this session; a rollback takes it back, as it does a setting.

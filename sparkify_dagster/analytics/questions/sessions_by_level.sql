@@ -12,7 +12,7 @@
 --   minutes          DECIMAL(12,2)  Mean minutes from the first play's start to the last one's
 --   longest_minutes  BIGINT         Minutes of the longest session
 --
--- Picture: bar of plays_a_session, minutes by level
+-- Picture: bar of minutes by level
 WITH plays AS (
     SELECT
         p.session_id,

@@ -1,0 +1,95 @@
+"""The expected results of the questions: a folder, or a prefix in S3, with a CSV file a question."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeAlias
+
+from dagster import ConfigurableResource
+from sqlalchemy import Column, Date, Integer, Numeric
+from sqlalchemy.types import TIMESTAMP
+
+from sparkify_dagster.analytics.question import Question
+from sparkify_dagster.aws import access_of
+from sparkify_dagster.settings import Settings
+from sparkify_dagster.sources.object_store import ObjectMissing, open_store
+
+Value: TypeAlias = str | int | Decimal | date | datetime | None
+Values: TypeAlias = tuple[Value, ...]
+
+
+class ExpectedError(ValueError):
+    """A file of expected results cannot be understood; the message names the file, the line and the remedy."""
+
+
+class ExpectedResults(ConfigurableResource[None]):
+    """What the answers of the questions, over all days, should be: NAME.csv at the location, for each question.
+
+    The first line of a file has the question's columns, every other one a row; in the question's order, if it has one.
+    An empty field is NULL. Times are UTC, as 2018-11-01 20:57:10.796.
+    """
+
+    location: str
+
+    def of(self, question: Question) -> Sequence[Values] | None:
+        """The expected rows; None where there is no file. Raises SourceError, ExpectedError."""
+        name = f"{question.name}.csv"
+        try:
+            _, content = open_store(self.location, access_of(Settings.load())).read(name)
+        except ObjectMissing:
+            return None
+        return parse(question, content, f"{self.location}/{name}")
+
+
+def parse(question: Question, content: bytes, file: str) -> Sequence[Values]:
+    """The rows of a CSV file with the question's columns. Raises ExpectedError."""
+    try:
+        lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        header = next(lines, [])
+        if tuple(header) != question.columns:
+            raise ExpectedError(
+                f"{file}, line 1: the columns are {', '.join(header) or 'missing'}; "
+                f"the question's are {', '.join(question.columns)}"
+            )
+        parsers = [_parser(column) for column in question.table.columns]
+        return [_row(line, question, parsers, f"{file}, line {lines.line_num}") for line in lines if line]
+    except UnicodeDecodeError as error:
+        raise ExpectedError(f"{file}: is not UTF-8 text: save it as such") from error
+    except csv.Error as error:
+        raise ExpectedError(f"{file}, line {lines.line_num}: is not CSV: {error}") from error
+
+
+def _row(line: Sequence[str], question: Question, parsers: Sequence[Callable[[str], Value]], place: str) -> Values:
+    if len(line) != len(parsers):
+        raise ExpectedError(f"{place}: has {len(line)} fields instead of {len(parsers)}")
+    row = []
+    for name, text, parser in zip(question.columns, line, parsers, strict=True):
+        try:
+            row.append(parser(text) if text else None)
+        except (ValueError, InvalidOperation) as error:
+            kind = question.table.c[name].type
+            raise ExpectedError(f"{place}: {name} is '{text}', which is no {kind}") from error
+    return tuple(row)
+
+
+def _parser(column: Column[Any]) -> Callable[[str], Value]:
+    match column.type:
+        # Of SQLAlchemy's types, those of all whole numbers are Integers.
+        case Integer():
+            return int
+        case Numeric():
+            return _decimal
+        case Date():
+            return date.fromisoformat
+        case TIMESTAMP():
+            return datetime.fromisoformat
+    return str
+
+
+def _decimal(text: str) -> Decimal:
+    value = Decimal(text)
+    if not value.is_finite():
+        raise ValueError(text)
+    return value

@@ -1,0 +1,140 @@
+"""What counts as expected, and how a difference is told."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from sparkify_dagster.analytics.comparison import Comparison, compare
+from sparkify_dagster.analytics.expected import Values
+from sparkify_dagster.analytics.question import Question, read_question
+
+ORDERED = """-- Which?
+--
+-- Asked by: The tests.
+--
+-- Columns:
+--   name   VARCHAR(64)   Name
+--   plays  BIGINT        Plays
+--   share  DECIMAL(7,2)  Share
+SELECT
+    p.level AS name,
+    COUNT(*) AS plays,
+    COUNT(*) AS share
+FROM songplays AS p
+GROUP BY p.level
+ORDER BY plays DESC, name ASC
+"""
+
+
+@pytest.fixture
+def ordered(tmp_path: Path) -> Question:
+    return _question(tmp_path, ORDERED)
+
+
+@pytest.fixture
+def unordered(tmp_path: Path) -> Question:
+    return _question(tmp_path, ORDERED.partition("ORDER BY")[0])
+
+
+def _question(folder: Path, sql: str) -> Question:
+    (folder / "which.sql").write_text(sql)
+    return read_question(folder / "which.sql")
+
+
+def row(name: str | None, plays: int | None = 1, share: str | None = "0.50") -> Values:
+    return name, plays, None if share is None else Decimal(share)
+
+
+def kinds(comparison: Comparison) -> list[str]:
+    return [difference.kind for difference in comparison.differences]
+
+
+def test_equal_rows_are_as_expected(ordered: Question) -> None:
+    rows = [row("a", 2), row("b")]
+    comparison = compare(ordered, rows, rows)
+    assert comparison.as_expected
+    assert str(comparison) == "2 rows as expected"
+
+
+def test_the_order_counts_where_the_question_orders(ordered: Question, unordered: Question) -> None:
+    expected, found = [row("a"), row("b")], [row("b"), row("a")]
+    assert compare(unordered, expected, found).as_expected
+    comparison = compare(ordered, expected, found)
+    assert not comparison.as_expected
+    assert str(comparison) == "2 rows as expected, but in another order"
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "same"),
+    [("0.50", "0.51", True), ("0.50", "0.49", True), ("0.50", "0.52", False), ("0.504999", "0.50", True)],
+)
+def test_decimals_may_differ_by_one_in_their_last_digit(
+    ordered: Question, expected: str, found: str, same: bool
+) -> None:
+    assert compare(ordered, [row("a", 1, expected)], [row("a", 1, found)]).as_expected is same
+
+
+@pytest.mark.parametrize(
+    ("expected", "found"), [(row("a", 1), row("a", 2)), (row("a"), row("A")), (row("a", None), row("a", 0))]
+)
+def test_all_else_is_equal_or_differs(ordered: Question, expected: Values, found: Values) -> None:
+    assert kinds(compare(ordered, [expected], [found])) == ["differs"]
+
+
+def test_null_and_empty_text_are_equal_as_csv_cannot_tell_them_apart(ordered: Question) -> None:
+    assert compare(ordered, [row(None)], [row("")]).as_expected
+    assert not compare(ordered, [row("a", 1, None)], [row("a", 1, "0.00")]).as_expected
+
+
+def test_a_row_that_comes_twice_is_expected_twice(unordered: Question) -> None:
+    comparison = compare(unordered, [row("a"), row("a")], [row("a")])
+    assert kinds(comparison) == ["missing"]
+    assert str(comparison) == "1 missing; 2 rows expected"
+    assert kinds(compare(unordered, [row("a")], [row("a"), row("a")])) == ["not expected"]
+
+
+def test_rows_that_differ_only_in_decimals_find_each_other(unordered: Question) -> None:
+    expected = [row("a", 1, "0.10"), row("a", 1, "0.30"), row("a", 1, "0.20")]
+    found = [row("a", 1, "0.21"), row("a", 1, "0.11"), row("a", 1, "0.31")]
+    assert compare(unordered, expected, found).as_expected
+
+
+@pytest.mark.parametrize("name", ["ordered", "unordered"])
+def test_differing_rows_stand_side_by_side(name: str, request: pytest.FixtureRequest) -> None:
+    question: Question = request.getfixturevalue(name)
+    expected = [row("a", 9), row("b", 8), row("c", 7), row("d", 6)]
+    found = [row("a", 9), row("b", 5), row("c", 7, "0.90"), row("e", 1, "0.11")]
+    comparison = compare(question, expected, found)
+    assert str(comparison) == "2 differ, 1 missing, 1 not expected; 4 rows expected"
+    assert comparison.side_by_side(3) == [
+        {"row": "differs", "name": "b", "plays": "expected 8, found 5", "share": "0.50"},
+        {"row": "differs", "name": "c", "plays": "7", "share": "expected 0.50, found 0.90"},
+        {"row": "missing", "name": "d", "plays": "6", "share": "0.50"},
+    ]
+    assert len(comparison.side_by_side(10)) == 4
+
+
+def test_many_differences_are_told_in_time(unordered: Question) -> None:
+    def rows(plays: int) -> Sequence[Values]:
+        return [row(f"listener {number}", plays) for number in range(20_000)]
+
+    comparison = compare(unordered, rows(1), rows(2))
+    assert len(comparison.differences) >= 20_000
+    assert comparison.side_by_side(1)[0]["plays"] == "expected 1, found 2"
+
+
+def test_times_are_shown_as_expected_results_write_them(tmp_path: Path) -> None:
+    header = "-- When?\n--\n-- Asked by: The tests.\n--\n-- Columns:\n"
+    columns = "--   at   TIMESTAMP  When\n--   day  DATE       Day\n"
+    sql = f"{header}{columns}SELECT t.start_time AS at, t.day AS day FROM time AS t"
+    comparison = compare(
+        _question(tmp_path, sql),
+        [(datetime(2018, 11, 1, 10, 0, 0, 796000), date(2018, 11, 1))],
+        [(datetime(2018, 11, 1, 10), date(2018, 11, 1))],
+    )
+    assert comparison.side_by_side(1) == [
+        {"row": "differs", "at": "expected 2018-11-01 10:00:00.796, found 2018-11-01 10:00:00.000", "day": "2018-11-01"}
+    ]

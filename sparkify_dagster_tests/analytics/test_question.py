@@ -1,0 +1,107 @@
+"""A question's file: what its header may say, and what is told of one that cannot be understood."""
+
+from pathlib import Path
+
+import pytest
+
+from sparkify_dagster.analytics.question import Question, QuestionError, all_questions, read_question
+from sparkify_dagster.warehouse.tables import STAR_TABLES, type_name
+
+PLAYS_BY_LEVEL = """-- How many plays are there,
+-- by level?
+--
+-- Asked by: Finance, every month.
+-- Only plays with a level count.
+--
+-- Columns:
+--   level  VARCHAR(64)   Level of the play
+--   plays  BIGINT        How often something was played: by anybody
+--   share  DECIMAL(7,4)  Their share
+--
+-- Picture: bar of plays by level
+SELECT
+    p.level,
+    COUNT(*) AS plays,
+    CAST(COUNT(*) AS DOUBLE PRECISION) / 2 AS share
+FROM songplays AS p
+WHERE p.start_time >= :first_day AND p.start_time < :end_day AND p.level IS NOT NULL
+GROUP BY p.level
+ORDER BY plays DESC, p.level ASC
+"""
+
+
+def read(folder: Path, sql: str, name: str = "plays_by_level.sql") -> Question:
+    (folder / name).write_text(sql, "utf-8")
+    return read_question(folder / name)
+
+
+def test_a_header_says_what_people_need_to_know(tmp_path: Path) -> None:
+    question = read(tmp_path, PLAYS_BY_LEVEL)
+    assert question.name == "plays_by_level"
+    assert question.title == "How many plays are there, by level?"
+    assert question.asked_by == "Finance, every month."
+    assert question.notes == "Only plays with a level count."
+    assert question.table.fullname == "analytics.plays_by_level"
+    assert [(column.name, type_name(column), column.comment) for column in question.table.columns] == [
+        ("level", "VARCHAR(64)", "Level of the play"),
+        ("plays", "BIGINT", "How often something was played: by anybody"),
+        ("share", "DECIMAL(7,4)", "Their share"),
+    ]
+    assert question.picture is not None
+    assert (question.picture.values, question.picture.by) == (("plays",), ("level",))
+
+
+def test_the_select_says_how_rows_are_ordered_and_what_is_read(tmp_path: Path) -> None:
+    question = read(tmp_path, PLAYS_BY_LEVEL)
+    assert question.order == (("plays", True), ("level", False))
+    assert question.reads == {"songplays"}
+    assert read(tmp_path, PLAYS_BY_LEVEL.partition("ORDER BY")[0]).order == ()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("-- Asked by: Finance, every month.\n", "", "plays_by_level.sql: the header lacks '-- Asked by: "),
+        ("-- How many plays are there,\n-- by level?\n", "", "the header lacks '-- What it answers, as a question'"),
+        ("BIGINT  ", "bigint  ", "plays_by_level.sql, line 9: 'plays  bigint        How often"),
+        ("BIGINT  ", "NUMBER  ", "of type SMALLINT, INTEGER, BIGINT, DATE, TIMESTAMP, DECIMAL(p,s) or VARCHAR(n)"),
+        ("--   plays  BIGINT ", "--   level  BIGINT ", "line 9: the column level is named twice"),
+        (
+            "--   share  DECIMAL(7,4)  Their share\n",
+            "",
+            "the SELECT gives level, plays, share, but its header names le",
+        ),
+        ("plays by level", "plays by user", "Picture: there is no column user"),
+        ("bar of plays by level", "pie of plays by level", "plays_by_level.sql, line 12: Picture: pie of plays by"),
+        ("FROM songplays", "FROM staging.staging_events", "it reads staging.staging_events AS p: a question reads the"),
+        ("FROM songplays", "FROM songplay", "it reads songplay AS p: a question reads the star alone, artists, son"),
+        ("p.level ASC", "p.user_id ASC", "ORDER BY p.user_id: order by columns of the answer alone"),
+        ("SELECT\n", "SELEKT\n", "plays_by_level.sql: "),
+        ("GROUP BY p.level", "GROUP p.level", "plays_by_level.sql: "),
+    ],
+)
+def test_what_cannot_be_understood_is_one_line_with_the_remedy(
+    tmp_path: Path, right: str, wrong: str, told: str
+) -> None:
+    assert right in PLAYS_BY_LEVEL
+    with pytest.raises(QuestionError) as caught:
+        read(tmp_path, PLAYS_BY_LEVEL.replace(right, wrong))
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["Top songs.sql", "songplays.sql", "staging_events.sql", f"{'a' * 64}.sql"])
+def test_a_name_that_cannot_be_a_table_or_is_taken_is_told(tmp_path: Path, name: str) -> None:
+    with pytest.raises(QuestionError, match=f"{name}: a question is named in small letters"):
+        read(tmp_path, PLAYS_BY_LEVEL, name)
+
+
+@pytest.mark.parametrize("question", all_questions().values(), ids=list(all_questions()))
+def test_our_questions_say_who_asked_and_read_the_star_alone(question: Question) -> None:
+    assert question.title.endswith("?")
+    assert question.asked_by.endswith(".")
+    assert question.reads <= {table.name for table in STAR_TABLES}
+    assert all(column.comment for column in question.table.columns)
+    # An answer of some days is asked for by these two.
+    assert ":first_day" in question.select
+    assert ":end_day" in question.select
