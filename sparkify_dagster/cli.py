@@ -16,6 +16,8 @@ from sparkify_dagster.settings import Settings
 from sparkify_dagster.settings_keys import SettingsError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from sparkify_dagster.warehouse.base import Warehouse
 
 Parameters = ParamSpec("Parameters")
@@ -128,6 +130,64 @@ def etl(first_day: date | None, last_day: date | None, full: bool) -> None:
 
 
 @main.command()
+@click.argument("name", required=False)
+@click.option("--from", "first_day", type=Day(), metavar="FIRST_DAY", help="First day to look at, e.g. 2018-11-01.")
+@click.option("--to", "last_day", type=Day(), metavar="LAST_DAY", help="Last day to look at, included.")
+@click.option("--format", "output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
+@explains_mistakes
+def query(name: str | None, first_day: date | None, last_day: date | None, output: str) -> None:
+    """Ask one of the analysts' questions of the star, over all days or some. Without NAME: which ones there are."""
+    from sparkify_dagster.analytics import formats
+    from sparkify_dagster.analytics.answers import ask
+    from sparkify_dagster.analytics.question import all_questions
+
+    questions = all_questions()
+    if name is None:
+        for question in questions.values():
+            click.echo(f"{question.name:<30}{question.title}")
+        return
+    if name not in questions:
+        raise Mistake(f"there is no question {name}; there are {', '.join(questions)}")
+    question, warehouse = questions[name], _warehouse()
+    with _warehouse_mistakes():
+        rows = warehouse.run(
+            f"sparkify query {name}", lambda connection: ask(warehouse, connection, question, first_day, last_day)
+        )
+    if output == "table":
+        _console().print(formats.to_table(question, rows))
+    else:
+        click.echo(formats.to_csv(question, rows) if output == "csv" else formats.to_json(question, rows), nl=False)
+
+
+@main.command()
+@click.option("--expected", metavar="DIR|s3://…", help="Expected results to compare with, not SPARKIFY_EXPECTED's.")
+@click.option("--from", "first_day", type=Day(), metavar="FIRST_DAY", help="First day to look at, e.g. 2018-11-01.")
+@click.option("--to", "last_day", type=Day(), metavar="LAST_DAY", help="Last day to look at, included.")
+@explains_mistakes
+def verify(expected: str | None, first_day: date | None, last_day: date | None) -> None:
+    """Compare the answers of all questions with the expected ones: NAME.csv for each, with the question's columns.
+
+    Ends with status 0 only if something is expected, and all of it is so.
+    """
+    from sparkify_dagster.analytics import verification
+    from sparkify_dagster.analytics.expected import ExpectedError, ExpectedResults
+    from sparkify_dagster.sources.object_store import SourceError
+
+    location = expected or Settings.load().expected
+    if location is None:
+        raise Mistake("nothing is expected: set SPARKIFY_EXPECTED, or give --expected")
+    try:
+        with _warehouse_mistakes():
+            verified = verification.verify(_warehouse(), ExpectedResults(location=location), first_day, last_day)
+    except (ExpectedError, SourceError) as error:
+        raise Mistake(str(error)) from error
+    if not verified.comparisons:
+        raise Mistake(f"{location}: there is no expected result of any question, such as top_songs.csv")
+    verification.tell(_console(), verified)
+    sys.exit(0 if verified.as_expected else 1)
+
+
+@main.command()
 @click.option(
     "--out", required=True, metavar="DIR|s3://…", help="Where log_data, song_data, log_json_path.json and expected go."
 )
@@ -163,6 +223,12 @@ def ui(port: int) -> None:
     environment = {"VIRTUAL_ENV": sys.prefix, "DAGSTER_HOME": str(Path.cwd()), **os.environ}
     environment["PATH"] = os.pathsep.join([str(dg.parent), environment.get("PATH", "")])
     os.execve(dg, [str(dg), "dev", "--host", "127.0.0.1", "--port", str(port)], environment)  # noqa: S606
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
 
 
 def _warehouse() -> "Warehouse":

@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from sparkify_dagster.assets import sources, staging, star
+from sparkify_dagster.analytics.expected import ExpectedResults
+from sparkify_dagster.assets import analytics, sources, staging, star
 from sparkify_dagster.assets.code_links import with_code_links
 from sparkify_dagster.automation import jobs
 from sparkify_dagster.automation.failures import failures
@@ -10,6 +11,7 @@ from sparkify_dagster.automation.late_songs import late_songs
 from sparkify_dagster.automation.log_files import log_files
 from sparkify_dagster.automation.schedules import daily
 from sparkify_dagster.automation.song_files import song_files
+from sparkify_dagster.checks.analytics import check_questions
 from sparkify_dagster.checks.staging import check_staging_events, check_staging_songs
 from sparkify_dagster.checks.star import check_dimensions, check_songplays
 from sparkify_dagster.limits import Limits
@@ -27,6 +29,7 @@ _tables = [
     star.songs,
     star.artists,
     star.time,
+    analytics.questions,
 ]
 
 defs = dg.Definitions(
@@ -42,8 +45,14 @@ defs = dg.Definitions(
             for table in with_code_links(_tables, _settings.code_url)
         ),
     ],
-    asset_checks=[check_staging_events, check_staging_songs, check_songplays, check_dimensions],
-    jobs=[jobs.sparkify, jobs.load_songs, jobs.load_log_days, jobs.maintain_warehouse],
+    asset_checks=[
+        check_staging_events,
+        check_staging_songs,
+        check_songplays,
+        check_dimensions,
+        *([check_questions] if _settings.expected else []),
+    ],
+    jobs=[jobs.sparkify, jobs.load_songs, jobs.load_log_days, jobs.answer_questions, jobs.maintain_warehouse],
     schedules=[daily],
     sensors=[log_files, song_files, late_songs, failures],
     resources={
@@ -55,6 +64,7 @@ defs = dg.Definitions(
             aws_region=_settings.aws_region,
         ),
         "warehouse": _warehouse,
+        **({"expected": ExpectedResults(location=_settings.expected)} if _settings.expected else {}),
         "limits": Limits(max_load_errors=_settings.max_load_errors, min_match_rate=_settings.min_match_rate),
     },
     # A process a step would cost a second each, and DuckDB has one writer anyway.

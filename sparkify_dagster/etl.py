@@ -1,4 +1,4 @@
-"""`sparkify etl`: runs the UI's job in this process, tells how it goes and what came of it."""
+"""`sparkify etl`: runs the UI's jobs in this process, tells how it goes and what came of it."""
 
 import os
 import uuid
@@ -11,8 +11,12 @@ from typing import Any
 import dagster as dg
 from filelock import FileLock
 from rich.console import Console
+from rich.table import Table
 
 from sparkify_dagster import runs
+from sparkify_dagster.analytics.verification import tell_as_expected
+from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUESTIONS, SONG_ASSETS
+from sparkify_dagster.checks.analytics import AS_EXPECTED
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.partitions import contiguous_blocks, is_in_window, log_days, range_tags
 from sparkify_dagster.progress import Progress, tell_counts
@@ -30,7 +34,7 @@ class EtlError(Exception):
 
 
 def run(first_day: date | None, last_day: date | None, *, full: bool) -> bool:
-    """Loads the days and all songs, then matches again what a song load concerns on other days.
+    """Loads the days and all songs, matches again what a song load concerns on other days, and answers the questions.
 
     True if every asset and every check of severity ERROR succeeded. Raises EtlError.
     """
@@ -44,15 +48,19 @@ def run(first_day: date | None, last_day: date | None, *, full: bool) -> bool:
         days = _days(source, warehouse, first_day, last_day)
         if days is None:
             console.print("No day of the window has a log file or rows: loading the songs alone")
-            _execute(instance, "load_songs", progress, config=_full_load("staging_songs") if full else {})
+            config = _full_load("staging_songs") if full else {}
+            _execute(instance, "load_songs", progress, config=config, assets=SONG_ASSETS)
         else:
             console.print(f"Loading {days[0]} to {days[1]} into {warehouse.database}")
             config = _full_load("staging_events", "staging_songs") if full else {}
-            _execute(instance, "sparkify", progress, days=days, config=config)
+            _execute(instance, "sparkify", progress, days=days, config=config, assets=[*LOG_DAY_ASSETS, *SONG_ASSETS])
         if not progress.failed_steps:
             for block in contiguous_blocks(_pending_days(warehouse)):
                 console.print(f"The catalogue changed: matching the plays from {block[0]} to {block[1]} again")
                 _execute(instance, "load_log_days", progress, days=block, assets=["songplays"])
+        if not progress.failed_steps:
+            # Once all plays are matched, and in a run without days: of those Dagster plans each asset for each day.
+            _execute(instance, "answer_questions", progress)
         _tell_result(console, warehouse, progress)
     return progress.ok
 
@@ -138,7 +146,8 @@ def _tell_result(console: Console, warehouse: Warehouse, progress: Progress) -> 
         }
     console.print()
     tell_counts(console, counts)
-    checks = progress.checks
+    checks = progress.count_checks()
+    _tell_questions(console, progress)
     console.print(f"\nChecks: {checks['passed']} passed, {checks['warn']} warn, {checks['error']} failed")
     if progress.match_rate is not None:
         console.print(f"Match rate: {progress.match_rate:.1%} of the plays found their song")
@@ -146,6 +155,26 @@ def _tell_result(console: Console, warehouse: Warehouse, progress: Progress) -> 
         console.print("Next: `make ui` shows the graph, the checks and this run on http://127.0.0.1:3000")
     else:
         console.print("Not everything succeeded: `make ui` shows the run with its log and check results")
+
+
+def _tell_questions(console: Console, progress: Progress) -> None:
+    answered = {name: progress.rows[name] for name in QUESTIONS if name in progress.rows}
+    compared = {
+        key.asset_key.to_user_string(): check for key, check in progress.checks.items() if key.name == AS_EXPECTED
+    }
+    if not answered:
+        return
+    table = Table(
+        "Question", "Rows", *(["Compared with what is expected"] if compared else []), box=None, pad_edge=False
+    )
+    table.columns[1].justify = "right"
+    for name, rows in answered.items():
+        table.add_row(name, f"{rows:,}", *([compared[name].description or ""] if name in compared else []))
+    console.print()
+    console.print(table)
+    if compared:
+        expected = [check.passed for check in compared.values() if "expected_rows" in check.metadata]
+        tell_as_expected(console, expected, len(compared) - len(expected))
 
 
 @contextmanager

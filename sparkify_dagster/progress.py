@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sparkify_dagster.step_failures import reason_of
+from sparkify_dagster.wording import count
 
 
 @dataclass
@@ -18,16 +19,29 @@ class Progress:
 
     console: Console
     failed_steps: list[str] = field(default_factory=list)
-    checks: Counter[str] = field(default_factory=Counter)
-    failed_checks: list[dg.AssetCheckEvaluation] = field(default_factory=list)
-    match_rate: float | None = None
-    _rows: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    """Of each asset."""
+    checks: dict[dg.AssetCheckKey, dg.AssetCheckEvaluation] = field(default_factory=dict)
+    """Of each check the latest evaluation: a later run may put right what an earlier one found."""
+    _assets: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Of each step."""
     _evaluations: dict[str, list[dg.AssetCheckEvaluation]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def ok(self) -> bool:
-        errors = [check for check in self.failed_checks if check.severity == dg.AssetCheckSeverity.ERROR]
-        return not self.failed_steps and not errors
+        return not self.failed_steps and not self.count_checks()["error"]
+
+    @property
+    def match_rate(self) -> float | None:
+        for key, check in self.checks.items():
+            if key.name == "match_rate":
+                rate = check.metadata["match_rate"].value
+                return float(rate) if isinstance(rate, int | float) else None
+        return None
+
+    def count_checks(self) -> Counter[str]:
+        """How many passed, and how many failed with severity warn and error."""
+        return Counter("passed" if check.passed else check.severity.value.lower() for check in self.checks.values())
 
     def handle(self, entry: dg.EventLogEntry) -> None:
         event = entry.dagster_event
@@ -38,9 +52,7 @@ class Progress:
         step = event.step_key or ""
         match event.event_type:
             case dg.DagsterEventType.ASSET_MATERIALIZATION:
-                count = event.step_materialization_data.materialization.metadata.get("dagster/row_count")
-                if count is not None and isinstance(count.value, int):
-                    self._rows[step] = count.value
+                self._asset_materialized(step, event.step_materialization_data.materialization)
             case dg.DagsterEventType.ASSET_CHECK_EVALUATION:
                 self._evaluated(step, event.asset_check_evaluation_data)
             case dg.DagsterEventType.STEP_SUCCESS:
@@ -53,14 +65,16 @@ class Progress:
             case _:
                 pass
 
+    def _asset_materialized(self, step: str, materialization: dg.AssetMaterialization) -> None:
+        rows = materialization.metadata.get("dagster/row_count")
+        if rows is not None and isinstance(rows.value, int):
+            asset = materialization.asset_key.to_user_string()
+            self.rows[asset] = rows.value
+            self._assets[step].add(asset)
+
     def _evaluated(self, step: str, check: dg.AssetCheckEvaluation) -> None:
         self._evaluations[step].append(check)
-        self.checks["passed" if check.passed else check.severity.value.lower()] += 1
-        if not check.passed:
-            self.failed_checks.append(check)
-        if check.check_name == "match_rate":
-            rate = check.metadata["match_rate"].value
-            self.match_rate = float(rate) if isinstance(rate, int | float) else None
+        self.checks[check.asset_check_key] = check
 
     def _finished(self, step: str, seconds: float) -> None:
         evaluations = self._evaluations.pop(step, [])
@@ -70,7 +84,9 @@ class Progress:
             self.console.print(f"  {sign} {step:<22}{passed:>4} of {len(evaluations)} checks passed {seconds:>7.1f} s")
             self._tell_failed(evaluations)
         else:
-            self.console.print(f"  [green]✓[/green] {step:<22}{self._rows.get(step, 0):>12,} rows {seconds:>13.1f} s")
+            assets = self._assets.pop(step, {step})
+            told = count(len(assets), "table") if len(assets) > 1 else f"{self.rows.get(next(iter(assets)), 0):,} rows"
+            self.console.print(f"  [green]✓[/green] {step:<22}{told:>17} {seconds:>13.1f} s")
 
     def _failed(self, step: str, reason: str) -> None:
         self.failed_steps.append(step)

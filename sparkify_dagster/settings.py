@@ -28,6 +28,7 @@ from sparkify_dagster.settings_keys import (
     DB_REGION,
     DB_USER,
     DRIVER_OF_BACKEND,
+    EXPECTED,
     HOST,
     IAM_ROLE,
     LOG_DATA,
@@ -78,6 +79,7 @@ class Settings(BaseModel):
     log_end: date | None = _field(LOG_END)
     max_load_errors: int = _field(MAX_LOAD_ERRORS)
     min_match_rate: float = _field(MIN_MATCH_RATE)
+    expected: str | None = _field(EXPECTED)
     alert_webhook: Secret | None = _field(ALERT_WEBHOOK)
     ui_url: str = _field(UI_URL)
     code_url: str | None = _field(CODE_URL)
@@ -94,7 +96,7 @@ class Settings(BaseModel):
     def load(cls, environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> Settings:
         """The settings, or a SettingsError for the first wrong one. `folder` is where `dwh.cfg` is looked for."""
         reader = _Reader(environ, _find_config_file(environ, folder or Path()))
-        fields = _read_warehouse(reader) | _read_source(reader) | _read_log_days(reader)
+        fields = _read_warehouse(reader) | _read_source(reader) | _read_log_days(reader) | _read_expected(reader)
         fields |= {"max_load_errors": reader.read(MAX_LOAD_ERRORS), "min_match_rate": reader.read(MIN_MATCH_RATE)}
         fields |= {"alert_webhook": reader.read(ALERT_WEBHOOK), "ui_url": reader.read(UI_URL)}
         fields |= {"code_url": reader.read(CODE_URL)}
@@ -225,6 +227,13 @@ def _read_log_days(reader: _Reader) -> dict[str, Any]:
     if start and end and end <= start:
         reader.fail(LOG_END, f"'{end}' is not after '{start}', the first day")
     return {"log_start": start, "log_end": end}
+
+
+def _read_expected(reader: _Reader) -> dict[str, Any]:
+    # What is expected of the simulated month is expected neither of another source nor of other days.
+    is_simulated_month = not any(reader.find(key) for key in (LOG_DATA, SONG_DATA, LOG_START, LOG_END))
+    by_default = is_simulated_month and not reader.in_environment(EXPECTED)
+    return {"expected": reader.read(EXPECTED) if reader.find(EXPECTED) or by_default else None}
 
 
 def _read_fallback_credentials(reader: _Reader) -> dict[str, Any]:

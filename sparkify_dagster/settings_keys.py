@@ -187,6 +187,10 @@ LOG_JSONPATH = Key("Where the JSONPaths file of the event logs lies.",
                    "none; for the simulated source `.sparkify/simulated/log_json_path.json`")
 SONG_DATA = Key("Where the song files lie.",
                 parse_location, ("SPARKIFY_SONG_DATA",), ("S3", "SONG_DATA"), ".sparkify/simulated/song_data")
+EXPECTED = Key("Where expected results lie, a file `NAME.csv` a question: each question then has a check. "
+               "`s3://bucket/prefix`, `file:///path` or a local path.",
+               parse_location, ("SPARKIFY_EXPECTED",), default=".sparkify/simulated/expected",
+               default_note="none; for the simulated month `.sparkify/simulated/expected`")
 LOG_START = Key("First day of the event logs (ISO date).", parse_date, ("SPARKIFY_LOG_START",),
                 default=date(2018, 11, 1))
 LOG_END = Key("Day after the last day of the event logs (ISO date). Set but empty: the logs have no end.", parse_date,
@@ -214,7 +218,7 @@ SECRET_KEY = Key("Secret key that belongs to ACCESS_KEY.", Secret, cfg=("AWS", "
 KEYS: tuple[Key[Any], ...] = (
     *(CONFIG, WAREHOUSE, HOST, DB_NAME, DB_USER, DB_PASSWORD, DB_PORT, DB_REGION, CLUSTER_IDENTIFIER, IAM_ROLE),
     *(WAREHOUSE_SECRET, STAGING, TRUSTED_LOGS, STATEMENT_TIMEOUT),
-    *(LOG_DATA, LOG_JSONPATH, SONG_DATA, LOG_START, LOG_END, MAX_LOAD_ERRORS, MIN_MATCH_RATE),
+    *(LOG_DATA, LOG_JSONPATH, SONG_DATA, LOG_START, LOG_END, MAX_LOAD_ERRORS, MIN_MATCH_RATE, EXPECTED),
     *(CODE_URL, UI_URL, ALERT_WEBHOOK),
     *(AWS_ENDPOINT_URL, AWS_REGION, ACCESS_KEY, SECRET_KEY),
 )

@@ -47,6 +47,7 @@ class Project:
         options = {"--out": "source", "--days": days, "--users": users, "--songs": songs}
         self.sparkify("simulate", *(str(part) for option in options.items() for part in option))
         self.use(self.folder / "source", days=days)
+        self.environment["SPARKIFY_EXPECTED"] = str(self.folder / "source" / "expected")
 
     def use(self, source: Path, *, days: int = 3) -> None:
         """The source's log_data and song_data, for some days from 2018-11-01."""

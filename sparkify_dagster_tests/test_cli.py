@@ -1,5 +1,8 @@
 """The command line, as a user has it: a process of its own in the project's folder."""
 
+import csv
+import json
+import re
 import shutil
 from contextlib import chdir
 from datetime import date, datetime
@@ -8,7 +11,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import text
 
+from sparkify_dagster.analytics.question import all_questions
 from sparkify_dagster.cli import main
 from sparkify_dagster_tests.project import SECRET, Project
 from sparkify_dagster_tests.world import World, event, song
@@ -66,7 +71,7 @@ def one_line(output: str) -> str:
 
 def test_help_names_every_command(project: Project) -> None:
     output = project.sparkify("--help")
-    for command in ("create-tables", "etl", "simulate", "ui"):
+    for command in ("create-tables", "etl", "grant", "query", "simulate", "ui", "verify"):
         assert f"\n  {command} " in output
 
 
@@ -117,7 +122,8 @@ def test_a_folder_that_cannot_be_written_is_one_line(project: Project) -> None:
 def test_the_first_run_loads_everything_and_says_so(loaded_once: Project) -> None:
     output = (loaded_once.folder / "first_run.txt").read_text()
     assert "Loading 2018-11-01 to 2018-11-03 into duckdb:///.sparkify/warehouse.duckdb" in output
-    assert "Checks: 17 passed, 0 warn, 0 failed" in output
+    assert "Checks: 30 passed, 0 warn, 0 failed" in output
+    assert "13 of 13 questions as expected" in output
     assert "Match rate: " in output
     assert "`make ui`" in output
     world = loaded_once.world
@@ -128,9 +134,9 @@ def test_the_first_run_loads_everything_and_says_so(loaded_once: Project) -> Non
 
 
 def test_the_run_is_in_the_history_that_the_ui_shows(loaded_once: Project) -> None:
-    (run,) = runs_of(loaded_once)
-    assert run.job_name == "sparkify"
-    assert run.status is dg.DagsterRunStatus.SUCCESS
+    run, questions = runs_of(loaded_once)
+    assert (run.job_name, questions.job_name) == ("sparkify", "answer_questions")
+    assert run.status is questions.status is dg.DagsterRunStatus.SUCCESS
     assert run.tags["dagster/asset_partition_range_start"] == DAYS[0]
     assert run.tags["dagster/asset_partition_range_end"] == DAYS[-1]
     with loaded_once.instance() as instance:
@@ -157,6 +163,21 @@ def test_a_second_run_loads_nothing_again(loaded: Project) -> None:
     assert {state.metadata["loaded"].value for state in states if state} == {"earlier, and unchanged since"}
 
 
+def test_what_did_not_change_is_not_asked_again(loaded: Project) -> None:
+    asked = "SELECT question, answered_at FROM staging.answered_questions ORDER BY question"
+    before = loaded.world.query(asked)
+    loaded.sparkify("etl")
+    assert loaded.world.query(asked) == before
+    with loaded.instance() as instance:
+        newest = instance.get_latest_materialization_event(dg.AssetKey("plays_by_day"))
+    assert newest is not None
+    assert newest.asset_materialization is not None
+    told = newest.asset_materialization.metadata
+    assert told["asked"].value == "not again: nothing changed"
+    # The page shows what it showed.
+    assert {"preview", "picture", "dagster/row_count"} <= told.keys()
+
+
 def _from_counts_on(output: str) -> str:
     return output[output.index("\nTable ") :]
 
@@ -176,7 +197,7 @@ def test_from_and_to_choose_days(small: World, project: Project) -> None:
     output = project.sparkify("etl", "--from", DAYS[1], "--to", DAYS[1])
     assert "Loading 2018-11-02 to 2018-11-02 into" in output
     assert small.column("staging.staging_events", "log_date") == [date(2018, 11, 2)]
-    (run,) = runs_of(project)
+    run, _ = runs_of(project)
     assert run.tags["dagster/asset_partition_range_start"] == run.tags["dagster/asset_partition_range_end"] == DAYS[1]
 
 
@@ -268,7 +289,10 @@ def test_a_late_song_is_matched_on_days_outside_the_range(small: World, project:
     assert "The catalogue changed: matching the plays from 2018-11-03 to 2018-11-03 again" in output
     assert set(small.column("songplays", "song_id")) == {song()["song_id"]}
     assert small.pending() == []
-    assert [run.job_name for run in runs_of(project)] == ["sparkify", "sparkify", "load_log_days", "load_log_days"]
+    assert [run.job_name for run in runs_of(project)] == [
+        *("sparkify", "answer_questions"),
+        *("sparkify", "load_log_days", "load_log_days", "answer_questions"),
+    ]
     assert small.star() == small.from_scratch(DAYS[0], DAYS[-1]).star()
 
 
@@ -277,7 +301,7 @@ def test_without_a_day_the_songs_are_loaded_alone(small: World, project: Project
     output = project.sparkify("etl")
     assert "No day of the window has a log file or rows: loading the songs alone" in output
     assert small.column("songs", "song_id") == [song()["song_id"]]
-    assert [run.job_name for run in runs_of(project)] == ["load_songs"]
+    assert [run.job_name for run in runs_of(project)] == ["load_songs", "answer_questions"]
 
 
 def test_without_a_source_a_month_is_simulated_first(project: Project) -> None:
@@ -291,12 +315,89 @@ def test_without_a_source_a_month_is_simulated_first(project: Project) -> None:
     assert not (project.folder / ".sparkify" / "unfinished").exists()
 
 
+# The analysts' questions
+
+
+def test_verify_says_which_answers_are_as_expected(loaded: Project) -> None:
+    output = loaded.sparkify("verify")
+    assert output.splitlines()[-1] == "13 of 13 questions as expected"
+    (line,) = (line for line in output.splitlines() if line.startswith("plays_by_day "))
+    assert line.split() == ["plays_by_day", "3", "3", "rows", "as", "expected"]
+
+
+def test_verify_shows_what_a_row_changed_by_hand_changes(loaded: Project) -> None:
+    with loaded.world.warehouse.transaction("a test") as connection:
+        connection.execute(
+            text(
+                "UPDATE songplays SET level = CASE level WHEN 'paid' THEN 'free' ELSE 'paid' END"
+                " WHERE start_time = (SELECT MAX(start_time) FROM songplays)"
+            )
+        )
+    output = loaded.sparkify("verify", expect=1)
+    failed = {line.split()[0] for line in output.splitlines() if re.search("; [0-9]+ rows? expected", line)}
+    assert "free_and_paid" in failed
+    assert "plays_by_day" not in failed
+    assert "\nfree_and_paid: How much of the listening is paid for?\n" in output
+    assert "found " in output
+    assert output.splitlines()[-1] == f"{13 - len(failed)} of 13 questions as expected"
+
+
+def test_verify_of_some_days_compares_with_what_is_expected_of_them(loaded: Project) -> None:
+    expected = loaded.folder / "november_2nd"
+    expected.mkdir()
+    days = ("--from", "2018-11-02", "--to", "2018-11-02")
+    answer = loaded.sparkify("query", "plays_by_day", *days, "--format", "csv")
+    assert answer.splitlines()[0] == "day,plays,listeners,sessions,plays_7_days"
+    assert [line.partition(",")[0] for line in answer.splitlines()[1:]] == ["2018-11-02"]
+    (expected / "plays_by_day.csv").write_text(answer)
+    output = loaded.sparkify("verify", "--expected", "november_2nd", *days)
+    assert output.splitlines()[-1] == "1 of 1 question as expected; nothing is expected of 12 others"
+    loaded.sparkify("verify", "--expected", "november_2nd", expect=1)
+
+
+def test_verify_without_anything_to_compare_with_is_one_line(loaded: Project) -> None:
+    output = loaded.sparkify("verify", expect=1, SPARKIFY_EXPECTED="")
+    assert one_line(output) == "sparkify: nothing is expected: set SPARKIFY_EXPECTED, or give --expected"
+    output = loaded.sparkify("verify", "--expected", "nowhere", expect=1)
+    assert one_line(output) == "sparkify: nowhere: there is no expected result of any question, such as top_songs.csv"
+    (loaded.folder / "wrong").mkdir()
+    (loaded.folder / "wrong" / "top_songs.csv").write_text("song,plays\n")
+    output = loaded.sparkify("verify", "--expected", "wrong", expect=1)
+    assert one_line(output).startswith("sparkify: wrong/top_songs.csv, line 1: the columns are song, plays; ")
+
+
+def test_query_tells_which_questions_there_are(project: Project) -> None:
+    told = project.sparkify("query").splitlines()
+    assert len(told) == len(all_questions())
+    assert "top_songs                     Which songs are played most?" in told
+
+
+def test_query_answers_in_three_formats(loaded: Project) -> None:
+    top_songs = loaded.world.query(
+        "SELECT song, COUNT(*) FROM songplays GROUP BY song, artist ORDER BY 2 DESC, song, artist LIMIT 20"
+    )
+    as_json = json.loads(loaded.sparkify("query", "top_songs", "--format", "json"))
+    assert [(row["song"], row["plays"]) for row in as_json] == top_songs
+    as_csv = list(csv.DictReader(loaded.sparkify("query", "top_songs", "--format", "csv").splitlines()))
+    assert [(row["song"], int(row["plays"])) for row in as_csv] == top_songs
+    as_table = loaded.sparkify("query", "top_songs").splitlines()
+    assert as_table[0].split() == ["song", "artist", "plays", "listeners"]
+    assert as_table[1].startswith(top_songs[0][0])
+    assert len(as_table) == 1 + len(top_songs)
+
+
+def test_query_of_what_nobody_asks_is_one_line(loaded: Project) -> None:
+    output = loaded.sparkify("query", "top_song", expect=1)
+    assert one_line(output).startswith("sparkify: there is no question top_song; there are free_and_paid, ")
+
+
 def test_tables_are_dropped_only_when_that_is_confirmed(loaded: Project) -> None:
     before = loaded.world.star()
     assert "Drop all tables" in loaded.sparkify("create-tables", "--drop", expect=1)
     assert loaded.world.star() == before
     assert "and empty" in loaded.sparkify("create-tables", "--drop", "--yes")
     assert not any(loaded.world.everything().values())
+    assert loaded.world.query("SELECT table_name FROM information_schema.tables WHERE table_schema = 'analytics'") == []
     loaded.sparkify("etl")
     assert loaded.world.star() == before
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from sparkify_dagster.analytics.question import Question, all_questions
+from sparkify_dagster.checks.analytics import AS_EXPECTED
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.warehouse import tables
 from sparkify_dagster.warehouse.lineage import source_tables
@@ -89,6 +91,26 @@ def test_each_table_shows_its_columns_lineage_and_name(name: str) -> None:
     assert all(column.description and " ← " in column.description for column in schema.columns)
     assert set(lineage.deps_by_column) == set(names)
     assert "(data:image/svg+xml;base64," in picture.value
+
+
+@pytest.mark.parametrize("question", all_questions().values(), ids=list(all_questions()))
+def test_each_question_is_an_asset_with_a_check_from_its_file_alone(question: Question) -> None:
+    of_it = spec(question.name)
+    assert (of_it.group_name, of_it.owners) == ("analytics", ["team:analytics"])
+    assert {dep.asset_key.to_user_string() for dep in of_it.deps} == question.reads
+    assert question.title in (of_it.description or "")
+    assert question.asked_by in (of_it.description or "")
+    schema = of_it.metadata["dagster/column_schema"]
+    assert [column.name for column in schema.columns] == list(question.columns)
+    assert all(" ← " in column.description for column in schema.columns)
+    assert "(data:image/svg+xml;base64," in of_it.metadata["column_lineage_picture"].value
+    assert dg.AssetCheckKey(asset_key(question.name), AS_EXPECTED) in defs.resolve_asset_graph().asset_check_keys
+    assert backfill_policy(question.name) == dg.BackfillPolicy.single_run()
+
+
+@pytest.mark.parametrize("job", ["sparkify", "load_songs", "load_log_days", "answer_questions"])
+def test_whatever_changes_the_star_asks_the_questions(job: str) -> None:
+    assert {asset_key(name) for name in all_questions()} <= defs.resolve_job_def(job).asset_layer.executable_asset_keys
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -100,6 +100,15 @@ def test_empty_environment_variable_hides_the_file(load: Load) -> None:
     assert settings == Settings()
 
 
+def test_what_is_expected_is_known_of_the_simulated_month_alone(load: Load) -> None:
+    assert load().expected == ".sparkify/simulated/expected"
+    assert load(SPARKIFY_EXPECTED="").expected is None
+    assert load(S3).expected is None
+    assert load(SPARKIFY_LOG_START="2018-11-15").expected is None
+    assert load(SPARKIFY_LOG_END="2018-11-15").expected is None
+    assert load(S3, SPARKIFY_EXPECTED="s3://bucket/expected/").expected == "s3://bucket/expected"
+
+
 def test_empty_value_in_file_is_not_configured(load: Load) -> None:
     assert load("[CLUSTER]\nHOST=''\nDB_PORT=\n[S3]\nLOG_DATA=\"\"\nSONG_DATA=\n[AWS]\nACCESS_KEY=\n") == Settings()
 

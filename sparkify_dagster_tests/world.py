@@ -20,7 +20,10 @@ import dagster as dg
 import pytest
 from sqlalchemy import Connection, text
 
+from sparkify_dagster.analytics import answers
+from sparkify_dagster.analytics.question import all_questions
 from sparkify_dagster.assets.loading import load_days, load_songs
+from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUESTIONS, SONG_ASSETS
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.inspected import InspectedDay, InspectedSongs
 from sparkify_dagster.limits import Limits
@@ -52,6 +55,11 @@ STAR: Mapping[str, tuple[str, ...]] = {
     "songs": ("song_id", "title", "artist_id", "year", "duration"),
     "artists": ("artist_id", "name", "location", "latitude", "longitude"),
     "time": ("start_time", "hour", "day", "week", "month", "year", "weekday"),
+}
+_TABLES_OF_JOB = {
+    "sparkify": [*SONG_ASSETS, *LOG_DAY_ASSETS],
+    "load_songs": SONG_ASSETS,
+    "load_log_days": LOG_DAY_ASSETS,
 }
 SOURCES = {"log_data", "log_json_path", "song_data"}
 EVENTS = "staging.staging_events"
@@ -306,9 +314,13 @@ class World:
         *,
         job: str = "sparkify",
         assets: Sequence[str] = (),
+        questions: bool = False,
         full: bool = False,
     ) -> Outcome:
-        """Runs a job for the days (both included), as `sparkify etl` and the UI do. Its failures are in the outcome."""
+        """Runs a job for the days (both included), as `sparkify etl` and the UI do. Its failures are in the outcome.
+
+        Of a job without chosen assets everything, but the analysts' questions only where they are asked for.
+        """
         kind = type(self.warehouse)
         loading = {"load_songs": ["staging_songs"], "load_log_days": ["staging_events"]}
         config: dict[str, Any] = {
@@ -317,11 +329,13 @@ class World:
                 "source": {"config": self._source_config},
                 "warehouse": {"config": self.warehouse_config},
                 "limits": {"config": {"max_load_errors": self.max_load_errors}},
+                "expected": {"config": {"location": str(self.folder / "expected")}},
             },
         }
         if full:
             ops = loading.get(job, ["staging_events", "staging_songs"])
             config["ops"] = {name: {"config": {"full": True}} for name in ops}
+        assets = assets or [*_TABLES_OF_JOB[job], *(QUESTIONS if questions else [])]
         tags = None
         if first_day is not None and job != "load_songs":
             tags = range_tags(date.fromisoformat(first_day), date.fromisoformat(last_day or first_day))
@@ -334,7 +348,7 @@ class World:
                 run_config=config,
                 tags=tags,
                 instance=_instance(),
-                asset_selection=[asset_key(name) for name in assets] or None,
+                asset_selection=[asset_key(name) for name in assets],
                 raise_on_error=False,
             )
         )
@@ -486,6 +500,13 @@ class World:
 
     def pending(self) -> list[str]:
         return [day.isoformat() for day in self.column("staging.pending_rematch", "log_date")]
+
+
+def ask_questions(world: World, *names: str) -> None:
+    """Brings the tables of some of the analysts' questions up to the star, without Dagster around it."""
+    with world.warehouse.open("a test") as engine:
+        _, failed = answers.refresh(world.warehouse, engine, [all_questions()[name] for name in names])
+    assert not failed
 
 
 def in_order(rows: Sequence[Row]) -> list[Row]:

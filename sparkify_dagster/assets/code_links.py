@@ -1,4 +1,4 @@
-"""Links each table's page to the code that makes it: the asset's function and, of the star, its SELECT.
+"""Links each table's page to the code that makes it: the asset's function and, of star and questions, the SELECT.
 
 Dagster calls all of this beta; it is used nowhere else.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from sparkify_dagster.analytics.question import all_questions
 from sparkify_dagster.warehouse import transforms
 
 _REPOSITORY = Path(__file__).parents[2]
@@ -27,7 +28,7 @@ def with_code_links(assets: Iterable[dg.AssetsDefinition], code_url: str | None)
 
 
 def _with_links(spec: dg.AssetSpec, code_url: str | None) -> dg.AssetSpec:
-    select = transforms.path_of(spec.key.path[-1])
+    select = _select_file(spec.key.path[-1])
     links = [
         *spec.metadata[_KEY].code_references,
         *([dg.LocalFileCodeReference(file_path=str(select), label=select.name)] if select else []),
@@ -35,6 +36,11 @@ def _with_links(spec: dg.AssetSpec, code_url: str | None) -> dg.AssetSpec:
     if code_url:
         links = [_online(link, code_url.rstrip("/")) for link in links]
     return spec.merge_attributes(metadata={_KEY: dg.CodeReferencesMetadataValue(code_references=links)})
+
+
+def _select_file(table: str) -> Path | None:
+    question = all_questions().get(table)
+    return question.path if question else transforms.path_of(table)
 
 
 def _online(link: dg.LocalFileCodeReference, code_url: str) -> dg.UrlCodeReference:

@@ -17,7 +17,7 @@ from sqlalchemy import Column, Table
 from sparkify_dagster.assets.lineage_picture import draw
 from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS
 from sparkify_dagster.warehouse import tables
-from sparkify_dagster.warehouse.lineage import ColumnOrigin, column_origins
+from sparkify_dagster.warehouse.lineage import ColumnOrigin, column_origins, origins_in
 
 # Columns that the loader takes from around the record, not from its keys.
 _FROM_THE_OBJECT = {
@@ -73,7 +73,8 @@ def _origins(table: Table) -> Mapping[str, ColumnOrigin]:
         return _staging_origins(table, "log_data", dict(zip(tables.EVENT_COLUMNS, DEFAULT_KEYS, strict=True)))
     if table is tables.staging_songs:
         return _staging_origins(table, "song_data", {name: name for name in tables.SONG_COLUMNS})
-    return column_origins(table.name)
+    select = table.info.get("select")
+    return origins_in(select) if select else column_origins(table.name)
 
 
 def _staging_origins(table: Table, asset: str, key_of: Mapping[str, str]) -> Mapping[str, ColumnOrigin]:

@@ -2,22 +2,31 @@
 
 import dagster as dg
 
+from sparkify_dagster.analytics.question import all_questions
 from sparkify_dagster.assets.loading import clear_failures
 from sparkify_dagster.warehouse.base import Warehouse
 
 SONG_ASSETS = ("staging_songs", "songs", "artists")
 LOG_DAY_ASSETS = ("staging_events", "songplays", "users", "time")
+# Whatever changes the star may change their answers; those that it does not change are not asked again.
+QUESTIONS = tuple(all_questions())
 
 sparkify = dg.define_asset_job(
     "sparkify",
-    selection=dg.AssetSelection.assets(*SONG_ASSETS, *LOG_DAY_ASSETS),
+    selection=dg.AssetSelection.assets(*SONG_ASSETS, *LOG_DAY_ASSETS, *QUESTIONS),
     description="The whole pipeline: choose days, and one run loads them, the songs and the star.",
 )
 
 load_songs = dg.define_asset_job(
     "load_songs",
-    selection=dg.AssetSelection.assets(*SONG_ASSETS),
+    selection=dg.AssetSelection.assets(*SONG_ASSETS, *QUESTIONS),
     description="The catalogue alone: new, changed and deleted song files.",
+)
+
+answer_questions = dg.define_asset_job(
+    "answer_questions",
+    selection=dg.AssetSelection.assets(*QUESTIONS),
+    description="The analysts' questions alone: those whose answer may have changed are asked again.",
 )
 
 
@@ -36,6 +45,6 @@ def maintain_warehouse() -> None:
 
 load_log_days = dg.define_asset_job(
     "load_log_days",
-    selection=dg.AssetSelection.assets(*LOG_DAY_ASSETS),
+    selection=dg.AssetSelection.assets(*LOG_DAY_ASSETS, *QUESTIONS),
     description="Days of the log alone: events, plays, users and times.",
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from sparkify_dagster.assets import staging, star
+from sparkify_dagster.assets import analytics, staging, star
 from sparkify_dagster.assets.code_links import with_code_links
 from sparkify_dagster.definitions import defs
 from sparkify_dagster_tests.project import ROOT
@@ -36,6 +36,12 @@ def test_a_table_of_the_star_links_to_its_select_too() -> None:
 def test_without_a_url_links_lead_to_this_machines_files() -> None:
     for asset in defs.assets or ():
         if isinstance(asset, dg.AssetsDefinition):
-            (spec,) = asset.specs
-            for reference in spec.metadata["dagster/code_references"].code_references:
-                assert Path(reference.file_path).is_file()
+            for spec in asset.specs:
+                for reference in spec.metadata["dagster/code_references"].code_references:
+                    assert Path(reference.file_path).is_file()
+
+
+def test_a_question_links_to_its_file() -> None:
+    (linked,) = with_code_links([analytics.questions], "https://example.com/tree/main")
+    references = linked.specs_by_key[dg.AssetKey("top_songs")].metadata["dagster/code_references"].code_references
+    assert references[-1].source == "https://example.com/tree/main/sparkify_dagster/analytics/questions/top_songs.sql"

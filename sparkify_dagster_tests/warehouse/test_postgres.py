@@ -17,7 +17,7 @@ from sparkify_dagster.warehouse.connect import warehouse_of
 from sparkify_dagster.warehouse.postgres import PostgresWarehouse
 from sparkify_dagster_tests.postgres_server import PostgresServer
 from sparkify_dagster_tests.project import Project
-from sparkify_dagster_tests.world import EVENTS, STAR, World, event, song
+from sparkify_dagster_tests.world import EVENTS, STAR, World, ask_questions, event, song
 
 DAYS = [f"2018-11-{number:02}" for number in range(1, 7)]
 
@@ -101,19 +101,23 @@ def test_a_server_that_is_not_there_is_one_clear_line() -> None:
     assert "\n" not in str(raised.value)
 
 
-def test_a_role_may_read_the_star_and_not_staging(world: World, postgres: PostgresServer, tmp_path: Path) -> None:
+def test_a_role_may_read_star_and_answers_and_not_staging(world: World, postgres: PostgresServer) -> None:
     world.write_log(DAYS[0], event())
     world.load(DAYS[0])
+    ask_questions(world, "top_songs")
     role = f"Analysts {secrets.token_hex(4)}"
     for _ in range(2):
         with world.warehouse.transaction("a test") as connection:
             world.warehouse.grant_reading(connection, role)
+    # Its table is made when the role is already there.
+    ask_questions(world, "top_artists")
     readable = world.query(
         "SELECT table_name FROM information_schema.tables"
-        f" WHERE table_schema IN ('public', 'staging') AND has_table_privilege('{role}',"
+        f" WHERE table_schema IN ('public', 'analytics', 'staging') AND has_table_privilege('{role}',"
         " quote_ident(table_schema) || '.' || quote_ident(table_name), 'SELECT')"
     )
-    assert {name for (name,) in readable} == set(STAR)
+    assert {name for (name,) in readable} == {*STAR, "top_songs", "top_artists"}
+    assert world.query(f"SELECT has_schema_privilege('{role}', 'analytics', 'USAGE')") == [(True,)]
     assert world.query(f"SELECT has_schema_privilege('{role}', 'staging', 'USAGE')") == [(False,)]
     writable = f"SELECT has_table_privilege('{role}', 'songplays', 'INSERT, UPDATE, DELETE')"
     assert world.query(writable) == [(False,)]
@@ -129,8 +133,10 @@ def test_the_commands_are_the_same(tmp_path: Path, postgres: PostgresServer) -> 
     project.sparkify("create-tables")
     on_postgres = project.sparkify("etl")
     assert counts(on_postgres) == counts(on_duckdb)
-    assert "17 passed, 0 warn, 0 failed" in on_postgres
+    assert "30 passed, 0 warn, 0 failed" in on_postgres
+    assert "13 of 13 questions as expected" in on_postgres
     assert counts(project.sparkify("etl")) == counts(on_duckdb)
+    assert "13 of 13 questions as expected" in project.sparkify("verify")
     assert "may read the star" in project.sparkify("grant", "--role", f"analysts_{secrets.token_hex(4)}")
     project.sparkify("create-tables", "--drop", expect=1)
     warehouse = PostgresWarehouse(address=project.environment["SPARKIFY_WAREHOUSE"])

@@ -24,13 +24,12 @@ from sparkify_dagster.warehouse.base import WarehouseError
 from sparkify_dagster.warehouse.redshift import RedshiftWarehouse
 from sparkify_dagster.warehouse.redshift_copy import CopyFolder
 from sparkify_dagster_tests.aws_server import AwsServer
-from sparkify_dagster_tests.postgres_server import PostgresServer
 from sparkify_dagster_tests.project import Project
 from sparkify_dagster_tests.redshift.fixtures import STAGING_BUCKET, RedshiftServers
 from sparkify_dagster_tests.redshift.stand_in import RedshiftStandIn
 from sparkify_dagster_tests.s3_server import S3Server
 from sparkify_dagster_tests.warehouse.test_postgres import counts
-from sparkify_dagster_tests.world import EVENTS, STAR, World, event, lines, song
+from sparkify_dagster_tests.world import EVENTS, STAR, World, ask_questions, event, lines, song
 
 DAYS = [f"2018-11-{number:02}" for number in range(1, 7)]
 DAY = DAYS[0]
@@ -517,21 +516,25 @@ def test_a_statement_that_takes_too_long(on_redshift: OnRedshift) -> None:
 # Tables and commands
 
 
-def test_a_role_may_read_the_star_and_not_staging(on_redshift: OnRedshift, postgres: PostgresServer) -> None:
+def test_a_role_may_read_star_and_answers_and_not_staging(on_redshift: OnRedshift) -> None:
     on_redshift.write_log(DAY, event())
     on_redshift.world.load(DAY)
+    ask_questions(on_redshift.world, "top_songs")
     role = f"Analysts {secrets.token_hex(4)}"
     for _ in range(2):
         on_redshift.warehouse.run("a test", lambda c: on_redshift.warehouse.grant_reading(c, role))
+    # Its table is made when the role is already there.
+    ask_questions(on_redshift.world, "top_artists")
     readable = {
         name
         for schema, name in on_redshift.world.query(
             "SELECT table_schema, table_name FROM information_schema.tables"
-            f" WHERE table_schema IN ('public', 'staging') AND has_table_privilege('{role}',"
+            f" WHERE table_schema IN ('public', 'analytics', 'staging') AND has_table_privilege('{role}',"
             " table_schema || '.' || table_name, 'SELECT')"
         )
     }
-    assert readable == set(STAR)
+    assert readable == {*STAR, "top_songs", "top_artists"}
+    assert on_redshift.world.query(f"SELECT has_schema_privilege('{role}', 'analytics', 'USAGE')") == [(True,)]
     assert on_redshift.world.query(f"SELECT has_schema_privilege('{role}', 'staging', 'USAGE')") == [(False,)]
 
 
@@ -566,8 +569,10 @@ def test_the_commands_are_the_same(
     project.sparkify("create-tables")
     on_redshift = project.sparkify("etl")
     assert counts(on_redshift) == counts(on_duckdb)
-    assert "17 passed, 0 warn, 0 failed" in on_redshift
+    assert "30 passed, 0 warn, 0 failed" in on_redshift
+    assert "13 of 13 questions as expected" in on_redshift
     assert counts(project.sparkify("etl")) == counts(on_duckdb)
+    assert "13 of 13 questions as expected" in project.sparkify("verify")
     assert "may read the star" in project.sparkify("grant", "--role", f"analysts_{secrets.token_hex(4)}")
     project.sparkify("create-tables", "--drop", expect=1)
     project.sparkify("create-tables", "--drop", "--yes")

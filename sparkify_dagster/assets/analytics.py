@@ -1,0 +1,91 @@
+"""The analysts' questions, each a table of its own: an asset for each file in analytics/questions."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import dagster as dg
+from sqlalchemy import Connection
+
+from sparkify_dagster.analytics import answers
+from sparkify_dagster.analytics.answers import Answer
+from sparkify_dagster.analytics.charts import draw
+from sparkify_dagster.analytics.question import Question, all_questions
+from sparkify_dagster.assets.loading import clear_failures
+from sparkify_dagster.assets.results import Told
+from sparkify_dagster.assets.shown_rows import rows_metadata
+from sparkify_dagster.assets.table_metadata import definition_metadata
+from sparkify_dagster.warehouse.base import Warehouse
+from sparkify_dagster.wording import count
+
+PREVIEW_ROWS = 10
+_PREVIEW_CHARACTERS = 32
+
+
+def _spec(question: Question) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        question.name,
+        deps=sorted(question.reads),
+        group_name="analytics",
+        kinds={"table", "sql"},
+        owners=["team:analytics"],
+        description=f"**{question.title}**\n\n{question.notes}\n\nAsked by: {question.asked_by}",
+        metadata=definition_metadata(question.table),
+    )
+
+
+@dg.multi_asset(name="questions", specs=[_spec(question) for question in all_questions().values()], can_subset=True)
+def questions(
+    context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]
+) -> Iterator[dg.MaterializeResult[None]]:
+    """All in one step: what the star holds is looked through once, and only what changed is asked again."""
+    selected = [all_questions()[key.path[-1]] for key in sorted(context.selected_asset_keys)]
+    with clear_failures(), warehouse.open(f"questions of run {context.run.run_id}") as engine:
+        forgotten = warehouse.transact(engine, lambda connection: answers.drop_forgotten(connection, all_questions()))
+        for name in forgotten:
+            context.log.info(f"The table of {name} is dropped, since there is no such question any more.")
+        answered, failed = answers.refresh(warehouse, engine, selected)
+        told = warehouse.transact(engine, lambda connection: _told(context, warehouse, connection, answered))
+    asked = sum(answer.asked for answer in answered)
+    context.log.info(f"{count(asked, 'question')} asked again, {len(answered) - asked} unchanged.")
+    for answer in answered:
+        yield dg.MaterializeResult(asset_key=answer.question.name, metadata=told[answer.question.name])
+    if failed:
+        raise dg.Failure("; ".join(map(str, failed)), allow_retries=False)
+
+
+def _told(
+    context: dg.AssetExecutionContext, warehouse: Warehouse, connection: Connection, answered: Sequence[Answer]
+) -> Mapping[str, Told]:
+    """What each table's page shows; of an answer that stayed, what it showed before."""
+    told = {}
+    for answer in answered:
+        before = _told_before(context, answer)
+        told[answer.question.name] = {
+            **(before or _shown(connection, answer.question)),
+            "dagster/row_count": answer.rows,
+            "warehouse": warehouse.database,
+            "version": answer.version,
+            "asked": "again, since the star or the question changed" if answer.asked else "not again: nothing changed",
+            "seconds": round(answer.seconds, 3),
+        }
+    return told
+
+
+def _told_before(context: dg.AssetExecutionContext, answer: Answer) -> Told | None:
+    latest = context.instance.get_latest_materialization_event(dg.AssetKey(answer.question.name))
+    materialization = latest.asset_materialization if latest else None
+    if answer.asked or materialization is None:
+        return None
+    version = materialization.metadata.get("version")
+    return materialization.metadata if version is not None and version.value == answer.version else None
+
+
+def _shown(connection: Connection, question: Question) -> Told:
+    rows = answers.kept_answer(connection, question, None if question.picture else PREVIEW_ROWS)
+    if not rows:
+        return {}
+    records = [dict(row._mapping) for row in rows]
+    shown: dict[str, dg.MetadataValue] = {"preview": rows_metadata(records[:PREVIEW_ROWS], _PREVIEW_CHARACTERS)}
+    if question.picture:
+        uri = draw(question.picture, question.title, records)
+        shown["picture"] = dg.MetadataValue.md(f"![{question.title}]({uri})")
+    return shown

@@ -1,0 +1,112 @@
+"""Whether the questions' answers are as expected, where somebody has written down what is expected."""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+from sqlalchemy import Connection
+
+from sparkify_dagster.analytics.answers import kept_answer
+from sparkify_dagster.analytics.comparison import TOLERANCE, compare
+from sparkify_dagster.analytics.expected import ExpectedError, ExpectedResults
+from sparkify_dagster.analytics.question import Question, all_questions
+from sparkify_dagster.assets.loading import clear_failures
+from sparkify_dagster.assets.shown_rows import SHOWN_ROWS, rows_metadata
+from sparkify_dagster.checks.results import Metadata
+from sparkify_dagster.partitions import is_in_window
+from sparkify_dagster.sources.resource import Source
+from sparkify_dagster.warehouse import staging
+from sparkify_dagster.warehouse.base import Warehouse, columns_in
+from sparkify_dagster.warehouse.tables import ANALYTICS_SCHEMA
+from sparkify_dagster.wording import count
+
+AS_EXPECTED = "as_expected"
+
+
+@dg.multi_asset_check(
+    name="check_questions",
+    specs=[
+        dg.AssetCheckSpec(
+            AS_EXPECTED,
+            asset=name,
+            description=f"The answer, over all days, is the expected one of SPARKIFY_EXPECTED. {TOLERANCE}",
+        )
+        for name in all_questions()
+    ],
+    can_subset=True,
+)
+def check_questions(
+    context: dg.AssetCheckExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    source: Source,
+    expected: ExpectedResults,
+) -> Iterator[dg.AssetCheckResult]:
+    selected = [all_questions()[key.asset_key.path[-1]] for key in sorted(context.selected_asset_check_keys)]
+
+    def look(connection: Connection) -> list[dg.AssetCheckResult]:
+        asked = columns_in(connection, ANALYTICS_SCHEMA)
+        return [
+            _check(connection, question, source, expected)
+            if question.name in asked
+            else _result(question, "it has not been asked yet: materialize it", severity=dg.AssetCheckSeverity.WARN)
+            for question in selected
+        ]
+
+    with clear_failures():
+        yield from warehouse.run(f"checks of run {context.run.run_id}", look)
+
+
+def _check(
+    connection: Connection, question: Question, source: Source, expected: ExpectedResults
+) -> dg.AssetCheckResult:
+    try:
+        rows = expected.of(question)
+    except ExpectedError as error:
+        return _result(question, str(error))
+    if rows is None:
+        return _result(
+            question,
+            f"nothing is expected: there is no {question.name}.csv in {expected.location}",
+            severity=dg.AssetCheckSeverity.WARN,
+        )
+    comparison = compare(question, rows, [tuple(row) for row in kept_answer(connection, question)])
+    metadata: Metadata = {"expected_rows": comparison.expected, "rows": comparison.found}
+    if comparison.differences:
+        metadata["first_differences"] = rows_metadata(comparison.side_by_side(SHOWN_ROWS))
+    # What is expected is expected of the whole source.
+    missing = [] if comparison.as_expected else _not_loaded(connection, source)
+    return _result(
+        question,
+        "; not loaded yet: ".join([str(comparison), *([", ".join(missing)] if missing else [])]),
+        passed=comparison.as_expected,
+        severity=dg.AssetCheckSeverity.WARN if missing else dg.AssetCheckSeverity.ERROR,
+        metadata=metadata,
+    )
+
+
+def _result(
+    question: Question,
+    description: str,
+    *,
+    passed: bool = False,
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+    metadata: Metadata | None = None,
+) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=question.name,
+        check_name=AS_EXPECTED,
+        passed=passed,
+        severity=severity,
+        metadata=metadata,
+        description=description,
+    )
+
+
+def _not_loaded(connection: Connection, source: Source) -> Sequence[str]:
+    """What of the source the warehouse does not hold, in words."""
+    days = {day for day in source.list_log_files().by_day if is_in_window(day)}
+    missing_days = days - set(staging.held_days(connection))
+    missing_songs = {file.key for file in source.list_song_files().files} - staging.held_songs(connection).keys()
+    return [
+        *([f"{len(missing_days):,} of {count(len(days), 'day')}"] if missing_days else []),
+        *([count(len(missing_songs), "song file")] if missing_songs else []),
+    ]

@@ -1,0 +1,89 @@
+"""The questions' check: what it compares, and what it makes of a warehouse that is not loaded yet."""
+
+import dagster as dg
+import pytest
+
+from sparkify_dagster.analytics import answers
+from sparkify_dagster.analytics.formats import to_csv
+from sparkify_dagster.analytics.question import all_questions
+from sparkify_dagster_tests.checks.conftest import Tables, numbers, rows
+from sparkify_dagster_tests.world import ask_questions, event, song
+
+TOP_SONGS = ("top_songs", "as_expected")
+EXPECTED = "song,artist,plays,listeners\nYou Gotta Be,Des'ree,2,2\nOf which nobody knows,Des'ree,1,1\n"
+
+
+@pytest.fixture
+def asked(tables: Tables) -> Tables:
+    """Top songs' answer is in its table, and it is the expected one."""
+    ask_questions(tables.world, "top_songs")
+    tables.world.write("expected/top_songs.csv", EXPECTED.encode())
+    return tables
+
+
+def test_an_answer_that_is_expected_passes(asked: Tables) -> None:
+    check = asked.check(*TOP_SONGS)
+    assert check.passed
+    assert check.description == "2 rows as expected"
+    assert numbers(check) == {"expected_rows": 2, "rows": 2}
+
+
+def test_another_answer_fails_with_both_side_by_side(asked: Tables) -> None:
+    asked.world.write("expected/top_songs.csv", EXPECTED.replace("Des'ree,2,2", "Des'ree,3,2").encode())
+    check = asked.check(*TOP_SONGS)
+    assert not check.passed
+    assert check.severity is dg.AssetCheckSeverity.ERROR
+    assert check.description == "1 differs; 2 rows expected"
+    assert rows(check, "first_differences") == [
+        {
+            "row": "differs",
+            "song": "You Gotta Be",
+            "artist": "Des'ree",
+            "plays": "expected 3, found 2",
+            "listeners": "2",
+        }
+    ]
+
+
+def test_while_not_everything_is_loaded_a_difference_is_only_a_warning(asked: Tables) -> None:
+    world = asked.world
+    world.write("expected/top_songs.csv", EXPECTED.replace("Des'ree,2,2", "Des'ree,3,2").encode())
+    world.write_log("2018-11-04", event(time="2018-11-04T10:00:00"))
+    world.write_songs("A/A/C/TRAAC.json", song(song_id="SONEW"))
+    check = asked.check(*TOP_SONGS)
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert check.description == ("1 differs; 2 rows expected; not loaded yet: 1 of 4 days, 1 song file")
+
+
+def test_days_outside_the_window_need_not_be_loaded(asked: Tables) -> None:
+    asked.world.write("expected/top_songs.csv", EXPECTED.replace("Des'ree,2,2", "Des'ree,3,2").encode())
+    asked.world.write_log("2019-01-01", event(time="2019-01-01T10:00:00"))
+    assert asked.check(*TOP_SONGS).severity is dg.AssetCheckSeverity.ERROR
+
+
+def test_of_what_nothing_is_expected_a_warning_says_where_to_write_it(asked: Tables) -> None:
+    asked.world.delete("expected/top_songs.csv")
+    check = asked.check(*TOP_SONGS)
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert check.description == f"nothing is expected: there is no top_songs.csv in {asked.world.folder}/expected"
+
+
+def test_expected_results_that_cannot_be_read_fail_with_file_and_line(asked: Tables) -> None:
+    asked.world.write("expected/top_songs.csv", EXPECTED.replace(",2,2", ",two,2").encode())
+    check = asked.check(*TOP_SONGS)
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "expected/top_songs.csv, line 2: plays is 'two', which is no BIGINT" in (check.description or "")
+
+
+def test_a_question_that_was_never_asked_is_told(tables: Tables) -> None:
+    check = tables.check(*TOP_SONGS)
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert check.description == "it has not been asked yet: materialize it"
+
+
+def test_what_is_expected_is_what_a_query_writes(asked: Tables) -> None:
+    question = all_questions()["top_songs"]
+    with asked.world.warehouse.transaction("a test") as connection:
+        written = to_csv(question, answers.ask(asked.world.warehouse, connection, question))
+    asked.world.write("expected/top_songs.csv", written.encode())
+    assert asked.check(*TOP_SONGS).passed
