@@ -173,7 +173,7 @@ def test_what_did_not_change_is_not_asked_again(loaded: Project) -> None:
     assert newest is not None
     assert newest.asset_materialization is not None
     told = newest.asset_materialization.metadata
-    assert told["asked"].value == "not again: nothing changed"
+    assert told["asked"].value == "not again: nothing had changed"
     # The page shows what it showed.
     assert {"preview", "picture", "dagster/row_count"} <= told.keys()
 

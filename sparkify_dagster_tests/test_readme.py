@@ -1,13 +1,19 @@
-"""The README's parts that are made from the code."""
+"""The README's parts that are made from the code, and the question that it adds."""
 
+import re
+import shutil
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from sparkify_dagster.analytics.question import read_question
 from sparkify_dagster.settings_keys import settings_table
 from sparkify_dagster.warehouse.diagram import star_schema_diagram
+from sparkify_dagster_tests.project import ROOT, Project
+from sparkify_dagster_tests.warehouse.test_sql_subset import refusals
 
-README = Path(__file__).parent.parent / "README.md"
+README = ROOT / "README.md"
 GENERATED = {
     "star schema": f"```mermaid\n{star_schema_diagram()}\n```",
     "settings": settings_table(),
@@ -21,6 +27,42 @@ def test_generated_part_is_up_to_date(name: str) -> None:
     assert block.strip() == GENERATED[name].strip(), (
         "run `python -m sparkify_dagster_tests.test_readme` to write it anew"
     )
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    """The question that the README adds, in a file of its name."""
+    before, _, rest = README.read_text("utf-8").partition("```sql\n")
+    (name,) = re.findall(r"`([a-z_]+\.sql)`", before.rpartition("A question is added by a file alone")[2])
+    file = tmp_path / str(name)
+    file.write_text(rest.partition("```")[0], "utf-8")
+    return file
+
+
+def test_the_example_is_a_question_in_the_subset_of_all_warehouses(example: Path) -> None:
+    assert read_question(example).picture is not None
+    assert list(refusals(example.read_text("utf-8"))) == []
+
+
+@pytest.mark.slow
+def test_a_question_is_added_by_a_file_alone(example: Path, tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.simulate()
+    shutil.copytree(ROOT / "sparkify_dagster", tmp_path / "sparkify_dagster")
+    shutil.copy(example, tmp_path / "sparkify_dagster" / "analytics" / "questions")
+    # Before the package that is installed.
+    project.environment["PYTHONPATH"] = str(tmp_path)
+    output = project.sparkify("etl")
+    assert "13 of 13 questions as expected; nothing is expected of 1 other" in output
+    assert "\ngender_gap " in output
+    answer = project.sparkify("query", "gender_gap", "--format", "csv")
+    assert [line.partition(",")[0] for line in answer.splitlines()] == ["gender", "F", "M"]
+    assert project.world.column("analytics.gender_gap", "gender") == ["F", "M"]
+    with project.instance() as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey("gender_gap"))
+    assert event is not None
+    assert event.asset_materialization is not None
+    assert {"preview", "picture"} <= event.asset_materialization.metadata.keys()
 
 
 def write() -> None:

@@ -149,7 +149,7 @@ def _record(connection: Connection, question: Question, kept: _Kept) -> None:
 
 
 def _digest(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 @contextmanager

@@ -64,7 +64,9 @@ def _told(
             "dagster/row_count": answer.rows,
             "warehouse": warehouse.database,
             "version": answer.version,
-            "asked": "again, since the star or the question changed" if answer.asked else "not again: nothing changed",
+            "asked": "anew, since the star or the question had changed"
+            if answer.asked
+            else "not again: nothing had changed",
             "seconds": round(answer.seconds, 3),
         }
     return told
@@ -84,8 +86,8 @@ def _shown(connection: Connection, question: Question) -> Told:
     if not rows:
         return {}
     records = [dict(row._mapping) for row in rows]
-    shown: dict[str, dg.MetadataValue] = {"preview": rows_metadata(records[:PREVIEW_ROWS], _PREVIEW_CHARACTERS)}
+    shown: dict[str, dg.MetadataValue] = {}
     if question.picture:
         uri = draw(question.picture, question.title, records)
         shown["picture"] = dg.MetadataValue.md(f"![{question.title}]({uri})")
-    return shown
+    return {**shown, "preview": rows_metadata(records[:PREVIEW_ROWS], _PREVIEW_CHARACTERS)}

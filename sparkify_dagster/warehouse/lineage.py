@@ -163,8 +163,13 @@ def _join_keys(scope: Scope, alias: str) -> Iterator[str]:
 def _short_sql(expression: exp.Expr) -> str:
     from sqlglot import exp
 
-    unqualified = expression.transform(lambda node: exp.column(node.name) if isinstance(node, exp.Column) else node)
-    sql = unqualified.sql(dialect="redshift")
+    def plainer(node: exp.Expr) -> exp.Expr:
+        # That the division is one of fractions goes without saying.
+        if isinstance(node, exp.Cast) and node.is_type("DOUBLE"):
+            return plainer(node.this)
+        return exp.column(node.name) if isinstance(node, exp.Column) else node
+
+    sql = expression.transform(plainer).sql(dialect="redshift")
     if len(sql) <= _LONGEST_EXPRESSION:
         return sql
     function, parenthesis, _ = sql.partition("(")

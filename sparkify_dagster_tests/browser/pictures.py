@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from playwright.sync_api import FloatRect, Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, expect
 
+from sparkify_dagster.analytics.question import all_questions
 from sparkify_dagster_tests.browser import chromium
 from sparkify_dagster_tests.browser.server import served
 from sparkify_dagster_tests.browser.ui import UI
@@ -27,6 +28,8 @@ def main() -> None:
             lineage(UI(page), DOCS / "lineage.png")
             page = browser.new_page(base_url=url, viewport={"width": 1600, "height": 850}, device_scale_factor=1.5)
             column_origins(UI(page), DOCS / "column_origins.png")
+            for question in ("plays_by_day", "plays_by_hour"):
+                answer(UI(page), question, DOCS / f"{question}.png")
             spoil(project)
             project.sparkify("etl", "--from", DIRTY_DAY, "--to", DIRTY_DAY)
             failed_check(UI(page), DOCS / "failed_check.png")
@@ -52,11 +55,17 @@ def lineage(ui: UI, picture: Path) -> None:
 
 
 def column_origins(ui: UI, picture: Path) -> None:
-    expect(ui.open_column_picture("songplays")).to_be_visible()
-    # Its opening is animated.
-    dialog = ui.page.get_by_role("dialog")
-    dialog.get_by_role("button", name="Close").click(trial=True)
-    dialog.get_by_role("img", name="columns come from").screenshot(path=picture, animations="disabled")
+    _take(ui.open_column_picture("songplays"), picture)
+
+
+def answer(ui: UI, question: str, picture: Path) -> None:
+    _take(ui.open_picture(question, "picture", all_questions()[question].title), picture)
+
+
+def _take(shown: Locator, picture: Path) -> None:
+    # The opening of its dialog is animated.
+    shown.page.get_by_role("dialog").get_by_role("button", name="Close").click(trial=True)
+    shown.screenshot(path=picture, animations="disabled")
 
 
 def failed_check(ui: UI, picture: Path) -> None:

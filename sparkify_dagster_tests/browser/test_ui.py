@@ -73,6 +73,17 @@ def test_a_columns_origin_is_told_and_drawn(ui: UI) -> None:
     assert picture.evaluate("image => image.complete && image.naturalWidth") > 0
 
 
+def test_a_question_shows_its_answer_as_rows_and_as_a_picture(ui: UI, world: World) -> None:
+    ui.open_asset("plays_by_hour")
+    expect(ui.page.get_by_text("At which hours of the week do people listen?").first).to_be_visible()
+    expect(ui.row("plays")).to_contain_text("← COUNT(*)")
+    # Of the first test's run.
+    ui.see("Row count", len(world.rows("analytics.plays_by_hour")))
+    picture = ui.open_picture("plays_by_hour", "picture", "At which hours of the week")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => image.complete && image.naturalWidth") > 0
+
+
 def test_a_check_fails_on_a_dirty_day_and_passes_after_the_repair(ui: UI, world: World, screenshots: Path) -> None:
     result = ui.page.get_by_text("Evaluation result", exact=True).locator("..")
 

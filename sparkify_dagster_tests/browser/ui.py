@@ -84,10 +84,13 @@ class UI:
         expect(self.page.get_by_text("Evaluation result", exact=True)).to_be_visible()
 
     def open_column_picture(self, asset: str) -> Locator:
-        """The picture behind [Show Markdown]."""
+        return self.open_picture(asset, "column_lineage_picture", "columns come from")
+
+    def open_picture(self, asset: str, metadata: str, name: str) -> Locator:
+        """The picture of that name, behind the [Show Markdown] of the metadata."""
         self.open_asset(asset)
-        picture = self.page.get_by_role("dialog").get_by_role("img", name="columns come from")
-        self._open_dialog(self.row("column_lineage_picture").get_by_text("[Show Markdown]"), picture)
+        picture = self.page.get_by_role("dialog").get_by_role("img", name=name)
+        self._open_dialog(self.row(metadata).get_by_text("[Show Markdown]"), picture)
         return picture
 
     def see(self, name: str, value: int) -> None:

@@ -1,14 +1,22 @@
 """The real sample, wherever it lies beside the repository: known counts, in any order, from a folder or from S3."""
 
+import json
+from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from sparkify_dagster.analytics.answers import ask
+from sparkify_dagster.analytics.comparison import compare
+from sparkify_dagster.analytics.expected import ExpectedResults
+from sparkify_dagster.analytics.question import read_question
 from sparkify_dagster_tests.redshift.fixtures import log_in
 from sparkify_dagster_tests.s3_server import S3Server
-from sparkify_dagster_tests.world import EVENTS, NewWarehouse, World
+from sparkify_dagster_tests.world import EVENTS, NewWarehouse, World, ask_questions
 
 SAMPLE = Path(__file__).parents[2] / ".." / "shared" / "data" / "sample"
+KNOWN_ANSWERS = Path(__file__).with_name("known_answers")
 FIRST_DAY, LAST_DAY = "2018-11-01", "2018-11-14"
 
 pytestmark = pytest.mark.skipif(not SAMPLE.is_dir(), reason="the real sample is not here")
@@ -36,6 +44,18 @@ def world(tmp_path_factory: pytest.TempPathFactory, new_warehouse: NewWarehouse)
     return world
 
 
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory, new_warehouse: NewWarehouse) -> World:
+    """The whole month as it was published, of which the sample may be the first days."""
+    if len(list(SAMPLE.glob("log_data/**/2018-11-*-events.json"))) < 30:
+        pytest.skip("the public month is not all here")
+    world = sample(tmp_path_factory.mktemp("month"), new_warehouse)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        log_in(new_warehouse, monkeypatch)
+        world.load(FIRST_DAY, "2018-11-30")
+    return world
+
+
 def test_the_counts_are_those_that_are_known(world: World) -> None:
     assert len(world.rows(EVENTS)) == 3_041
     assert {table: len(rows) for table, rows in world.star().items()} == {
@@ -55,6 +75,58 @@ def test_the_days_one_by_one_in_reverse_order_are_the_same(
     for number in range(14, 0, -1):
         other.load(f"2018-11-{number:02}")
     assert other.everything() == world.everything()
+
+
+def test_the_answers_are_what_the_lines_say(world: World) -> None:
+    """Reckoned from the files' lines, without staging, star or SQL."""
+    plays = [
+        json.loads(line)
+        for file in sorted(SAMPLE.glob("log_data/**/*.json"))
+        for line in file.read_text("utf-8").splitlines()
+        if '"page":"NextSong"' in line
+    ]
+    times = [datetime.fromtimestamp(play["ts"] / 1_000, UTC) for play in plays]
+    songs = Counter((repaired(play["song"]), repaired(play["artist"])) for play in plays)
+    listeners = Counter(int(play["userId"]) for play in plays)
+    by_hour = Counter((time.isoweekday() % 7, time.hour) for time in times)
+    levels = Counter(play["level"] for play in plays)
+    ask_questions(world, "top_songs", "most_active_users", "plays_by_hour", "plays_by_area", "sessions_by_level")
+
+    top = sorted(songs.items(), key=lambda item: (-item[1], item[0]))[:20]
+    assert set(world.rows("analytics.top_songs", "song", "artist", "plays")) == {(*song, count) for song, count in top}
+    most = sorted(listeners.items(), key=lambda item: (-item[1], item[0]))[:20]
+    assert set(world.rows("analytics.most_active_users", "user_id", "plays")) == set(most)
+    assert set(world.rows("analytics.plays_by_hour", "weekday", "hour", "plays")) == {
+        (*time, count) for time, count in by_hour.items()
+    }
+    areas = Counter(play["location"] for play in plays)
+    assert set(world.rows("analytics.plays_by_area", "location", "plays")) == set(areas.items())
+    # Six sessions have plays at both levels, and belong to the first.
+    sessions = {play["sessionId"]: play["level"] for play in sorted(plays, key=lambda play: -play["ts"])}
+    assert set(world.rows("analytics.sessions_by_level", "level", "sessions")) == set(
+        Counter(sessions.values()).items()
+    )
+    assert sum(levels.values()) == sum(world.column("analytics.sessions_by_level", "plays"))
+
+
+def repaired(text: str) -> str:
+    while not text.isascii():
+        try:
+            text = text.encode("latin-1").decode("utf-8")
+        except UnicodeError:
+            break
+    return text.rstrip(" ")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in KNOWN_ANSWERS.glob("*.sql")))
+def test_the_public_month_is_as_it_is_known(name: str, month: World) -> None:
+    question = read_question(KNOWN_ANSWERS / f"{name}.sql")
+    expected = ExpectedResults(location=str(KNOWN_ANSWERS)).of(question)
+    assert expected is not None
+    with month.warehouse.transaction("a test") as connection:
+        found = ask(month.warehouse, connection, question)
+    comparison = compare(question, expected, [tuple(row) for row in found])
+    assert comparison.as_expected, comparison.side_by_side(5)
 
 
 def test_the_same_files_in_s3_are_the_same(
