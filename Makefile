@@ -6,10 +6,10 @@ INSTALL = if $(BIN)/pip install --quiet --disable-pip-version-check uv; \
 	then $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e $(1); \
 	else $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e $(1); fi
 
-.PHONY: help run ui test browser pictures check format benchmark benchmark-warehouses constraints clean
+.PHONY: help run ui test browser pictures check format benchmark benchmark-warehouses benchmark-questions constraints clean
 
 help: ## Show what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/installed ## Load everything into the warehouse (simulates a month first if no source is configured)
 	$(BIN)/sparkify etl
@@ -42,6 +42,9 @@ benchmark: .venv/installed ## Measure what the warehouse costs, as ratios (some 
 
 benchmark-warehouses: .venv/installed-dev ## Measure what loading PostgreSQL and Redshift costs (some minutes)
 	$(BIN)/python benchmarks/warehouses.py
+
+benchmark-questions: .venv/installed ## Measure what the analysts' questions cost on ten million plays (some minutes)
+	$(BIN)/python benchmarks/questions.py
 
 constraints: .venv/installed ## Resolve the dependencies anew into constraints.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --extra production \

@@ -5,6 +5,7 @@ from datetime import date
 
 import dagster as dg
 
+from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUESTIONS, SONG_ASSETS
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.partitions import range_tags
 
@@ -36,16 +37,24 @@ def main(first_day: str, last_day: str) -> None:
     empty = dg.Definitions(
         assets=[*specs, *assets],
         asset_checks=checks,
-        jobs=[dg.define_asset_job("sparkify", selection=dg.AssetSelection.all().materializable())],
+        jobs=[
+            dg.define_asset_job("sparkify", selection=dg.AssetSelection.assets(*SONG_ASSETS, *LOG_DAY_ASSETS)),
+            dg.define_asset_job("answer_questions", selection=dg.AssetSelection.assets(*QUESTIONS)),
+        ],
         executor=dg.in_process_executor,
     )
     with dg.DagsterInstance.from_config(".") as instance:
-        result = empty.resolve_job_def("sparkify").execute_in_process(
-            instance=instance,
-            tags=range_tags(date.fromisoformat(first_day), date.fromisoformat(last_day)),
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
-    assert result.success
+        # The runs of `sparkify etl`.
+        for job, tags in (
+            ("sparkify", range_tags(date.fromisoformat(first_day), date.fromisoformat(last_day))),
+            ("answer_questions", None),
+        ):
+            result = empty.resolve_job_def(job).execute_in_process(
+                instance=instance,
+                tags=tags,
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
+            assert result.success
 
 
 if __name__ == "__main__":
