@@ -1,12 +1,12 @@
 """The analysts' questions, each a table of its own: an asset for each file in analytics/questions."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 from sqlalchemy import Connection
 
 from sparkify_dagster.analytics import answers
-from sparkify_dagster.analytics.answers import Answer
+from sparkify_dagster.analytics.answers import Answer, AnswerRow
 from sparkify_dagster.analytics.charts import draw
 from sparkify_dagster.analytics.question import Question, all_questions
 from sparkify_dagster.assets.loading import clear_failures
@@ -43,36 +43,33 @@ def questions(
         for name in forgotten:
             context.log.info(f"The table of {name} is dropped, since there is no such question any more.")
         answered, failed = answers.refresh(warehouse, engine, selected)
-        told = warehouse.transact(engine, lambda connection: _told(context, warehouse, connection, answered))
+        to_show = [answer.question for answer in answered if _told_before(context, answer) is None]
+        rows = warehouse.transact(
+            engine, lambda connection: {question.name: _rows_to_show(connection, question) for question in to_show}
+        )
     asked = sum(answer.asked for answer in answered)
     context.log.info(f"{count(asked, 'question')} asked again, {len(answered) - asked} unchanged.")
     for answer in answered:
-        yield dg.MaterializeResult(asset_key=answer.question.name, metadata=told[answer.question.name])
+        shown = _told_before(context, answer) or _shown(answer.question, rows[answer.question.name])
+        yield dg.MaterializeResult(
+            asset_key=answer.question.name,
+            metadata={
+                **shown,
+                "dagster/row_count": answer.rows,
+                "warehouse": warehouse.database,
+                "version": answer.version,
+                "asked": "anew, since the star or the question had changed"
+                if answer.asked
+                else "not again: nothing had changed",
+                "seconds": round(answer.seconds, 3),
+            },
+        )
     if failed:
         raise dg.Failure("; ".join(map(str, failed)), allow_retries=False)
 
 
-def _told(
-    context: dg.AssetExecutionContext, warehouse: Warehouse, connection: Connection, answered: Sequence[Answer]
-) -> Mapping[str, Told]:
-    """What each table's page shows; of an answer that stayed, what it showed before."""
-    told = {}
-    for answer in answered:
-        before = _told_before(context, answer)
-        told[answer.question.name] = {
-            **(before or _shown(connection, answer.question)),
-            "dagster/row_count": answer.rows,
-            "warehouse": warehouse.database,
-            "version": answer.version,
-            "asked": "anew, since the star or the question had changed"
-            if answer.asked
-            else "not again: nothing had changed",
-            "seconds": round(answer.seconds, 3),
-        }
-    return told
-
-
 def _told_before(context: dg.AssetExecutionContext, answer: Answer) -> Told | None:
+    """What the page shows of an answer that stayed."""
     latest = context.instance.get_latest_materialization_event(dg.AssetKey(answer.question.name))
     materialization = latest.asset_materialization if latest else None
     if answer.asked or materialization is None:
@@ -81,8 +78,11 @@ def _told_before(context: dg.AssetExecutionContext, answer: Answer) -> Told | No
     return materialization.metadata if version is not None and version.value == answer.version else None
 
 
-def _shown(connection: Connection, question: Question) -> Told:
-    rows = answers.kept_answer(connection, question, None if question.picture else PREVIEW_ROWS)
+def _rows_to_show(connection: Connection, question: Question) -> Sequence[AnswerRow]:
+    return answers.kept_answer(connection, question, None if question.picture else PREVIEW_ROWS)
+
+
+def _shown(question: Question, rows: Sequence[AnswerRow]) -> Told:
     if not rows:
         return {}
     records = [dict(row._mapping) for row in rows]

@@ -1,13 +1,14 @@
 """Whether the questions' answers are as expected, where somebody has written down what is expected."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 
 import dagster as dg
 from sqlalchemy import Connection
 
 from sparkify_dagster.analytics.answers import kept_answer
 from sparkify_dagster.analytics.comparison import TOLERANCE, compare
-from sparkify_dagster.analytics.expected import ExpectedError, ExpectedResults
+from sparkify_dagster.analytics.expected import ExpectedError, ExpectedResults, Values
 from sparkify_dagster.analytics.question import Question, all_questions
 from sparkify_dagster.assets.loading import clear_failures
 from sparkify_dagster.assets.shown_rows import SHOWN_ROWS, rows_metadata
@@ -20,6 +21,7 @@ from sparkify_dagster.warehouse.tables import ANALYTICS_SCHEMA
 from sparkify_dagster.wording import count
 
 AS_EXPECTED = "as_expected"
+NOT_ASKED = "it has not been asked yet: materialize it"
 
 
 @dg.multi_asset_check(
@@ -40,40 +42,44 @@ def check_questions(
     source: Source,
     expected: ExpectedResults,
 ) -> Iterator[dg.AssetCheckResult]:
-    selected = [all_questions()[key.asset_key.path[-1]] for key in sorted(context.selected_asset_check_keys)]
-
-    def look(connection: Connection) -> list[dg.AssetCheckResult]:
-        asked = columns_in(connection, ANALYTICS_SCHEMA)
-        return [
-            _check(connection, question, source, expected)
-            if question.name in asked
-            else _result(question, "it has not been asked yet: materialize it", severity=dg.AssetCheckSeverity.WARN)
-            for question in selected
-        ]
-
+    to_compare: dict[str, Sequence[Values]] = {}
     with clear_failures():
+        for key in sorted(context.selected_asset_check_keys):
+            question = all_questions()[key.asset_key.path[-1]]
+            try:
+                rows = expected.of(question)
+            except ExpectedError as error:
+                yield _result(question, str(error))
+                continue
+            if rows is None:
+                nowhere = f"nothing is expected: there is no {question.name}.csv in {expected.location}"
+                yield _result(question, nowhere, severity=dg.AssetCheckSeverity.WARN)
+            else:
+                to_compare[question.name] = rows
+
+        def look(connection: Connection) -> list[dg.AssetCheckResult]:
+            # Listing the source takes its time, and is needed only where an answer differs.
+            not_loaded = cache(partial(_not_loaded, connection, source))
+            asked = columns_in(connection, ANALYTICS_SCHEMA)
+            return [
+                _compare(connection, all_questions()[name], rows, not_loaded)
+                if name in asked
+                else _result(all_questions()[name], NOT_ASKED, severity=dg.AssetCheckSeverity.WARN)
+                for name, rows in to_compare.items()
+            ]
+
         yield from warehouse.run(f"checks of run {context.run.run_id}", look)
 
 
-def _check(
-    connection: Connection, question: Question, source: Source, expected: ExpectedResults
+def _compare(
+    connection: Connection, question: Question, expected: Sequence[Values], not_loaded: Callable[[], Sequence[str]]
 ) -> dg.AssetCheckResult:
-    try:
-        rows = expected.of(question)
-    except ExpectedError as error:
-        return _result(question, str(error))
-    if rows is None:
-        return _result(
-            question,
-            f"nothing is expected: there is no {question.name}.csv in {expected.location}",
-            severity=dg.AssetCheckSeverity.WARN,
-        )
-    comparison = compare(question, rows, [tuple(row) for row in kept_answer(connection, question)])
+    comparison = compare(question, expected, [tuple(row) for row in kept_answer(connection, question)])
     metadata: Metadata = {"expected_rows": comparison.expected, "rows": comparison.found}
     if comparison.differences:
         metadata["first_differences"] = rows_metadata(comparison.side_by_side(SHOWN_ROWS))
     # What is expected is expected of the whole source.
-    missing = [] if comparison.as_expected else _not_loaded(connection, source)
+    missing = [] if comparison.as_expected else not_loaded()
     return _result(
         question,
         "; not loaded yet: ".join([str(comparison), *([", ".join(missing)] if missing else [])]),

@@ -76,6 +76,7 @@ def test_expected_results_that_cannot_be_read_fail_with_file_and_line(asked: Tab
 
 
 def test_a_question_that_was_never_asked_is_told(tables: Tables) -> None:
+    tables.world.write("expected/top_songs.csv", EXPECTED.encode())
     check = tables.check(*TOP_SONGS)
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert check.description == "it has not been asked yet: materialize it"
