@@ -335,7 +335,7 @@ class World:
         if full:
             ops = loading.get(job, ["staging_events", "staging_songs"])
             config["ops"] = {name: {"config": {"full": True}} for name in ops}
-        assets = assets or [*_TABLES_OF_JOB[job], *(QUESTIONS if questions else [])]
+        assets = assets or [*_TABLES_OF_JOB.get(job, []), *(QUESTIONS if questions else [])]
         tags = None
         if first_day is not None and job != "load_songs":
             tags = range_tags(date.fromisoformat(first_day), date.fromisoformat(last_day or first_day))
@@ -348,7 +348,7 @@ class World:
                 run_config=config,
                 tags=tags,
                 instance=_instance(),
-                asset_selection=[asset_key(name) for name in assets],
+                asset_selection=[asset_key(name) for name in assets] or None,
                 raise_on_error=False,
             )
         )

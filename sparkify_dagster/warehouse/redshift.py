@@ -58,6 +58,8 @@ _QUERY_GROUP_CHARACTERS = 30
 # -troubleshooting), or a change of a table's definition.
 _CONFLICT_CODES = (
     "40001",
+    # Deadlock.
+    "40P01",
     # Schema, table or catalog entry is there already: another process creates the same tables at the moment.
     *("42P06", "42P07", "23505"),
 )

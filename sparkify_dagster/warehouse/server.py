@@ -1,6 +1,7 @@
 """What the warehouses that are servers share: an address without its password, tables made once, a role for readers."""
 
 from abc import ABC
+from threading import Lock
 from typing import ClassVar
 
 from sqlalchemy import URL, Connection, Engine, make_url, text
@@ -15,6 +16,7 @@ from sparkify_dagster.warehouse.tables import ANALYTICS_SCHEMA, STAR_TABLES
 KEEPALIVES = {"keepalives": 1, "keepalives_idle": 60, "keepalives_interval": 30, "keepalives_count": 5}
 
 _databases_with_tables: set[str] = set()
+_making_tables = Lock()
 
 
 class ServerWarehouse(Warehouse, ABC):
@@ -55,9 +57,11 @@ class ServerWarehouse(Warehouse, ABC):
         return configured if url.password is None and without_password(configured) == url else url
 
     def _create_tables_once(self, engine: Engine) -> None:
-        if self.address not in _databases_with_tables:
-            self.transact(engine, create_tables)
-            _databases_with_tables.add(self.address)
+        # Threads that make the views at once, while one of them reads through them already, wait for each other.
+        with _making_tables:
+            if self.address not in _databases_with_tables:
+                self.transact(engine, create_tables)
+                _databases_with_tables.add(self.address)
 
 
 def without_password(url: URL) -> URL:
