@@ -56,7 +56,7 @@ STAR: Mapping[str, tuple[str, ...]] = {
     "artists": ("artist_id", "name", "location", "latitude", "longitude"),
     "time": ("start_time", "hour", "day", "week", "month", "year", "weekday"),
 }
-_TABLES_OF_JOB = {
+TABLES_OF_JOB = {
     "sparkify": [*SONG_ASSETS, *LOG_DAY_ASSETS],
     "load_songs": SONG_ASSETS,
     "load_log_days": LOG_DAY_ASSETS,
@@ -335,7 +335,7 @@ class World:
         if full:
             ops = loading.get(job, ["staging_events", "staging_songs"])
             config["ops"] = {name: {"config": {"full": True}} for name in ops}
-        assets = assets or [*_TABLES_OF_JOB.get(job, []), *(QUESTIONS if questions else [])]
+        assets = assets or [*TABLES_OF_JOB.get(job, []), *(QUESTIONS if questions else [])]
         tags = None
         if first_day is not None and job != "load_songs":
             tags = range_tags(date.fromisoformat(first_day), date.fromisoformat(last_day or first_day))

@@ -27,7 +27,7 @@ NAME = "late_songs"
 )
 def late_songs(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     saved = _read(context.cursor)
-    runs = RequestedRuns(context, NAME, saved, assets=[songplays.key])
+    runs = RequestedRuns(context, NAME, saved, assets=[songplays.key, *map(dg.AssetKey, jobs.QUESTIONS)])
     waiting = [date.fromisoformat(day) for day in saved.get("waiting", [])]
     records = context.instance.fetch_materializations(staging_songs.key, limit=1).records
     if not records:

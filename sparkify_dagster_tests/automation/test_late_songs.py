@@ -5,6 +5,7 @@ import pytest
 
 from sparkify_dagster.automation import requested_runs
 from sparkify_dagster.automation.cursors import CursorError
+from sparkify_dagster.automation.jobs import QUESTIONS
 from sparkify_dagster.automation.late_songs import late_songs as sensor
 from sparkify_dagster_tests.automation.conftest import Clock
 from sparkify_dagster_tests.automation.ticks import FAILURE, Ticks, run, write_days
@@ -29,12 +30,11 @@ def test_without_songs_it_skips(late_songs: Ticks) -> None:
     assert late_songs.skipped == "No songs have been loaded yet"
 
 
-def test_a_late_song_asks_for_its_days_plays_alone(late_songs: Ticks) -> None:
+def test_a_late_song_asks_for_its_days_plays_and_what_they_answer(late_songs: Ticks) -> None:
     play_before_the_song_comes(late_songs, "2018-11-02", "2018-11-03", "2018-11-09")
     assert late_songs.tick() == [("2018-11-02", "2018-11-03"), ("2018-11-09", "2018-11-09")]
-    assert {request.asset_selection[0] for request in late_songs.requests if request.asset_selection} == {
-        asset_key("songplays")
-    }
+    for request in late_songs.requests:
+        assert request.asset_selection == [asset_key(name) for name in ("songplays", *QUESTIONS)]
     assert late_songs.sensor.job_name == "load_log_days"
 
 
