@@ -51,6 +51,8 @@ def lineage(ui: UI, picture: Path) -> None:
     loaded = ui.page.get_by_text(re.compile("^(Materialized|30 partitions)$"))
     expect(ui.page.get_by_text("30 partitions", exact=True)).not_to_have_count(0)
     expect(loaded).to_have_count(ui.page.get_by_text("Latest event", exact=True).count())
+    # Of the group that is not opened.
+    expect(ui.page.get_by_text("fetching statuses")).to_have_count(0)
     ui.page.screenshot(path=picture, clip=around(ui.page, "foreignObject", margin=16))
 
 
