@@ -146,35 +146,34 @@ def _tell_result(console: Console, warehouse: Warehouse, progress: Progress) -> 
         }
     console.print()
     tell_counts(console, counts)
+    compared = {
+        key.asset_key.to_user_string(): check for key, check in progress.checks.items() if key.name == AS_EXPECTED
+    }
+    _tell_questions(console, progress, compared)
     checks = progress.count_checks()
-    _tell_questions(console, progress)
     console.print(f"\nChecks: {checks['passed']} passed, {checks['warn']} warn, {checks['error']} failed")
     if progress.match_rate is not None:
         console.print(f"Match rate: {progress.match_rate:.1%} of the plays found their song")
+    if compared:
+        as_expected = [check.passed for check in compared.values() if "expected_rows" in check.metadata]
+        tell_as_expected(console, as_expected, len(compared) - len(as_expected))
     if progress.ok:
         console.print("Next: `make ui` shows the graph, the checks and this run on http://127.0.0.1:3000")
     else:
         console.print("Not everything succeeded: `make ui` shows the run with its log and check results")
 
 
-def _tell_questions(console: Console, progress: Progress) -> None:
+def _tell_questions(console: Console, progress: Progress, compared: Mapping[str, dg.AssetCheckEvaluation]) -> None:
     answered = {name: progress.rows[name] for name in QUESTIONS if name in progress.rows}
-    compared = {
-        key.asset_key.to_user_string(): check for key, check in progress.checks.items() if key.name == AS_EXPECTED
-    }
     if not answered:
         return
-    table = Table(
-        "Question", "Rows", *(["Compared with what is expected"] if compared else []), box=None, pad_edge=False
-    )
+    comparison = ["Compared with what is expected"] if compared else []
+    table = Table("Question", "Rows", *comparison, box=None, pad_edge=False)
     table.columns[1].justify = "right"
     for name, rows in answered.items():
         table.add_row(name, f"{rows:,}", *([compared[name].description or ""] if name in compared else []))
     console.print()
     console.print(table)
-    if compared:
-        expected = [check.passed for check in compared.values() if "expected_rows" in check.metadata]
-        tell_as_expected(console, expected, len(compared) - len(expected))
 
 
 @contextmanager
