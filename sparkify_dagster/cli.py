@@ -14,10 +14,9 @@ import click
 
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.settings_keys import SettingsError
+from sparkify_dagster.wording import console
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from sparkify_dagster.warehouse.base import Warehouse
 
 Parameters = ParamSpec("Parameters")
@@ -64,6 +63,15 @@ class Day(click.ParamType[date]):
             return datetime.strptime(str(value), "%Y-%m-%d").date()
         except ValueError:
             self.fail(f"{value!r} is not a day like 2018-11-01", param, ctx)
+
+
+def of_some_days(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """The options of the commands that look at the star."""
+    first = click.option(
+        "--from", "first_day", type=Day(), metavar="FIRST_DAY", help="First day to look at, e.g. 2018-11-01."
+    )
+    last = click.option("--to", "last_day", type=Day(), metavar="LAST_DAY", help="Last day to look at, included.")
+    return first(last(command))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -131,8 +139,7 @@ def etl(first_day: date | None, last_day: date | None, full: bool) -> None:
 
 @main.command()
 @click.argument("name", required=False)
-@click.option("--from", "first_day", type=Day(), metavar="FIRST_DAY", help="First day to look at, e.g. 2018-11-01.")
-@click.option("--to", "last_day", type=Day(), metavar="LAST_DAY", help="Last day to look at, included.")
+@of_some_days
 @click.option("--format", "output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
 @explains_mistakes
 def query(name: str | None, first_day: date | None, last_day: date | None, output: str) -> None:
@@ -154,15 +161,14 @@ def query(name: str | None, first_day: date | None, last_day: date | None, outpu
             f"sparkify query {name}", lambda connection: ask(warehouse, connection, question, first_day, last_day)
         )
     if output == "table":
-        _console().print(formats.to_table(question, rows))
+        console().print(formats.to_table(question, rows))
     else:
         click.echo(formats.to_csv(question, rows) if output == "csv" else formats.to_json(question, rows), nl=False)
 
 
 @main.command()
 @click.option("--expected", metavar="DIR|s3://…", help="Expected results to compare with, not SPARKIFY_EXPECTED's.")
-@click.option("--from", "first_day", type=Day(), metavar="FIRST_DAY", help="First day to look at, e.g. 2018-11-01.")
-@click.option("--to", "last_day", type=Day(), metavar="LAST_DAY", help="Last day to look at, included.")
+@of_some_days
 @explains_mistakes
 def verify(expected: str | None, first_day: date | None, last_day: date | None) -> None:
     """Compare the answers of all questions with the expected ones: NAME.csv for each, with the question's columns.
@@ -183,7 +189,7 @@ def verify(expected: str | None, first_day: date | None, last_day: date | None) 
         raise Mistake(str(error)) from error
     if not verified.comparisons:
         raise Mistake(f"{location}: there is no expected result of any question, such as top_songs.csv")
-    verification.tell(_console(), verified)
+    verification.tell(console(), verified)
     sys.exit(0 if verified.as_expected else 1)
 
 
@@ -223,12 +229,6 @@ def ui(port: int) -> None:
     environment = {"VIRTUAL_ENV": sys.prefix, "DAGSTER_HOME": str(Path.cwd()), **os.environ}
     environment["PATH"] = os.pathsep.join([str(dg.parent), environment.get("PATH", "")])
     os.execve(dg, [str(dg), "dev", "--host", "127.0.0.1", "--port", str(port)], environment)  # noqa: S606
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    return Console(highlight=False, soft_wrap=True)
 
 
 def _warehouse() -> "Warehouse":

@@ -13,7 +13,7 @@ from filelock import FileLock
 from rich.console import Console
 from rich.table import Table
 
-from sparkify_dagster import runs
+from sparkify_dagster import runs, wording
 from sparkify_dagster.analytics.verification import tell_as_expected
 from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUESTIONS, SONG_ASSETS
 from sparkify_dagster.checks.analytics import AS_EXPECTED
@@ -38,7 +38,7 @@ def run(first_day: date | None, last_day: date | None, *, full: bool) -> bool:
 
     True if every asset and every check of severity ERROR succeeded. Raises EtlError.
     """
-    console = Console(highlight=False, soft_wrap=True)
+    console = wording.console()
     resources = defs.resources or {}
     source, warehouse = resources["source"], resources["warehouse"]
     progress = Progress(console)

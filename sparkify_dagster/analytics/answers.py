@@ -4,16 +4,30 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from time import perf_counter
 from typing import Any, NamedTuple, TypeAlias
 
-from sqlalchemy import Connection, Engine, Row, Select, String, cast, column, delete, insert, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    FromClause,
+    Row,
+    Select,
+    String,
+    cast,
+    column,
+    delete,
+    insert,
+    select,
+    text,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable, DropTable
 
 from sparkify_dagster.analytics.question import Question
-from sparkify_dagster.warehouse.base import Warehouse, WarehouseError, columns_in, count_rows, first_line
+from sparkify_dagster.warehouse.base import Warehouse, WarehouseError, columns_in, count_rows, first_line, utc_now
 from sparkify_dagster.warehouse.tables import ANALYTICS_SCHEMA, STAR_TABLES, answered_questions
 from sparkify_dagster.warehouse.transforms import day_bounds
 
@@ -53,9 +67,8 @@ def ask(
 
 def kept_answer(connection: Connection, question: Question, most_rows: int | None = None) -> Sequence[AnswerRow]:
     """The first rows of the table in the question's order; of a question without one in the order of its columns."""
-    kept = question.table.c
-    order = [kept[name].desc() if descending else kept[name] for name, descending in question.order]
-    return connection.execute(select(question.table).order_by(*(order or kept)).limit(most_rows)).all()
+    order = _order(question, question.table) or question.table.columns
+    return connection.execute(select(question.table).order_by(*order).limit(most_rows)).all()
 
 
 def refresh(
@@ -126,8 +139,11 @@ def _typed_select(question: Question) -> Select[*tuple[Any, ...]]:
         else cast(answer.c[kept.name], kept.type).label(kept.name)
         for kept in question.table.columns
     }
-    order = [answer.c[name].desc() if descending else answer.c[name] for name, descending in question.order]
-    return select(*columns.values()).order_by(*order)
+    return select(*columns.values()).order_by(*_order(question, answer))
+
+
+def _order(question: Question, rows: FromClause) -> list[ColumnElement[Any]]:
+    return [rows.c[name].desc() if descending else rows.c[name] for name, descending in question.order]
 
 
 def _period(first_day: date | None = None, last_day: date | None = None) -> Mapping[str, datetime]:
@@ -143,8 +159,7 @@ def _kept_versions(connection: Connection) -> Mapping[str, _Kept]:
 
 def _record(connection: Connection, question: Question, kept: _Kept) -> None:
     connection.execute(delete(answered_questions).where(answered_questions.c.question == question.name))
-    now = datetime.now(UTC).replace(tzinfo=None)
-    row = {"question": question.name, "definition": kept.definition, "version": kept.version, "answered_at": now}
+    row = {"question": question.name, "answered_at": utc_now(), **kept._asdict()}
     connection.execute(insert(answered_questions), row)
 
 

@@ -1,10 +1,10 @@
 """Compares the answer of a question with the expected one, and says which rows differ, and in what."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sqlalchemy import Numeric
 
@@ -77,8 +77,9 @@ class Comparison:
         return {"row": difference.kind, **values}
 
 
-def compare(question: Question, expected: Sequence[Values], found: Sequence[Values]) -> Comparison:
-    """The rows, in any order; then, if the question orders them, their order too."""
+def compare(question: Question, expected: Sequence[Values], rows: Iterable[Sequence[Any]]) -> Comparison:
+    """The expected rows with those of a warehouse in any order; then, if the question orders them, their order too."""
+    found: list[Values] = [tuple(row) for row in rows]
     allowed = tolerances(question)
     differences = _paired(*_unmatched(expected, found, allowed), allowed)
     same_order = (

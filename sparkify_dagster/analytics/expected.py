@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from dagster import ConfigurableResource
@@ -14,7 +15,7 @@ from sqlalchemy.types import TIMESTAMP
 from sparkify_dagster.analytics.question import Question
 from sparkify_dagster.aws import access_of
 from sparkify_dagster.settings import Settings
-from sparkify_dagster.sources.object_store import ObjectMissing, open_store
+from sparkify_dagster.sources.object_store import ObjectMissing, ObjectStore, open_store
 
 Value: TypeAlias = str | int | Decimal | date | datetime | None
 Values: TypeAlias = tuple[Value, ...]
@@ -33,11 +34,16 @@ class ExpectedResults(ConfigurableResource[None]):
 
     location: str
 
+    @cached_property
+    def store(self) -> ObjectStore:
+        """Opened once: in S3 each opening looks for credentials."""
+        return open_store(self.location, access_of(Settings.load()))
+
     def of(self, question: Question) -> Sequence[Values] | None:
         """The expected rows; None where there is no file. Raises SourceError, ExpectedError."""
         name = f"{question.name}.csv"
         try:
-            _, content = open_store(self.location, access_of(Settings.load())).read(name)
+            _, content = self.store.read(name)
         except ObjectMissing:
             return None
         return parse(question, content, f"{self.location}/{name}")

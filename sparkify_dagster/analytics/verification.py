@@ -45,11 +45,7 @@ def verify(
 
     def look(connection: Connection) -> list[Comparison]:
         return [
-            compare(
-                question,
-                expected_rows,
-                [tuple(row) for row in ask(warehouse, connection, question, first_day, last_day)],
-            )
+            compare(question, expected_rows, ask(warehouse, connection, question, first_day, last_day))
             for name, question in all_questions().items()
             if (expected_rows := rows[name]) is not None
         ]

@@ -43,16 +43,18 @@ def questions(
         for name in forgotten:
             context.log.info(f"The table of {name} is dropped, since there is no such question any more.")
         answered, failed = answers.refresh(warehouse, engine, selected)
-        to_show = [answer.question for answer in answered if _told_before(context, answer) is None]
+        told_before = {answer.question.name: _told_before(context, answer) for answer in answered}
+        to_show = [answer.question for answer in answered if told_before[answer.question.name] is None]
         rows = warehouse.transact(
             engine, lambda connection: {question.name: _rows_to_show(connection, question) for question in to_show}
         )
     asked = sum(answer.asked for answer in answered)
     context.log.info(f"{count(asked, 'question')} asked again, {len(answered) - asked} unchanged.")
     for answer in answered:
-        shown = _told_before(context, answer) or _shown(answer.question, rows[answer.question.name])
+        name = answer.question.name
+        shown = told_before[name] or _shown(answer.question, rows[name])
         yield dg.MaterializeResult(
-            asset_key=answer.question.name,
+            asset_key=name,
             metadata={
                 **shown,
                 "dagster/row_count": answer.rows,
@@ -70,9 +72,11 @@ def questions(
 
 def _told_before(context: dg.AssetExecutionContext, answer: Answer) -> Told | None:
     """What the page shows of an answer that stayed."""
+    if answer.asked:
+        return None
     latest = context.instance.get_latest_materialization_event(dg.AssetKey(answer.question.name))
     materialization = latest.asset_materialization if latest else None
-    if answer.asked or materialization is None:
+    if materialization is None:
         return None
     version = materialization.metadata.get("version")
     return materialization.metadata if version is not None and version.value == answer.version else None

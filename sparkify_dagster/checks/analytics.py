@@ -74,7 +74,7 @@ def check_questions(
 def _compare(
     connection: Connection, question: Question, expected: Sequence[Values], not_loaded: Callable[[], Sequence[str]]
 ) -> dg.AssetCheckResult:
-    comparison = compare(question, expected, [tuple(row) for row in kept_answer(connection, question)])
+    comparison = compare(question, expected, kept_answer(connection, question))
     metadata: Metadata = {"expected_rows": comparison.expected, "rows": comparison.found}
     if comparison.differences:
         metadata["first_differences"] = rows_metadata(comparison.side_by_side(SHOWN_ROWS))

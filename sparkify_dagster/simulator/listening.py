@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import compress, groupby
+from itertools import chain, compress, groupby
 from typing import Final
 
 from sparkify_dagster.simulator.behaviour import LOGGED_IN, NEXT_SONG, STATES, State
@@ -88,18 +88,12 @@ class Listening:
     @cached_property
     def plays_by_song(self) -> Counter[int]:
         """How often each song was played; those that were not are missing."""
-        plays: Counter[int] = Counter()
-        for day in self.days:
-            plays.update(day.songs)
-        return plays
+        return Counter(chain.from_iterable(day.songs for day in self.days))
 
     @cached_property
     def plays_by_listener(self) -> Counter[int]:
         """How often each listener played something; those who did not are missing."""
-        plays: Counter[int] = Counter()
-        for day in self.days:
-            plays.update(day.listeners)
-        return plays
+        return Counter(chain.from_iterable(day.listeners for day in self.days))
 
     def latest_levels(self) -> dict[int, str]:
         """Each listener's level as of the latest event that tells who it was: one while logged in, on any page."""

@@ -4,6 +4,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from dagster import ConfigurableResource, InitResourceContext
@@ -175,6 +176,11 @@ class Warehouse(ConfigurableResource[None], ABC):
 
 def count_rows(connection: Connection, table: Table) -> int:
     return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def utc_now() -> datetime:
+    """Now, as the warehouse's timestamps are: UTC without a zone."""
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def first_line(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date
 
 from sqlalchemy import Column, Connection, MetaData, Table, delete, exists, func, insert, select, text
 
@@ -22,7 +22,7 @@ from sparkify_dagster.inspected import (
     StoredObject,
     UninspectedDay,
 )
-from sparkify_dagster.warehouse.base import Warehouse
+from sparkify_dagster.warehouse.base import Warehouse, utc_now
 from sparkify_dagster.warehouse.tables import (
     ByteOrdered,
     load_errors,
@@ -257,7 +257,7 @@ def _note_days_to_rematch(connection: Connection) -> None:
 def _record_files(
     connection: Connection, warehouse: Warehouse, files: Sequence[tuple[date | None, InspectedFile]], rules: str
 ) -> None:
-    now = _now()
+    now = utc_now()
     rows = [
         {
             "key": file.source.key,
@@ -279,7 +279,7 @@ def _record_files(
 def _record_errors(
     connection: Connection, warehouse: Warehouse, errors: Sequence[tuple[date | None, LoadError]]
 ) -> None:
-    now = _now()
+    now = utc_now()
     rows = [
         {
             "key": error.key,
@@ -297,9 +297,5 @@ def _record_errors(
 
 def _record_refusal(connection: Connection, day: date | None, errors: int, max_load_errors: int) -> None:
     connection.execute(
-        insert(refused_loads).values(log_date=day, errors=errors, max_load_errors=max_load_errors, refused_at=_now())
+        insert(refused_loads).values(log_date=day, errors=errors, max_load_errors=max_load_errors, refused_at=utc_now())
     )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

@@ -13,6 +13,7 @@ from sparkify_dagster.analytics.expected import ExpectedResults
 from sparkify_dagster.analytics.question import read_question
 from sparkify_dagster_tests.redshift.fixtures import log_in
 from sparkify_dagster_tests.s3_server import S3Server
+from sparkify_dagster_tests.simulator.files import repaired
 from sparkify_dagster_tests.world import EVENTS, NewWarehouse, World, ask_questions
 
 SAMPLE = Path(__file__).parents[2] / ".." / "shared" / "data" / "sample"
@@ -109,15 +110,6 @@ def test_the_answers_are_what_the_lines_say(world: World) -> None:
     assert sum(levels.values()) == sum(world.column("analytics.sessions_by_level", "plays"))
 
 
-def repaired(text: str) -> str:
-    while not text.isascii():
-        try:
-            text = text.encode("latin-1").decode("utf-8")
-        except UnicodeError:
-            break
-    return text.rstrip(" ")
-
-
 @pytest.mark.parametrize("name", sorted(path.stem for path in KNOWN_ANSWERS.glob("*.sql")))
 def test_the_public_month_is_as_it_is_known(name: str, month: World) -> None:
     question = read_question(KNOWN_ANSWERS / f"{name}.sql")
@@ -125,7 +117,7 @@ def test_the_public_month_is_as_it_is_known(name: str, month: World) -> None:
     assert expected is not None
     with month.warehouse.transaction("a test") as connection:
         found = ask(month.warehouse, connection, question)
-    comparison = compare(question, expected, [tuple(row) for row in found])
+    comparison = compare(question, expected, found)
     assert comparison.as_expected, comparison.side_by_side(5)
 
 
