@@ -74,10 +74,10 @@ def test_a_columns_origin_is_told_and_drawn(ui: UI) -> None:
 
 
 def test_a_question_shows_its_answer_as_rows_and_as_a_picture(ui: UI, world: World) -> None:
+    ui.materialize(FIRST_DAY)
     ui.open_asset("plays_by_hour")
     expect(ui.page.get_by_text("At which hours of the week do people listen?").first).to_be_visible()
     expect(ui.row("plays")).to_contain_text("← COUNT(*)")
-    # Of the first test's run.
     ui.see("Row count", len(world.rows("analytics.plays_by_hour")))
     picture = ui.open_picture("plays_by_hour", "picture", "At which hours of the week")
     expect(picture).to_be_visible()
