@@ -1,7 +1,7 @@
 """Compares the answer of a question with the expected one, and says which rows differ, and in what."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeAlias
@@ -61,20 +61,28 @@ class Comparison:
             told[0] = told[0].replace("differs", "differ")
         return f"{', '.join(told)}; {count(self.expected, 'row')} expected"
 
-    def side_by_side(self, most: int) -> Sequence[Mapping[str, str]]:
-        """The first differing rows, a mapping each, for people: where a value differs, both."""
-        return [self._told(difference) for difference in self.differences[:most]]
+    def side_by_side(self, most: int, *, show_personal: bool = True) -> Sequence[Mapping[str, str]]:
+        """The first differing rows, a mapping each, for people: where a value differs, both.
 
-    def _told(self, difference: Difference) -> Mapping[str, str]:
+        Personal columns are for a terminal. Dagster's history shows only which of them differ.
+        """
+        hidden = () if show_personal else self.question.personal_columns
+        return [self._told(difference, hidden) for difference in self.differences[:most]]
+
+    def _told(self, difference: Difference, hidden: Collection[str]) -> Mapping[str, str]:
         # What is missing, or not expected, is shown as it is.
         expected, found = difference.expected or difference.found or (), difference.found or difference.expected or ()
-        values = {
-            name: _shown(e) if _agree(e, f, tolerance) else f"expected {_shown(e)}, found {_shown(f)}"
-            for name, e, f, tolerance in zip(
-                self.question.columns, expected, found, tolerances(self.question), strict=True
-            )
-        }
-        return {"row": difference.kind, **values}
+        told = {"row": difference.kind}
+        differ_unseen = []
+        for name, e, f, tolerance in zip(
+            self.question.columns, expected, found, tolerances(self.question), strict=True
+        ):
+            same = _agree(e, f, tolerance)
+            if name not in hidden:
+                told[name] = _shown(e) if same else f"expected {_shown(e)}, found {_shown(f)}"
+            elif not same:
+                differ_unseen.append(f"{name} differs")
+        return told | {"not_shown": ", ".join(differ_unseen)} if hidden else told
 
 
 def compare(question: Question, expected: Sequence[Values], rows: Iterable[Sequence[Any]]) -> Comparison:

@@ -55,9 +55,9 @@ def parse(question: Question, content: bytes, file: str) -> Sequence[Values]:
         lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
         header = next(lines, [])
         if tuple(header) != question.columns:
+            given = ", ".join(_quotable(question, header)) or ("others" if header else "missing")
             raise ExpectedError(
-                f"{file}, line 1: the columns are {', '.join(header) or 'missing'}; "
-                f"the question's are {', '.join(question.columns)}"
+                f"{file}, line 1: the columns are {given}; the question's are {', '.join(question.columns)}"
             )
         parsers = [_parser(column) for column in question.table.columns]
         return [_row(line, question, parsers, f"{file}, line {lines.line_num}") for line in lines if line]
@@ -74,10 +74,16 @@ def _row(line: Sequence[str], question: Question, parsers: Sequence[Callable[[st
     for name, text, parser in zip(question.columns, line, parsers, strict=True):
         try:
             row.append(parser(text) if text else None)
-        except (ValueError, InvalidOperation) as error:
+        except (ValueError, InvalidOperation):
             kind = question.table.c[name].type
-            raise ExpectedError(f"{place}: {name} is '{text}', which is no {kind}") from error
+            given = ", ".join(f"'{value}'" for value in _quotable(question, [text])) or "a text"
+            raise ExpectedError(f"{place}: {name} is {given}, which is no {kind}") from None
     return tuple(row)
+
+
+def _quotable(question: Question, texts: Sequence[str]) -> Sequence[str]:
+    """The texts that a message may quote: of a question that shows people, a row in the wrong place holds names."""
+    return texts if not question.personal_columns else [text for text in texts if text in question.columns]
 
 
 def _parser(column: Column[Any]) -> Callable[[str], Value]:

@@ -1,6 +1,8 @@
 """The header of a question's file: the comment above its SELECT, as people write and read it.
 
-It says what the question answers, who asked it and what is to be known, its columns, and its picture if it has one:
+It says what the question answers, who asked it and what is to be known, its columns, and its picture if it has one.
+Columns that are made of listeners' names, locations or browsers are not shown in Dagster; one that only groups people,
+such as `area`, is shown where the header declares it:
 
     -- Which songs are played most?
     --
@@ -11,6 +13,7 @@ It says what the question answers, who asked it and what is to be known, its col
     --   song   VARCHAR(1024)  Title of the song
     --   plays  BIGINT         How often it was played
     --
+    -- Groups people: area, browser
     -- Picture: bar of plays by song
 """
 
@@ -48,6 +51,8 @@ class Header:
     columns: dict[str, Column[Any]] = field(default_factory=dict)
     """With their types and, as comments, their meanings."""
     picture: Picture | None = None
+    groups_people: tuple[str, ...] = ()
+    """Columns that are shown although they are made of personal ones."""
 
 
 def read_header(text: str) -> Header:
@@ -69,6 +74,9 @@ def read_header(text: str) -> Header:
     for name in (*header.picture.values, *header.picture.by) if header.picture else ():
         if name not in header.columns:
             raise HeaderError(f"Picture: there is no column {name}")
+    for name in header.groups_people:
+        if name not in header.columns:
+            raise HeaderError(f"Groups people: there is no column {name}; the columns are {', '.join(header.columns)}")
     return header
 
 
@@ -88,6 +96,9 @@ def _read_line(header: Header, section: str, line: str) -> str:
             return "notes"
         case "Columns":
             return "columns"
+        case "Groups people":
+            header.groups_people = tuple(name.strip() for name in rest.split(","))
+            return "notes"
         case "Picture":
             header.picture = _picture(rest.strip())
             return "notes"

@@ -12,14 +12,17 @@ from typing import Final
 from sqlalchemy import MetaData, Table
 
 from sparkify_dagster.analytics.charts import Picture
-from sparkify_dagster.analytics.header import HeaderError, read_header
-from sparkify_dagster.warehouse.lineage import LineageError, origins_in, parsed_select, tables_read_by
-from sparkify_dagster.warehouse.tables import ANALYTICS_SCHEMA, STAR_TABLES, metadata
+from sparkify_dagster.analytics.header import Header, HeaderError, read_header
+from sparkify_dagster.warehouse.lineage import ColumnOrigin, LineageError, origins_in, parsed_select, tables_read_by
+from sparkify_dagster.warehouse.tables import ANALYTICS_SCHEMA, STAR_TABLES, ByteOrdered, is_personal, metadata
 
 FOLDER: Final = Path(__file__).with_name("questions")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _STAR: Final = frozenset(table.name for table in STAR_TABLES)
 _TAKEN_NAMES: Final = frozenset(table.name for table in metadata.tables.values())
+_PERSONAL: Final = frozenset(
+    (table.name, column.name) for table in STAR_TABLES for column in table.columns if is_personal(column)
+)
 
 
 class QuestionError(ValueError):
@@ -51,6 +54,11 @@ class Question:
     def columns(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.table.columns)
 
+    @property
+    def personal_columns(self) -> tuple[str, ...]:
+        """The columns that Dagster's history shows nothing of."""
+        return tuple(column.name for column in self.table.columns if is_personal(column))
+
     @cached_property
     def reads(self) -> frozenset[str]:
         """The star tables that it reads."""
@@ -71,6 +79,7 @@ def read_question(path: Path) -> Question:
     try:
         header = read_header(select)
         order = _checked_order(select, tuple(header.columns))
+        _mark_personal_columns(select, header)
     except (HeaderError, LineageError) as error:
         raise QuestionError(
             f"{path.name}, {error}" if str(error).startswith("line ") else f"{path.name}: {error}"
@@ -84,6 +93,32 @@ def read_question(path: Path) -> Question:
         info={"select": select},
     )
     return Question(path, header.title, header.asked_by, header.notes, table, order, header.picture, select)
+
+
+def _mark_personal_columns(select: str, header: Header) -> None:
+    """Marks the texts that are made of personal columns, but for those of which the header says that they group people.
+
+    A number or a time cannot hold a name, so that a count of areas is no personal column.
+    """
+    origins = origins_in(select)
+    personal = {
+        name
+        for name, column in header.columns.items()
+        if isinstance(column.type, ByteOrdered) and _is_made_of_personal_columns(origins[name])
+    }
+    for name in header.groups_people:
+        if name not in personal:
+            raise HeaderError(
+                f"Groups people: {name} is not a text made of a listener's name, location or browser; it is shown "
+                "anyway, so leave it out"
+            )
+    for name in personal.difference(header.groups_people):
+        header.columns[name].info["personal"] = True
+
+
+def _is_made_of_personal_columns(origin: ColumnOrigin) -> bool:
+    # SQL's names are the same in any case.
+    return any((table, column.lower()) in _PERSONAL for table, column in origin.sources)
 
 
 def _checked_order(select: str, columns: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:

@@ -1,13 +1,13 @@
 """The analysts' questions, each a table of its own: an asset for each file in analytics/questions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 import dagster as dg
 from sqlalchemy import Connection
 
 from sparkify_dagster.analytics import answers
 from sparkify_dagster.analytics.answers import Answer, AnswerRow
-from sparkify_dagster.analytics.charts import draw
+from sparkify_dagster.analytics.charts import Picture, draw
 from sparkify_dagster.analytics.question import Question, all_questions
 from sparkify_dagster.assets.loading import clear_failures
 from sparkify_dagster.assets.results import Told
@@ -52,7 +52,7 @@ def questions(
     context.log.info(f"{count(asked, 'question')} asked again, {len(answered) - asked} unchanged.")
     for answer in answered:
         name = answer.question.name
-        shown = told_before[name] or _shown(answer.question, rows[name])
+        shown = told_before[name] or answer_metadata(answer.question, rows[name])
         yield dg.MaterializeResult(
             asset_key=name,
             metadata={
@@ -71,27 +71,49 @@ def questions(
 
 
 def _told_before(context: dg.AssetExecutionContext, answer: Answer) -> Told | None:
-    """What the page shows of an answer that stayed."""
+    """What the page shows of an answer that stayed; None where it has to be made again."""
     if answer.asked:
         return None
     latest = context.instance.get_latest_materialization_event(dg.AssetKey(answer.question.name))
     materialization = latest.asset_materialization if latest else None
     if materialization is None:
         return None
-    version = materialization.metadata.get("version")
-    return materialization.metadata if version is not None and version.value == answer.version else None
+    told: Told = materialization.metadata
+    version, shown = materialization.metadata.get("version"), materialization.metadata.get("preview")
+    if version is None or version.value != answer.version:
+        return None
+    if isinstance(shown, dg.TableMetadataValue) and shown.schema is not None:
+        # Earlier versions showed names.
+        names = {column.name for column in shown.schema.columns}
+        return told if names <= _shown_columns(answer.question) else None
+    return told
+
+
+def _shown_columns(question: Question) -> Set[str]:
+    return frozenset(question.columns).difference(question.personal_columns)
 
 
 def _rows_to_show(connection: Connection, question: Question) -> Sequence[AnswerRow]:
     return answers.kept_answer(connection, question, None if question.picture else PREVIEW_ROWS)
 
 
-def _shown(question: Question, rows: Sequence[AnswerRow]) -> Told:
+def answer_metadata(question: Question, rows: Sequence[AnswerRow]) -> Told:
+    """The picture and the first rows, without personal columns."""
     if not rows:
         return {}
-    records = [dict(row._mapping) for row in rows]
-    shown: dict[str, dg.MetadataValue] = {}
+    columns = _shown_columns(question)
+    records = [{name: value for name, value in row._mapping.items() if name in columns} for row in rows]
+    shown: dict[str, dg.MetadataValue] = {"preview": rows_metadata(records[:PREVIEW_ROWS], _PREVIEW_CHARACTERS)}
     if question.picture:
-        uri = draw(question.picture, question.title, records)
-        shown["picture"] = dg.MetadataValue.md(f"![{question.title}]({uri})")
-    return {**shown, "preview": rows_metadata(records[:PREVIEW_ROWS], _PREVIEW_CHARACTERS)}
+        shown["picture"] = dg.MetadataValue.md(_picture(question, question.picture, records))
+    return shown
+
+
+def _picture(question: Question, picture: Picture, records: Sequence[Mapping[str, object]]) -> str:
+    personal = [name for name in (*picture.values, *picture.by) if name in question.personal_columns]
+    if personal:
+        return (
+            f"Not drawn, since it would show listeners' {', '.join(personal)}. A column that only groups people is "
+            f"drawn where the header declares it: `-- Groups people: {', '.join(personal)}`"
+        )
+    return f"![{question.title}]({draw(picture, question.title, records)})"

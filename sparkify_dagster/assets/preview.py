@@ -1,4 +1,4 @@
-"""A few rows of a table as its asset's page shows them."""
+"""A few rows of a table as its asset's page shows them, without the columns that hold people's names and the like."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -36,7 +36,7 @@ _ORDER: dict[Table, tuple[ColumnElement[object], ...]] = {
 
 def preview(connection: Connection, table: Table, day: date | None = None) -> Mapping[str, dg.TableMetadataValue]:
     """The table's first rows, of a daily table those of the day: only that day is sorted. Empty without a row."""
-    shown = [column for column in table.columns if "form_of" not in column.info]
+    shown = [column for column in table.columns if "form_of" not in column.info and not tables.is_personal(column)]
     rows = connection.execute(
         select(*shown).where(_of_day(table, day)).order_by(*_ORDER[table]).limit(PREVIEW_ROWS)
     ).all()

@@ -28,7 +28,7 @@ _FROM_THE_OBJECT = {
 
 
 def column_schema(table: Table) -> TableSchema:
-    """The table's columns for the UI, whose description says where each comes from."""
+    """The table's columns for the UI, whose description says where each comes from; personal ones are tagged so."""
     origins = _origins(table)
     keys = tables.key_columns(table)
     return TableSchema(
@@ -38,6 +38,7 @@ def column_schema(table: Table) -> TableSchema:
                 tables.type_name(column),
                 f"{column.comment} ← {_in_words(origins[column.name])}",
                 TableColumnConstraints(nullable=bool(column.nullable), unique=keys == (column.name,)),
+                tags={"personal": ""} if tables.is_personal(column) else None,
             )
             for column in table.columns
         ]

@@ -77,7 +77,7 @@ def _compare(
     comparison = compare(question, expected, kept_answer(connection, question))
     metadata: Metadata = {"expected_rows": comparison.expected, "rows": comparison.found}
     if comparison.differences:
-        metadata["first_differences"] = rows_metadata(comparison.side_by_side(SHOWN_ROWS))
+        metadata["first_differences"] = rows_metadata(comparison.side_by_side(SHOWN_ROWS, show_personal=False))
     # What is expected is expected of the whole source.
     missing = [] if comparison.as_expected else not_loaded()
     return _result(

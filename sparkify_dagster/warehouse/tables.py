@@ -5,6 +5,9 @@ UTC without a zone, kept to the millisecond. Text sizes are UTF-8 bytes, as Reds
 
 A column's `info` says what SQL cannot: "form_of" names the column of the same table of which the loader writes another
 form, "references" the dimension's column that it points to (no SQL foreign key: Redshift would trust it unchecked).
+"personal": True marks the columns that hold a listener's name, location or browser (an artist's location is none): they
+stay in their tables, and Dagster's history shows nothing of them. A question's column inherits the mark from those that
+its SELECT makes it of (analytics/question.py).
 The `info` of a question's table, which is none of these, has its SELECT as "select".
 """
 
@@ -35,6 +38,8 @@ from sparkify_dagster.inspected import RAW_TEXT_CHARACTERS, SHORT_TEXT_BYTES, TE
 
 STAGING_SCHEMA = "staging"
 ANALYTICS_SCHEMA = "analytics"
+
+PERSONAL = {"personal": True}
 
 metadata = MetaData()
 
@@ -82,13 +87,13 @@ staging_events = Table(
     metadata,
     Column("artist", text(), comment="Artist of the song played, as the app logged it"),
     Column("auth", short_text(), comment="Logged In, Logged Out, Guest or Cancelled"),
-    Column("first_name", text(), comment="User's first name"),
+    Column("first_name", text(), comment="User's first name", info=PERSONAL),
     Column("gender", short_text(), comment="F or M"),
     Column("item_in_session", Integer, comment="Position of the event in its session, from 0"),
-    Column("last_name", text(), comment="User's last name"),
+    Column("last_name", text(), comment="User's last name", info=PERSONAL),
     Column("length", seconds(), comment="Length of the song played, in seconds"),
     Column("level", short_text(), comment="free or paid, at the time of the event"),
-    Column("location", text(), comment="User's metropolitan area"),
+    Column("location", text(), comment="User's metropolitan area", info=PERSONAL),
     Column("method", short_text(), comment="HTTP method"),
     Column("page", short_text(), nullable=False, comment="Page of the app; NextSong is a play"),
     Column("registration", TIMESTAMP, comment="When the user registered, UTC"),
@@ -96,7 +101,7 @@ staging_events = Table(
     Column("song", text(), comment="Title of the song played, as the app logged it"),
     Column("status", Integer, comment="HTTP status"),
     Column("ts", TIMESTAMP, nullable=False, comment="When the event happened, UTC, to the millisecond"),
-    Column("user_agent", text(), comment="Browser"),
+    Column("user_agent", text(), comment="Browser", info=PERSONAL),
     Column("user_id", BigInteger, comment="User; NULL when logged out"),
     Column("log_date", Date, nullable=False, comment="UTC date of the event and of its log file: the partition"),
     Column(
@@ -173,7 +178,7 @@ load_errors = Table(
     Column("log_date", Date, comment="Day of a log file; NULL for a song file"),
     Column("column_name", String(64), comment="Staging column whose value is wrong, where there is one"),
     Column("reason", text(), nullable=False, comment="What is wrong"),
-    Column("raw_text", String(4 * RAW_TEXT_CHARACTERS), comment="The text, cut to 1,000 characters"),
+    Column("raw_text", String(4 * RAW_TEXT_CHARACTERS), comment="The text, cut to 1,000 characters", info=PERSONAL),
     Column("loaded_at", TIMESTAMP, nullable=False, comment="When the object was read, UTC"),
     schema=STAGING_SCHEMA,
     comment="One row a line or song that could not be loaded, or of the first ones of a refused load",
@@ -195,8 +200,8 @@ user_days = Table(
     metadata,
     Column("user_id", BigInteger, nullable=False, comment="User"),
     Column("log_date", Date, nullable=False, comment="Day on which the user was seen"),
-    Column("first_name", text(), comment="As of the user's latest event of the day"),
-    Column("last_name", text(), comment="As of the user's latest event of the day"),
+    Column("first_name", text(), comment="As of the user's latest event of the day", info=PERSONAL),
+    Column("last_name", text(), comment="As of the user's latest event of the day", info=PERSONAL),
     Column("gender", short_text(), comment="As of the user's latest event of the day"),
     Column("level", short_text(), comment="As of the user's latest event of the day"),
     Column("ts", TIMESTAMP, nullable=False, comment="The user's latest event of the day, UTC"),
@@ -256,8 +261,8 @@ songplays = Table(
         info={"references": "artists.artist_id"},
     ),
     Column("session_id", BigInteger, nullable=False, comment="Session of the app"),
-    Column("location", text(), comment="Listener's metropolitan area"),
-    Column("user_agent", text(), comment="Listener's browser"),
+    Column("location", text(), comment="Listener's metropolitan area", info=PERSONAL),
+    Column("user_agent", text(), comment="Listener's browser", info=PERSONAL),
     Column("song", text(), comment="Title of the song played, whether or not the catalogue has it"),
     Column("artist", text(), comment="Artist of the song played, as named on that song"),
     Column("length", seconds(), comment="Length of the song played, in seconds"),
@@ -271,8 +276,8 @@ users = Table(
     "users",
     metadata,
     Column("user_id", BigInteger, nullable=False, autoincrement=False, comment="User"),
-    Column("first_name", text(), comment="As of the user's latest event"),
-    Column("last_name", text(), comment="As of the user's latest event"),
+    Column("first_name", text(), comment="As of the user's latest event", info=PERSONAL),
+    Column("last_name", text(), comment="As of the user's latest event", info=PERSONAL),
     Column("gender", short_text(), comment="As of the user's latest event"),
     Column("level", short_text(), comment="free or paid, as of the user's latest event"),
     PrimaryKeyConstraint("user_id"),
@@ -332,6 +337,11 @@ for _name, _columns in {
 STAR_TABLES = (songplays, users, songs, artists, time)
 EVENT_COLUMNS = tuple(column.name for column in staging_events.columns)[:18]
 SONG_COLUMNS = tuple(column.name for column in staging_songs.columns)[:10]
+
+
+def is_personal(column: Column[Any]) -> bool:
+    """Returns whether the column holds a listener's name, location or browser."""
+    return bool(column.info.get("personal"))
 
 
 def key_columns(table: Table) -> tuple[str, ...]:

@@ -138,3 +138,29 @@ def test_times_are_shown_as_expected_results_write_them(tmp_path: Path) -> None:
     assert comparison.side_by_side(1) == [
         {"row": "differs", "at": "expected 2018-11-01 10:00:00.796, found 2018-11-01 10:00:00.000", "day": "2018-11-01"}
     ]
+
+
+PEOPLE = """-- Who?
+--
+-- Asked by: The tests.
+--
+-- Columns:
+--   name   VARCHAR(64)  Name
+--   plays  BIGINT       Plays
+SELECT
+    u.first_name AS name,
+    u.user_id AS plays
+FROM users AS u
+"""
+
+
+def test_what_is_personal_is_for_a_terminal_alone(tmp_path: Path) -> None:
+    people = compare(_question(tmp_path, PEOPLE), [("Kaylee", 1), ("Zoë", 2)], [("Kaylee", 3), ("Chloe", 2)])
+    assert people.side_by_side(5) == [
+        {"row": "differs", "name": "Kaylee", "plays": "expected 1, found 3"},
+        {"row": "differs", "name": "expected Zoë, found Chloe", "plays": "2"},
+    ]
+    assert people.side_by_side(5, show_personal=False) == [
+        {"row": "differs", "plays": "expected 1, found 3", "not_shown": ""},
+        {"row": "differs", "plays": "2", "not_shown": "name differs"},
+    ]

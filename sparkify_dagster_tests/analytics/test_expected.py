@@ -106,3 +106,20 @@ def test_json_is_for_programs(which: Question) -> None:
         ' {"name": null, "at": null, "day": null, "plays": null, "share": null}]\n'
     )
     assert to_json(which, []) == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (CSV.replace(",3,", ",Kaylee,"), "which.csv, line 2: plays is a text, which is no BIGINT"),
+        ("Kaylee,share\n", "which.csv, line 1: the columns are share; the question's are name, at, day, plays, share"),
+        ("Kaylee\n", "which.csv, line 1: the columns are others; the question's are name"),
+    ],
+)
+def test_a_file_of_people_is_not_quoted_since_the_check_would_show_it(tmp_path: Path, content: str, told: str) -> None:
+    sql = SQL.replace("s.level AS name", "s.location AS name")
+    (tmp_path / "which.sql").write_text(sql)
+    with pytest.raises(ExpectedError) as caught:
+        expected(tmp_path, content.encode()).of(read_question(tmp_path / "which.sql"))
+    assert told in str(caught.value)
+    assert caught.value.__cause__ is None

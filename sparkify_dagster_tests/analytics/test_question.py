@@ -90,6 +90,72 @@ def test_what_cannot_be_understood_is_one_line_with_the_remedy(
     assert "\n" not in str(caught.value)
 
 
+LISTENERS = """-- Who listens, where and by what?
+--
+-- Asked by: The tests.
+--
+-- Columns:
+--   user_id   BIGINT         Listener
+--   name      VARCHAR(1024)  Full name
+--   initial   VARCHAR(1024)  First letter
+--   area      VARCHAR(1024)  Area
+--   areas     BIGINT         How many areas
+--   level     VARCHAR(64)    Level
+--   artist    VARCHAR(1024)  Where an artist comes from
+--
+-- Groups people: area
+WITH listeners AS (
+    SELECT
+        u.user_id,
+        u.FIRST_NAME || ' ' || u.last_name AS name
+    FROM users AS u
+)
+SELECT
+    l.user_id,
+    l.name,
+    LEFT(l.name, 1) AS initial,
+    MAX(p.location) AS area,
+    COUNT(DISTINCT p.location) AS areas,
+    MAX(p.level) AS level,
+    MAX(a.location) AS artist
+FROM songplays AS p
+INNER JOIN listeners AS l ON p.user_id = l.user_id
+INNER JOIN artists AS a ON p.artist_id = a.artist_id
+GROUP BY l.user_id, l.name
+"""
+
+
+def test_texts_made_of_personal_columns_are_personal_unless_they_group_people(tmp_path: Path) -> None:
+    assert read(tmp_path, LISTENERS, "listeners.sql").personal_columns == ("name", "initial")
+    undeclared = LISTENERS.replace("-- Groups people: area\n", "")
+    assert read(tmp_path, undeclared, "listeners.sql").personal_columns == ("name", "initial", "area")
+    several = LISTENERS.replace("people: area", "people: initial,  area")
+    assert read(tmp_path, several, "listeners.sql").personal_columns == ("name",)
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ("areaa", "there is no column areaa; the columns are user_id, name, initial, area, areas, level, artist"),
+        ("", "there is no column ; "),
+        ("level", "level is not a text made of a listener's name, location or browser; it is shown anyway, so leave"),
+        ("areas", "areas is not a text made of"),
+        ("artist", "artist is not a text made of"),
+    ],
+)
+def test_a_wrong_declaration_of_what_groups_people_is_one_line(tmp_path: Path, columns: str, told: str) -> None:
+    with pytest.raises(QuestionError) as caught:
+        read(tmp_path, LISTENERS.replace("people: area", f"people: {columns}"), "listeners.sql")
+    assert str(caught.value).startswith(f"listeners.sql: Groups people: {told}")
+    assert "\n" not in str(caught.value)
+
+
+def test_our_questions_show_people_by_their_ids_alone() -> None:
+    shown = {name: question.personal_columns for name, question in all_questions().items()}
+    assert shown["most_active_users"] == shown["level_changes"] == ("first_name", "last_name")
+    assert shown["plays_by_area"] == ()
+
+
 @pytest.mark.parametrize("name", ["Top songs.sql", "songplays.sql", "staging_events.sql", f"{'a' * 64}.sql"])
 def test_a_name_that_cannot_be_a_table_or_is_taken_is_told(tmp_path: Path, name: str) -> None:
     with pytest.raises(QuestionError, match=f"{name}: a question is named in small letters"):

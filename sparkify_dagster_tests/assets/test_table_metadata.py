@@ -46,6 +46,12 @@ def test_schema_shows_every_column_with_its_comment_and_an_origin(table: Table) 
         assert shown.constraints.nullable == column.nullable
 
 
+def test_personal_columns_are_tagged() -> None:
+    tagged = [column.name for column in column_schema(tables.staging_events).columns if column.tags]
+    assert tagged == ["first_name", "last_name", "location", "user_agent"]
+    assert not any(column.tags for column in column_schema(tables.artists).columns)
+
+
 @pytest.mark.parametrize(
     ("table", "name", "description"),
     [

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Table
 
 from sparkify_dagster.warehouse.lineage import ColumnOrigin, column_origins, source_tables
-from sparkify_dagster.warehouse.tables import STAR_TABLES, metadata, user_days
+from sparkify_dagster.warehouse.tables import STAR_TABLES, is_personal, metadata, staging_events, user_days
 
 BUILT = (*STAR_TABLES, user_days)
 BUILT_NAMES = tuple(table.name for table in BUILT)
@@ -25,6 +25,22 @@ def test_every_column_comes_from_existing_columns_of_assets(table: str) -> None:
         assert origin.sources, f"{table}.{name} has no origin"
         assert set(origin.sources) <= columns
         assert {source for source, _ in origin.sources} <= source_tables(table)
+
+
+@pytest.mark.parametrize("table", BUILT, ids=BUILT_NAMES)
+def test_just_the_columns_that_come_from_personal_ones_are_personal(table: Table) -> None:
+    personal = {(staging_events.name, column.name) for column in staging_events.columns if is_personal(column)}
+    made_of_them = {name for name, origin in column_origins(table.name).items() if personal & set(origin.sources)}
+    assert {column.name for column in table.columns if is_personal(column)} == made_of_them
+
+
+def test_names_location_and_browser_of_a_listener_are_personal() -> None:
+    found = {f"{table.name}.{column.name}" for table in BUILT for column in table.columns if is_personal(column)}
+    assert found == {
+        *("songplays.location", "songplays.user_agent"),
+        *("users.first_name", "users.last_name"),
+        *("user_days.first_name", "user_days.last_name"),
+    }
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@
 --   listeners         BIGINT         Listeners with a play
 --   plays_a_listener  DECIMAL(12,2)  Mean plays
 --
+-- Groups people: location
 -- Picture: bar of plays by location
 SELECT
     p.location,
