@@ -1,9 +1,12 @@
 """How AWS is reached: which credentials, region and endpoint, for S3 and for the services that boto3 talks to."""
 
+import html
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
@@ -11,8 +14,12 @@ from sparkify_dagster.settings import Settings
 
 if TYPE_CHECKING:
     from boto3 import Session
+    from mypy_boto3_s3 import S3Client
     from obstore.store import S3Config
 
+# With pauses of 1, 2 and 4 s at most in between.
+MAX_ATTEMPTS = 4
+_OBJECT_FIELD = re.compile(r"<(Key|LastModified|ETag|Size)>([^<]*)<")
 # udacity-dend, the public bucket of this data, lies in us-west-2.
 DEFAULT_REGION = "us-west-2"
 
@@ -60,9 +67,58 @@ def session(access: AwsAccess) -> "Session":
     )
 
 
+def s3_client(access: AwsAccess, *, connections: int) -> "S3Client":
+    """A client that lists and reads objects by their exact keys, for several threads. Raises NoCredentials."""
+    from botocore.config import Config
+
+    found = session(access)
+    config = Config(
+        max_pool_connections=connections,
+        retries={"mode": "standard", "total_max_attempts": MAX_ATTEMPTS},
+        s3={"addressing_style": "path"} if access.endpoint_url is not None else None,
+    )
+    client = found.client(
+        "s3", endpoint_url=access.endpoint_url, region_name=found.region_name or DEFAULT_REGION, config=config
+    )
+    client.meta.events.register("before-parse.s3.ListObjectsV2", _parse_objects)
+    return client
+
+
+def _parse_objects(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
+    """Parses the objects of a page of a listing, and leaves the rest of the page to botocore.
+
+    botocore takes 0.2 ms per object, thirty times as long and longer than S3.
+    """
+    if response_dict["status_code"] != 200:
+        return
+    # In the text of an element there is no "<".
+    before, *items = response_dict["body"].decode().split("<Contents>")
+    objects, rest = [], [before]
+    for item in items:
+        content, end, after = item.partition("</Contents>")
+        fields = dict(_OBJECT_FIELD.findall(content))
+        if not end or not fields.keys() >= {"Key", "LastModified", "Size"}:
+            return
+        objects.append(
+            {
+                "Key": html.unescape(fields["Key"]),
+                "LastModified": datetime.fromisoformat(fields["LastModified"]),
+                "ETag": html.unescape(fields.get("ETag", "")),
+                "Size": int(fields["Size"]),
+            }
+        )
+        rest.append(after)
+    if objects:
+        customized_response_dict["Contents"] = objects
+        response_dict["body"] = "".join(rest).encode()
+
+
 def s3_store(bucket: str, prefix: str, access: AwsAccess) -> S3Store:
-    """A client for the objects below a prefix. Raises NoCredentials."""
+    """A fast client for the objects below a prefix that have plain keys. Raises NoCredentials, ValueError."""
     from obstore.auth.boto3 import Boto3CredentialProvider
+
+    if prefix.startswith("/"):
+        raise ValueError(f"{prefix!r} begins with an empty folder")
 
     found = session(access)
     config: S3Config = {
@@ -81,16 +137,24 @@ def s3_store(bucket: str, prefix: str, access: AwsAccess) -> S3Store:
 
 
 def split_s3_url(url: str) -> tuple[str, str]:
-    """Bucket and key, or prefix, of an s3:// URL."""
+    """Bucket and key, or prefix without the slashes at its end, of an s3:// URL. Both may begin with a slash."""
     bucket, _, key = url.removeprefix("s3://").partition("/")
-    return bucket, key.strip("/")
+    return bucket, key.rstrip("/")
 
 
 def s3_cause(error: Exception) -> str:
     """An S3 error in one line: S3's own code and message, which it sends as XML, where there are any."""
+    if isinstance(error, ClientError):
+        found = error.response["Error"]
+        return ": ".join(filter(None, (found.get("Code"), found.get("Message"))))[:300]
     text = str(error).strip() or type(error).__name__
     said = [match[1] for name in ("Code", "Message") if (match := re.search(f"<{name}>([^<]+)</{name}>", text))]
     return (": ".join(said) or text.splitlines()[0])[:300]
 
 
-S3_ERRORS = (BaseError, OSError, ValueError)
+def is_missing(error: ClientError) -> bool:
+    """Returns whether S3 says that there is no such object; to a request without a body it only says 404."""
+    return error.response["Error"].get("Code") in ("NoSuchKey", "404")
+
+
+S3_ERRORS = (BaseError, OSError, ValueError, ClientError, BotoCoreError)

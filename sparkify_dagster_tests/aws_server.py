@@ -31,7 +31,7 @@ from xml.sax.saxutils import escape
 import boto3
 import pytest
 
-from sparkify_dagster_tests.s3_server import free_ports
+from sparkify_dagster_tests.s3_server import S3Server, free_ports
 
 if TYPE_CHECKING:
     from mypy_boto3_redshift import RedshiftClient
@@ -187,6 +187,12 @@ def _is_up(port: int, process: "subprocess.Popen[bytes]") -> bool:
         else:
             return True
     return False
+
+
+@pytest.fixture(scope="session")
+def exact_s3(aws: AwsServer) -> S3Server:
+    """moto's S3, which keeps every key as it is, as AWS does; SeaweedFS takes keys for paths and normalises them."""
+    return S3Server(aws.moto_url)
 
 
 @contextmanager

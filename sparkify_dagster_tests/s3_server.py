@@ -56,7 +56,7 @@ class S3Server:
         """Writes objects into a bucket, which is made if it does not exist."""
         client = self.client
         if bucket not in {found.get("Name") for found in client.list_buckets()["Buckets"]}:
-            client.create_bucket(Bucket=bucket)
+            client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
         for key, content in objects.items():
             client.put_object(Bucket=bucket, Key=key, Body=content)
 

@@ -27,6 +27,7 @@ from sparkify_dagster.inspected import (
     StoredObject,
     UninspectedDay,
 )
+from sparkify_dagster.sources.keys import is_hidden
 from sparkify_dagster.sources.object_store import ObjectMissing, ObjectStore
 from sparkify_dagster.sources.text_repair import repairs
 from sparkify_dagster.sources.values import (
@@ -104,9 +105,8 @@ Identity: TypeAlias = tuple[str, int | None, int | None, int]
 
 def log_date(key: str) -> date | None:
     """The day that a log file's name gives; None for a name that is not a log file's."""
-    *folders, name = key.split("/")
-    match = _LOG_FILE.fullmatch(name)
-    if match is None or any(folder.startswith(".") for folder in folders):
+    match = _LOG_FILE.fullmatch(key.rpartition("/")[2])
+    if match is None or is_hidden(key):
         return None
     try:
         return date.fromisoformat(match["day"])

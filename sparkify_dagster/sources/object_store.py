@@ -3,31 +3,47 @@
 import asyncio
 import itertools
 import os
+import re
+import stat
 import urllib.parse
 import urllib.request
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
+from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import obstore
+from botocore.exceptions import ClientError
 from obstore.store import LocalStore, S3Store
 
-from sparkify_dagster.aws import S3_ERRORS, AwsAccess, NoCredentials, s3_cause, s3_store, split_s3_url
+from sparkify_dagster.aws import (
+    S3_ERRORS,
+    AwsAccess,
+    NoCredentials,
+    is_missing,
+    s3_cause,
+    s3_client,
+    s3_store,
+    split_s3_url,
+)
 from sparkify_dagster.inspected import StoredObject
+from sparkify_dagster.sources.keys import printable
+from sparkify_dagster.sources.local_listing import BrokenLink, walk
+from sparkify_dagster.sources.s3_listing import MAX_CONCURRENT_LISTINGS, list_objects, stored_object
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef
     from obstore import ObjectMeta
 
 # S3 answers a small object in some 30 ms, so many requests are kept in flight; more only helps beyond 128.
 CONCURRENT_READS = 128
 READS_PER_BATCH = 4_096
-# S3's own most. A catalogue of 400,000 songs takes 400 requests, one after the other for want of folders.
-LISTED_PER_REQUEST = 1_000
-CONCURRENT_LISTINGS = 64
 
 
 class SourceError(Exception):
@@ -78,23 +94,22 @@ class LocalFolder(ObjectStore):
         self.location = str(folder)
 
     def list(self) -> list[StoredObject]:
-        if not self.folder.is_dir():
-            raise SourceError(f"{self.folder}: there is no such folder")
-        found = []
         with self._clear_errors(""):
-            for parent, _, names in os.walk(self.folder, onerror=_raise):
-                below = os.path.relpath(parent, self.folder).replace(os.sep, "/")
-                for name in names:
-                    try:
-                        status = os.stat(os.path.join(parent, name))  # noqa: PTH116, PTH118 (pathlib costs twice the listing)
-                    except FileNotFoundError:
-                        continue  # deleted since, or a dangling link
-                    found.append(_local_object(name if below == "." else f"{below}/{name}", status))
-        return sorted(found, key=by_key_bytes)
+            try:
+                mode = self.folder.stat().st_mode
+            except (FileNotFoundError, NotADirectoryError):
+                raise SourceError(f"{self.folder}: there is no such folder") from None
+            if not stat.S_ISDIR(mode):
+                raise SourceError(f"{self.folder}: is a file, not a folder")
+            return sorted(starmap(_local_object, walk(os.fspath(self.folder))), key=by_key_bytes)
 
     def read(self, key: str) -> tuple[StoredObject, bytes]:
-        with self._clear_errors(key), (self.folder / key).open("rb") as file:
-            return _local_object(key, os.fstat(file.fileno())), file.read()
+        # pathlib's open() takes no opener.
+        with self._clear_errors(key), open(self.folder / key, "rb", opener=_open_at_once) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise SourceError(f"{self.folder / key}: is not a file")
+            return _local_object(key, status), file.read()
 
     def read_many(self, keys: Sequence[str]) -> Iterator[tuple[StoredObject, bytes]]:
         return map(self.read, keys)
@@ -110,89 +125,118 @@ class LocalFolder(ObjectStore):
     def _clear_errors(self, key: str) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError as error:
-            raise ObjectMissing(f"{self.folder / key}: there is no such file") from error
+        except BrokenLink as error:
+            raise SourceError(
+                f"{printable(error.filename)}: cannot be read: it is a link that leads nowhere; mount or restore what "
+                "it leads to, or remove it"
+            ) from error
         except OSError as error:
-            raise SourceError(f"{error.filename or self.folder / key}: cannot be read: {error.strerror}") from error
+            place = printable(error.filename or str(self.folder / key))
+            if isinstance(error, FileNotFoundError):
+                raise ObjectMissing(f"{place}: there is no such file") from error
+            raise SourceError(f"{place}: cannot be read: {error.strerror}") from error
 
 
 class S3Prefix(ObjectStore):
+    """Keys are exact, whatever S3 allows in them. obstore reads what it can, many at once; boto3 does the rest."""
+
     def __init__(self, bucket: str, prefix: str, access: AwsAccess) -> None:
         self.location = f"s3://{bucket}/{prefix}".rstrip("/")
-        self._store = _s3_store(self.location, access)
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._access = access
+        self._store = _s3_store(self.location, bucket, "", access)
+
+    @cached_property
+    def _client(self) -> "S3Client":
+        return s3_client(self._access, connections=MAX_CONCURRENT_LISTINGS)
 
     def list(self) -> list[StoredObject]:
         with self._clear_errors(""):
-            pages = obstore.list(self._store, chunk_size=LISTED_PER_REQUEST)
-            first = next(pages, [])
-            found: Iterable[ObjectMeta] = first
-            if len(first) == LISTED_PER_REQUEST:
-                found = self._list_folders() or itertools.chain(first, itertools.chain.from_iterable(pages))
-            return sorted((self._stored(meta["path"], meta) for meta in found), key=by_key_bytes)
-
-    def _list_folders(self) -> "Sequence[ObjectMeta] | None":
-        """Every object, all folders listed at once; None where there are no folders, or too many, to gain by it."""
-        top = obstore.list_with_delimiter(self._store)
-        folders = top["common_prefixes"]
-        if not 1 < len(folders) <= CONCURRENT_LISTINGS:
-            return None
-
-        def list_folder(folder: str) -> "Sequence[ObjectMeta]":
-            return list(itertools.chain.from_iterable(obstore.list(self._store, folder, chunk_size=LISTED_PER_REQUEST)))
-
-        with ThreadPoolExecutor(len(folders), thread_name_prefix="listing") as listing:
-            return [*top["objects"], *itertools.chain.from_iterable(listing.map(list_folder, folders))]
+            return sorted(list_objects(self._client, self._bucket, self._prefix), key=by_key_bytes)
 
     def read(self, key: str) -> tuple[StoredObject, bytes]:
         with self._clear_errors(key):
-            result = obstore.get(self._store, key)
-            return self._stored(key, result.meta), bytes(result.bytes())
+            full_key = self._prefix + key
+            if not _is_plain(full_key):
+                answer = self._client.get_object(Bucket=self._bucket, Key=full_key)
+                return _answered(key, answer), answer["Body"].read()
+            result = obstore.get(self._store, full_key)
+            return _described(key, result.meta), bytes(result.bytes())
 
     def read_many(self, keys: Sequence[str]) -> Iterator[tuple[StoredObject, bytes]]:
         for batch in _batches(keys, READS_PER_BATCH):
-            yield from asyncio.run(self._read_batch(batch))
+            plain = [key for key in batch if _is_plain(self._prefix + key)]
+            found = dict(zip(plain, asyncio.run(self._read_plain(plain)), strict=True))
+            others = [key for key in batch if key not in found]
+            with ThreadPoolExecutor(MAX_CONCURRENT_LISTINGS, thread_name_prefix="reading") as reading:
+                found.update(zip(others, reading.map(self.read, others), strict=True))
+            yield from (found[key] for key in batch)
 
-    async def _read_batch(self, keys: Sequence[str]) -> Sequence[tuple[StoredObject, bytes]]:
+    async def _read_plain(self, keys: Sequence[str]) -> Sequence[tuple[StoredObject, bytes]]:
         slots = asyncio.Semaphore(CONCURRENT_READS)
 
         async def read(key: str) -> tuple[StoredObject, bytes]:
             async with slots:
                 with self._clear_errors(key):
-                    result = await obstore.get_async(self._store, key)
-                    return self._stored(key, result.meta), bytes(await result.bytes_async())
+                    result = await obstore.get_async(self._store, self._prefix + key)
+                    return _described(key, result.meta), bytes(await result.bytes_async())
 
         return await asyncio.gather(*map(read, keys))
 
     def look_up(self, key: str) -> StoredObject:
         with self._clear_errors(key):
-            return self._stored(key, obstore.head(self._store, key))
+            full_key = self._prefix + key
+            if not _is_plain(full_key):
+                return _answered(key, self._client.head_object(Bucket=self._bucket, Key=full_key))
+            return _described(key, obstore.head(self._store, full_key))
 
     def uri(self, key: str) -> str:
-        return f"{self.location}/{key}"
-
-    @staticmethod
-    def _stored(key: str, meta: "ObjectMeta") -> StoredObject:
-        return StoredObject(key, (meta["e_tag"] or "").strip('"'), meta["size"], meta["last_modified"])
+        return f"s3://{self._bucket}/{self._prefix}{key}"
 
     @contextmanager
     def _clear_errors(self, key: str) -> Iterator[None]:
-        place = f"{self.location}/{key}".rstrip("/")
+        place = printable(self.uri(key) if key else self.location)
         try:
             yield
-        except FileNotFoundError as error:
-            raise ObjectMissing(f"{place}: there is no such object") from error
         except S3_ERRORS as error:
+            if isinstance(error, FileNotFoundError) or (isinstance(error, ClientError) and is_missing(error)):
+                raise ObjectMissing(f"{place}: there is no such object") from error
             raise SourceError(f"{place}: cannot be read: {s3_cause(error)}") from error
+
+
+# Narrower than what obstore can address, which nobody promises: no empty segment, no `.` or `..`, ASCII alone.
+_PLAIN_SEGMENT = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9_=+,@() .-]+"
+_PLAIN_KEY = re.compile(rf"{_PLAIN_SEGMENT}(?:/{_PLAIN_SEGMENT})*")
+
+
+def _is_plain(key: str) -> bool:
+    """Returns whether obstore addresses just this object by the key."""
+    return _PLAIN_KEY.fullmatch(key) is not None
+
+
+def _described(key: str, meta: "ObjectMeta") -> StoredObject:
+    return stored_object(key, meta["e_tag"] or "", meta["size"], meta["last_modified"])
+
+
+def _answered(key: str, answer: "GetObjectOutputTypeDef | HeadObjectOutputTypeDef") -> StoredObject:
+    return stored_object(key, answer["ETag"], answer["ContentLength"], answer["LastModified"])
 
 
 def open_store(location: str, access: AwsAccess) -> ObjectStore:
     """The store below an s3:// URL, a file:// URL or a local path. Raises SourceError where it cannot be one."""
-    scheme = location.partition("://")[0]
-    if scheme == "s3":
+    if location.startswith("s3://"):
         return S3Prefix(*split_s3_url(location), access)
-    if scheme == "file":
-        return LocalFolder(Path(urllib.request.url2pathname(urllib.parse.urlsplit(location).path)))
-    return LocalFolder(Path(location).expanduser())
+    return LocalFolder(_local_path(location))
+
+
+def key_below(location: str, other: str) -> str:
+    """Returns the key by which a location lies in another one; nothing where it does not, or is the same."""
+    if location.startswith("s3://") or other.startswith("s3://"):
+        prefix = location.rstrip("/") + "/"
+        return other.rstrip("/").removeprefix(prefix) if other.startswith(prefix) else ""
+    folder, below = (os.path.realpath(_local_path(place)) for place in (location, other))
+    return os.path.relpath(below, folder) if below.startswith(os.path.join(folder, "")) else ""  # noqa: PTH118
 
 
 def read_object(location: str, access: AwsAccess) -> bytes:
@@ -211,19 +255,28 @@ def look_up_object(location: str, access: AwsAccess) -> StoredObject:
 def writable_store(location: str, access: AwsAccess) -> LocalStore | S3Store:
     """A store to write to below a location, which is made if it is a folder. Raises SourceError."""
     if location.startswith("s3://"):
-        return _s3_store(location, access)
+        return _s3_store(location, *split_s3_url(location), access)
     return LocalStore(Path(location).expanduser().absolute(), mkdir=True)
 
 
+def _local_path(location: str) -> Path:
+    if location.startswith("file://"):
+        return Path(urllib.request.url2pathname(urllib.parse.urlsplit(location).path))
+    return Path(location).expanduser()
+
+
 def _store_and_name(location: str, access: AwsAccess) -> tuple[ObjectStore, str]:
+    if location.startswith("s3://"):
+        bucket, key = split_s3_url(location)
+        return S3Prefix(bucket, "", access), key
     parent, _, name = location.rstrip("/").rpartition("/")
     return open_store(parent or ("/" if location.startswith("/") else "."), access), name
 
 
-def _s3_store(location: str, access: AwsAccess) -> S3Store:
+def _s3_store(location: str, bucket: str, prefix: str, access: AwsAccess) -> S3Store:
     try:
-        return s3_store(*split_s3_url(location), access)
-    except NoCredentials as error:
+        return s3_store(bucket, prefix, access)
+    except (NoCredentials, ValueError) as error:
         raise SourceError(f"{location}: {error}") from error
 
 
@@ -239,5 +292,6 @@ def _batches(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
         yield batch
 
 
-def _raise(error: OSError) -> None:
-    raise error
+def _open_at_once(path: str, flags: int) -> int:
+    """A pipe would else be waited for until somebody writes to it."""
+    return os.open(path, flags | os.O_NONBLOCK)

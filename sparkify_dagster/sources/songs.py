@@ -11,6 +11,7 @@ import msgspec
 
 from sparkify_dagster.inspected import InspectedFile, InspectedSongs, LoadError, StoredObject
 from sparkify_dagster.sources.events import BYTE_ORDER_MARK, json_error, raw_text
+from sparkify_dagster.sources.keys import is_hidden
 from sparkify_dagster.sources.object_store import ObjectStore
 from sparkify_dagster.sources.values import (
     DEGREES,
@@ -43,12 +44,8 @@ _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 def is_song_file(stored: StoredObject) -> bool:
-    """Whether the object is a song file: folder markers, dot-files and files under a dot-folder are none."""
-    return (
-        stored.key.endswith((".json", ".json.gz"))
-        and stored.size > 0
-        and not any(part.startswith(".") for part in stored.key.split("/"))
-    )
+    """Returns whether the object is a song file: empty ones, dot-files and files under a dot-folder are none."""
+    return stored.key.endswith((".json", ".json.gz")) and stored.size > 0 and not is_hidden(stored.key)
 
 
 def inspect_songs(store: ObjectStore, keys: Sequence[str], *, keep_errors: int) -> Iterator[InspectedSongs]:
