@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sparkify_dagster.aws import AwsAccess
@@ -39,27 +41,34 @@ class JsonPaths:
 
 
 def read_jsonpaths(location: str | None, access: AwsAccess) -> JsonPaths:
-    """What the JSONPaths file says. A missing file means the usual names.
+    """Returns what the JSONPaths file says; where none is configured, the usual names.
 
     Raises SourceError where the file cannot be read or does not hold 18 simple paths.
     """
     if location is None:
         return JsonPaths()
-    try:
+    with _required():
         content = read_object(location, access)
-    except ObjectMissing:
-        return JsonPaths()
     return JsonPaths(parse_jsonpaths(content, location), len(content))
 
 
 def look_up_jsonpaths(location: str | None, access: AwsAccess) -> str | None:
-    """The file's ETag; None where there is no such file. Raises SourceError."""
+    """Returns the file's ETag; None where none is configured. Raises SourceError."""
     if location is None:
         return None
-    try:
+    with _required():
         return look_up_object(location, access).etag
-    except ObjectMissing:
-        return None
+
+
+@contextmanager
+def _required() -> Iterator[None]:
+    try:
+        yield
+    except ObjectMissing as error:
+        raise SourceError(
+            f"{error}: correct SPARKIFY_LOG_JSONPATH ([S3] LOG_JSONPATH in dwh.cfg), or unset it where the log's keys "
+            "have the usual names"
+        ) from error
 
 
 def parse_jsonpaths(content: bytes, location: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ def paths(*keys: str) -> dict[str, list[str]]:
 
 def test_without_a_file_the_usual_names_hold(world: World) -> None:
     world.write_log(DAY, event())
-    world.log_jsonpath = str(world.folder / "log_json_path.json")  # not there
+    assert world.log_jsonpath is None
     assert world.materialize(DAY).ok
     plain = world.rows(EVENTS)
     world.map_keys(paths(*DEFAULT_KEYS))
@@ -81,6 +81,21 @@ def test_a_file_that_is_refused_fails_the_load_and_changes_nothing(world: World)
     world.map_keys(paths(*DEFAULT_KEYS, "more"))
     outcome = world.materialize(DAY, assets=["staging_events"])
     assert outcome.failures["staging_events"].startswith(str(world.folder / "log_json_path.json"))
+    assert world.everything() == before
+
+
+def test_a_configured_file_that_is_not_there_fails_the_load_and_changes_nothing(world: World) -> None:
+    world.map_keys(paths("song", *DEFAULT_KEYS[1:13], "artist", *DEFAULT_KEYS[14:]))
+    world.write_log(DAY, event())
+    world.load(DAY)
+    before = world.everything()
+    world.write_log(DAY, event(), event(itemInSession=2))
+    world.delete("log_json_path.json")
+    outcome = world.materialize(DAY, assets=["staging_events"])
+    assert outcome.failures["staging_events"] == (
+        f"{world.folder / 'log_json_path.json'}: there is no such file: correct SPARKIFY_LOG_JSONPATH ([S3] "
+        "LOG_JSONPATH in dwh.cfg), or unset it where the log's keys have the usual names"
+    )
     assert world.everything() == before
 
 
