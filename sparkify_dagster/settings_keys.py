@@ -93,6 +93,11 @@ def parse_location(text: str) -> str:
     if scheme == "s3":
         if not re.match(r"//[A-Za-z0-9][A-Za-z0-9._-]*(/|$)", rest):
             raise ValueError("names no bucket: s3://bucket/prefix is expected")
+        if re.search(r"[*?]", rest):
+            raise ValueError(
+                "has a * or ?, and is no pattern: end it before that folder; everything below s3://bucket/prefix is "
+                "listed"
+            )
         return "s3:" + rest.rstrip("/")
     if scheme != "file":
         raise ValueError("is neither s3://bucket/prefix, nor file:///path, nor a local path")
@@ -105,7 +110,10 @@ def parse_location(text: str) -> str:
 def parse_s3_location(text: str) -> str:
     if not text.startswith("s3://"):
         raise ValueError("is not s3://bucket/prefix")
-    return parse_location(text)
+    location = parse_location(text)
+    if not {"", ".", ".."}.isdisjoint(location.split("/")[3:]):
+        raise ValueError("has an empty folder, '.' or '..' in it, where nothing can be written")
+    return location
 
 
 def parse_warehouse(text: str) -> URL:

@@ -319,6 +319,8 @@ def test_what_redshift_needs_besides(load: Load, error: Error) -> None:
     assert (settings.staging, settings.warehouse_secret) == ("s3://bucket/prefix", "redshift!dev-awsuser")
     assert (settings.trusted_logs, settings.statement_timeout) == (True, 60)
     assert "is not s3://bucket/prefix" in error(CLUSTER, SPARKIFY_STAGING="local/folder")
+    for prefix in ("/a", "a//b", "a/../b", "."):
+        assert "where nothing can be written" in error(CLUSTER, SPARKIFY_STAGING=f"s3://bucket/{prefix}")
     assert "is neither true nor false" in error(CLUSTER, SPARKIFY_TRUSTED_LOGS="perhaps")
 
 
@@ -381,11 +383,14 @@ def test_wrong_role(error: Error, arn: str) -> None:
     [
         ("s3://bucket", "s3://bucket"),
         ("s3://bucket/a//b/", "s3://bucket/a//b"),
-        ("S3://bucket/a?b#c", "s3://bucket/a?b#c"),
+        ("S3://bucket/a%b#c", "s3://bucket/a%b#c"),
         ("file:///data/with%20space/", "/data/with space"),
         ("file://localhost/data", "/data"),
         ("./data//logs/", "data/logs"),
         ("/data/logs", "/data/logs"),
+        ("/data/[a]*?", "/data/[a]*?"),
+        ("s3://bucket/p//logs/", "s3://bucket/p//logs"),
+        ("s3://bucket//logs", "s3://bucket//logs"),
     ],
 )
 def test_locations_are_normalised(load: Load, text: str, location: str) -> None:
@@ -402,6 +407,16 @@ def test_wrong_location(error: Error, text: str) -> None:
         message = error(**environ)
         assert message.startswith(f"{name}: '{text}' ")
         assert message.endswith("(environment variable)")
+
+
+@pytest.mark.parametrize("text", ["s3://bucket/log_data/*/*/*.json", "s3://bucket/log_data/2018-11-0?-events.json"])
+def test_a_pattern_is_no_location_in_s3(error: Error, text: str) -> None:
+    for name in ("SPARKIFY_LOG_DATA", "SPARKIFY_LOG_JSONPATH", "SPARKIFY_SONG_DATA"):
+        environ = {"SPARKIFY_LOG_DATA": "logs", "SPARKIFY_SONG_DATA": "songs"} | {name: text}
+        assert error(**environ) == (
+            f"{name}: '{text}' has a * or ?, and is no pattern: end it before that folder; everything below "
+            "s3://bucket/prefix is listed (environment variable)"
+        )
 
 
 def test_location_with_credentials_is_not_shown(error: Error) -> None:
