@@ -5,6 +5,7 @@ import dagster as dg
 from sparkify_dagster.partitions import is_in_window
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.sources.jsonpaths import JsonPaths
+from sparkify_dagster.sources.keys import printable
 from sparkify_dagster.sources.resource import Listing
 
 _settings = Settings.load()
@@ -23,7 +24,8 @@ log_data = dg.AssetSpec(
 log_json_path = dg.AssetSpec(
     "log_json_path",
     group_name="source",
-    description="The JSONPaths file: which key of a log line is which column of staging_events. May be missing.",
+    description="The JSONPaths file: which key of a log line is which column of staging_events. Where none is "
+    "configured, the usual names hold.",
     kinds=_kinds,
     owners=_owners,
     metadata={
@@ -43,11 +45,15 @@ song_data = dg.AssetSpec(
 
 
 def listing_metadata(listing: Listing) -> dict[str, dg.MetadataValue]:
-    """What a listing of the source tells: location, number of files, bytes, the newest, objects that are no files."""
+    """Metadata of a listing: location, number of files, bytes, the newest, and the objects that are no files.
+
+    `unrecognized_files` counts those under a name that no rule knows; `unrecognized_examples` has some of their keys.
+    """
+    examples = {"unrecognized_examples": dg.MetadataValue.json(list(listing.examples))} if listing.examples else {}
     newest: dict[str, dg.MetadataValue] = {}
     if listing.newest is not None:
         newest = {
-            "newest_file": dg.MetadataValue.text(listing.newest.key),
+            "newest_file": dg.MetadataValue.text(printable(listing.newest.key)),
             "newest_file_written": dg.MetadataValue.timestamp(listing.newest.modified),
         }
     return newest | {
@@ -55,6 +61,8 @@ def listing_metadata(listing: Listing) -> dict[str, dg.MetadataValue]:
         "files": dg.MetadataValue.int(len(listing.files)),
         "bytes": dg.MetadataValue.int(listing.bytes),
         "ignored_objects": dg.MetadataValue.int(listing.ignored),
+        "unrecognized_files": dg.MetadataValue.int(len(listing.unrecognized)),
+        **examples,
     }
 
 

@@ -126,6 +126,13 @@ def test_days_outside_the_window_and_other_files_are_ignored(log_files: Ticks) -
     assert log_files.tick() == [("2018-11-01", "2018-11-01")]
 
 
+def test_a_configured_json_paths_file_that_is_not_there_fails_the_tick(log_files: Ticks) -> None:
+    write_days(log_files.world, "2018-11-01")
+    log_files.world.log_jsonpath = str(log_files.world.folder / "nowhere.json")
+    with pytest.raises(SourceError, match=r"nowhere\.json: there is no such file: correct SPARKIFY_LOG_JSONPATH"):
+        log_files.tick()
+
+
 def test_a_source_that_cannot_be_listed_fails_the_tick(log_files: Ticks) -> None:
     write_days(log_files.world, "2018-11-01")
     log_files.tick()
@@ -156,6 +163,8 @@ def test_what_was_found_is_recorded_on_the_source(log_files: Ticks) -> None:
         "bytes": size,
         "files_outside_the_window": 0,
         "ignored_objects": 1,
+        "unrecognized_files": 1,
+        "unrecognized_examples": ["readme.txt"],
     }
 
 

@@ -83,6 +83,7 @@ def test_what_was_found_is_recorded_on_the_source(song_files: Ticks) -> None:
         "files": 1,
         "bytes": path.stat().st_size,
         "ignored_objects": 0,
+        "unrecognized_files": 0,
     }
     runs_of_a_tick(song_files)
     assert song_files.events == []

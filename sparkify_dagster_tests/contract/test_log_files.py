@@ -60,6 +60,7 @@ OTHER_NAMES = [
     "2018/.11/deeper/2018-11-01-events.json",
     ".DS_Store",
 ]
+HIDDEN = 5
 
 
 def test_every_other_name_is_ignored_and_counted(world: World) -> None:
@@ -69,7 +70,51 @@ def test_every_other_name_is_ignored_and_counted(world: World) -> None:
     outcome = world.materialize(DAY)
     assert outcome.ok
     assert list(world.counts()) == ["2018-11-01-events.json"]
-    assert outcome.observed("log_data")["ignored_objects"] == len(OTHER_NAMES)
+    observed = outcome.observed("log_data")
+    assert (observed["ignored_objects"], observed["unrecognized_files"]) == (
+        len(OTHER_NAMES),
+        len(OTHER_NAMES) - HIDDEN,
+    )
+    assert observed["unrecognized_examples"] == sorted(OTHER_NAMES[:-HIDDEN], key=str.encode)[:3]
+
+
+def test_without_other_names_there_are_no_examples_of_them(world: World) -> None:
+    world.write_log(DAY, event())
+    world.write("log_data/.DS_Store", b"x")
+    observed = world.materialize(DAY, assets=["staging_events"]).observed("log_data")
+    assert (observed["ignored_objects"], observed["unrecognized_files"]) == (1, 0)
+    assert "unrecognized_examples" not in observed
+
+
+def test_linked_files_and_folders_are_followed_each_real_folder_once(world: World) -> None:
+    world.write_log(DAY, event(itemInSession=1), key="2018/2018-11-01-events.json")
+    world.write("elsewhere/2018-11-01-events.json", lines(event(itemInSession=2)))
+    world.write("file.json", lines(event(itemInSession=3)))
+    log_data = world.folder / "log_data"
+    for name in ("b", "a", ".hidden"):
+        (log_data / name).symlink_to(world.folder / "elsewhere")
+    (log_data / "2018" / "up").symlink_to(log_data)
+    (log_data / "c").mkdir()
+    (log_data / "c" / "2018-11-01-events.json").symlink_to(world.folder / "file.json")
+    world.load(DAY)
+    names = [f"{folder}/2018-11-01-events.json" for folder in ("2018", "a", "c")]
+    assert world.counts() == dict.fromkeys(names, (1, 1, 0, 0))
+    assert world.column(EVENTS, "item_in_session") == [1, 2, 3]
+
+
+def test_a_link_that_leads_nowhere_fails_the_load_and_changes_nothing(world: World) -> None:
+    disk = world.folder / "disk"
+    disk.mkdir()
+    (world.folder / "log_data" / "2018").symlink_to(disk / "2018")
+    world.write("disk/2018/2018-11-01-events.json", lines(event()))
+    world.load(DAY)
+    before = world.everything()
+    disk.rename(world.folder / "unmounted")
+    outcome = world.materialize(DAY, assets=["staging_events"])
+    assert outcome.failures["staging_events"].startswith(
+        f"{world.folder / 'log_data' / '2018'}: cannot be read: it is a "
+    )
+    assert world.everything() == before
 
 
 def test_a_dot_folder_above_the_prefix_does_not_count(world: World) -> None:

@@ -69,7 +69,7 @@ def test_a_whole_bucket_is_a_source_too(world: World, s3: S3Server, bucket: str)
 
 
 def test_gzip_and_keys_of_any_characters(world: World, s3: S3Server, bucket: str) -> None:
-    names = ["a b", "é", "[x]*?", "100%", "a+b", "#", "it's", "😀", "a%20b"]
+    names = ["a b", "é", "[x]*?", "100%", "a+b", "#", "it's", "😀", "a%20b", "level=paid", "tab\t", "line\nbreak\x7f"]
     s3.put(
         bucket,
         {
@@ -97,10 +97,57 @@ def test_what_is_ignored(world: World, s3: S3Server, bucket: str) -> None:
     s3.put(bucket, {"log_data/2018/11/2018-11-02-events.json": b"", "log_data/2018/": b""})
     outcome = world.materialize(NEXT_DAY)
     assert outcome.ok
-    # A marker of a folder may be listed or not.
-    assert outcome.observed("song_data")["ignored_objects"] in (4, 5)
+    observed = outcome.observed("song_data")
+    assert (observed["ignored_objects"], observed["unrecognized_examples"]) == (5, ["README"])
     assert world.counts()["2018/11/2018-11-02-events.json"] == (0, 0, 0, 0)
     assert len(world.rows("songs")) == 1
+
+
+def test_a_folder_marker_is_ignored_whatever_it_is_called(world: World, s3: S3Server, bucket: str) -> None:
+    markers = [
+        "log_data/2018-11-02-events.json/",
+        "song_data/A.json/",
+        "song_data/A.json.gz/",
+        "log_data/",
+        "song_data/",
+    ]
+    s3.put(bucket, dict.fromkeys(markers, b""))
+    outcome = world.materialize(DAY, NEXT_DAY)
+    assert outcome.ok
+    assert list(world.counts()) == ["2018/11/2018-11-01-events.json", "A/B/C/TRABC.json"]
+    assert [outcome.observed(source)["ignored_objects"] for source in ("log_data", "song_data")] == [1, 2]
+    assert [outcome.observed(source)["unrecognized_files"] for source in ("log_data", "song_data")] == [0, 0]
+
+
+# What follows the prefix and its slash; each of them is a key like others to S3.
+EXACT_KEYS = [
+    "/2018/11/2018-11-01-events.json",
+    "2018//11/2018-11-01-events.json",
+    "./2018-11-01-events.json",
+    "../2018-11-01-events.json",
+    "a/../b/2018-11-01-events.json",
+    "\t/2018-11-01-events.json",
+    "\x7f\x01/2018-11-01-events.json.gz",
+    "level=paid/2018-11-01-events.json",
+]
+
+
+def test_keys_that_a_path_could_not_have_are_keys_like_others(world: World, exact_s3: S3Server, bucket: str) -> None:
+    bucket = f"exact-{bucket}"  # which the other server, where Redshift stages, does not have
+    contents = {key: lines(event(itemInSession=number)) for number, key in enumerate(EXACT_KEYS)}
+    contents = {key: gzip.compress(content) if key.endswith(".gz") else content for key, content in contents.items()}
+    contents |= {"2018/11//": b"", ".hidden//2018-11-01-events.json": b"broken", "/.2018-11-01-events.json": b"broken"}
+    exact_s3.put(bucket, {f"p//log_data/{key}": content for key, content in contents.items()})
+    songs = {"./TRAAB.json": song(song_id="S1"), "A//TRAAC.json": song(song_id="S2"), "/../é.json": song(song_id="S3")}
+    exact_s3.put(bucket, {f"song_data/{key}": lines(item) for key, item in songs.items()})
+    world.log_data, world.song_data = f"s3://{bucket}/p//log_data", f"s3://{bucket}/song_data"
+    world.aws_endpoint_url = exact_s3.url
+    outcome = world.materialize(DAY)
+    assert outcome.ok
+    assert world.counts() == dict.fromkeys([*EXACT_KEYS, *songs], (1, 1, 0, 0))
+    assert sorted(world.column(EVENTS, "item_in_session")) == list(range(len(EXACT_KEYS)))
+    assert world.column("songs", "song_id") == ["S1", "S2", "S3"]
+    assert outcome.observed("log_data")["ignored_objects"] == 3
 
 
 def test_two_hundred_songs_come_in_the_order_of_their_keys(world: World, s3: S3Server, bucket: str) -> None:
@@ -133,9 +180,11 @@ def test_objects_that_change_or_go_are_loaded_again_and_others_not(world: World,
 
 
 def test_the_jsonpaths_file_comes_from_s3(world: World, s3: S3Server, bucket: str) -> None:
-    world.log_jsonpath = f"s3://{bucket}/log_json_path.json"
     world.load(DAY)
     assert world.column(EVENTS, "artist") == ["Des'ree"]
+    world.log_jsonpath = f"s3://{bucket}/log_json_path.json"
+    with pytest.raises(SourceError, match=r"log_json_path\.json: there is no such object: correct SPARKIFY_LOG_JSON"):
+        world.load(DAY)
     s3.put(
         bucket,
         {
