@@ -129,7 +129,7 @@ def _unique_key(connection: Connection, table: Table, condition: ColumnElement[b
 
 
 def _as_many_as_staged(connection: Connection, days: tuple[date, date] | None) -> dg.AssetCheckResult:
-    is_play = and_(staging_events.c.page == "NextSong", staging_events.c.user_id.is_not(None))
+    is_play = and_(func.rtrim(staging_events.c.page, " ") == "NextSong", staging_events.c.user_id.is_not(None))
     in_days = true() if days is None else staging_events.c.log_date.between(*days)
     staged = (
         select(staging_events.c.log_date, func.count().label("plays"))

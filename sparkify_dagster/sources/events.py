@@ -233,10 +233,11 @@ class EventInspector:
 
     def _read_odd_line(self, line: bytes, day: date) -> dict[str, Any]:
         row = convert_row(decode_json(line), self._columns)
-        for column in ("ts", "page"):
-            if row[column] is None or row[column] == "":
+        page = (row["page"] or "").rstrip(" ")
+        for column, is_missing in (("ts", row["ts"] is None), ("page", not page)):
+            if is_missing:
                 raise ValueProblem(f"{column}: is missing", column)
-        if row["page"] == "NextSong":
+        if page == "NextSong":
             for column in ("session_id", "item_in_session"):
                 if row[column] is None:
                     raise ValueProblem(f"{column}: is missing on a NextSong", column)
@@ -319,8 +320,8 @@ class _PlainLines:
         self.users.update([event.user_id for event in events])
         self.lengths.update(b"\n".join([event.length for event in events]).split(b"\n"))
         self.registrations.update(b"\n".join([event.registration for event in events]).split(b"\n"))
+        self.pages.update([event.page for event in events])
         if self.has_non_ascii:
-            self.pages.update([event.page for event in events])
             self.texts.update([event.artist for event in events])
             self.texts.update([event.song for event in events])
 
@@ -335,8 +336,9 @@ class _PlainLines:
             and all(map(_PLAIN_LENGTH.fullmatch, self.lengths))
             and all(map(_PLAIN_EPOCH_MS.fullmatch, self.registrations))
             and all(value == b"null" or float(value) <= EPOCH_MS_RANGE[1] for value in self.registrations)
-            # Without a non-ASCII character a text has as many bytes as characters.
             and all(len(page.encode()) <= SHORT_TEXT_BYTES for page in self.pages)
+            # One of blanks alone is missing.
+            and not any(page.endswith(" ") for page in self.pages)
         )
 
 

@@ -82,7 +82,7 @@ def inspect_song_file(
                 raise document
             row = convert_row(document, _COLUMNS)
             for column in ("song_id", "artist_id"):
-                if not row[column]:
+                if not (row[column] or "").rstrip(" "):
                     raise ValueProblem(f"{column}: is missing", column)
         except ValueProblem as problem:
             errors.append(

@@ -112,7 +112,8 @@ def _origin(scope: Scope, name: str) -> ColumnOrigin:
     columns = [(column.table, column.name) for column in selected.find_all(exp.Column, bfs=False)]
     inner = [_origin_in_source(scope, alias, column) for alias, column in columns]
     joined_on = [key for alias in dict.fromkeys(alias for alias, _ in columns) for key in _join_keys(scope, alias)]
-    expression = inner[0].expression if isinstance(selected, exp.Column) else _short_sql(selected)
+    plain = selected.transform(_without_the_obvious)
+    expression = inner[0].expression if isinstance(plain, exp.Column) else _short_sql(plain)
     return ColumnOrigin(
         sources=tuple(dict.fromkeys(source for origin in inner for source in origin.sources)),
         joined_on=tuple(dict.fromkeys([*joined_on, *(key for origin in inner for key in origin.joined_on)])),
@@ -160,16 +161,22 @@ def _join_keys(scope: Scope, alias: str) -> Iterator[str]:
                 yield from (column for _, column in key.sources)
 
 
+def _without_the_obvious(node: exp.Expr) -> exp.Expr:
+    """Divisions are of fractions, and texts lose the blanks at their end: neither needs to be said of each column."""
+    from sqlglot import exp
+
+    is_cast = isinstance(node, exp.Cast) and node.is_type("DOUBLE")
+    is_rtrim = isinstance(node, exp.Trim) and node.args.get("position") == "TRAILING"
+    return _without_the_obvious(node.this) if is_cast or is_rtrim else node
+
+
 def _short_sql(expression: exp.Expr) -> str:
     from sqlglot import exp
 
-    def plainer(node: exp.Expr) -> exp.Expr:
-        # That the division is one of fractions goes without saying.
-        if isinstance(node, exp.Cast) and node.is_type("DOUBLE"):
-            return plainer(node.this)
+    def unqualified(node: exp.Expr) -> exp.Expr:
         return exp.column(node.name) if isinstance(node, exp.Column) else node
 
-    sql = expression.transform(plainer).sql(dialect="redshift")
+    sql = expression.transform(unqualified).sql(dialect="redshift")
     if len(sql) <= _LONGEST_EXPRESSION:
         return sql
     function, parenthesis, _ = sql.partition("(")

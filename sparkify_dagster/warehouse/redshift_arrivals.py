@@ -49,8 +49,8 @@ SELECT
     SUM(CASE WHEN i.ts >= :start_ms AND i.ts < :end_ms THEN 0 ELSE 1 END) AS other_days,
     SUM(
         CASE
-            WHEN i.page IS NULL OR i.page = '' THEN 1
-            WHEN i.page = 'NextSong' AND (i.session_id IS NULL OR i.item_in_session IS NULL) THEN 1
+            WHEN i.page IS NULL OR RTRIM(i.page, ' ') = '' THEN 1
+            WHEN RTRIM(i.page, ' ') = 'NextSong' AND (i.session_id IS NULL OR i.item_in_session IS NULL) THEN 1
             ELSE 0
         END
     ) AS incomplete

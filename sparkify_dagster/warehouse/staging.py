@@ -248,7 +248,7 @@ def _note_days_to_rematch(connection: Connection) -> None:
             " ) AS changed"
             " ON e.match_song = changed.match_title AND e.match_artist = changed.match_artist"
             " AND e.length = changed.duration"
-            " WHERE e.page = 'NextSong' AND e.user_id IS NOT NULL"
+            " WHERE RTRIM(e.page, ' ') = 'NextSong' AND e.user_id IS NOT NULL"
             " AND e.log_date NOT IN (SELECT p.log_date FROM staging.pending_rematch AS p)"
         )
     )

@@ -178,7 +178,9 @@ VALUES: list[tuple[str, Any, Any]] = [
     ("artist_id", 112, "112"),
     ("artist_id", "é" * 32, "é" * 32),
     ("artist_id", "é" * 32 + "x", ERROR),
-    ("artist_id", " ", " "),
+    ("artist_id", " ", ERROR),
+    ("artist_id", "\u00a0", "\u00a0"),
+    ("artist_id", "A ", "A "),
 ]
 
 

@@ -1,5 +1,18 @@
--- One row an artist_id. Each attribute comes from the artist's songs on its own, since many songs lack some.
+-- One row per artist_id. Each attribute comes from the artist's songs on its own, since many songs lack some.
 WITH
+-- Without blanks at the end of texts, which do not count.
+current_songs AS (
+    SELECT
+        RTRIM(c.song_id, ' ') AS song_id,
+        RTRIM(c.artist_id, ' ') AS artist_id,
+        c.match_artist,
+        RTRIM(c.artist_location, ' ') AS artist_location,
+        c.artist_latitude,
+        c.artist_longitude,
+        c.year
+    FROM staging.catalogue AS c
+),
+
 -- The name that most songs carry, so that "X feat. Y" does not rename X.
 name_counts AS (
     SELECT
@@ -7,7 +20,7 @@ name_counts AS (
         c.match_artist,
         COUNT(*) AS song_count,
         MAX(c.song_id) AS greatest_song_id
-    FROM staging.catalogue AS c
+    FROM current_songs AS c
     WHERE c.match_artist <> ''
     GROUP BY c.artist_id, c.match_artist
 ),
@@ -35,8 +48,8 @@ locations AS (
                 CASE WHEN c.year <> 0 THEN c.year ELSE 0 END DESC,
                 c.song_id DESC
         ) AS preference
-    FROM staging.catalogue AS c
-    WHERE RTRIM(c.artist_location, ' ') <> ''
+    FROM current_songs AS c
+    WHERE c.artist_location <> ''
 ),
 
 positions AS (
@@ -51,7 +64,7 @@ positions AS (
                 CASE WHEN c.year <> 0 THEN c.year ELSE 0 END DESC,
                 c.song_id DESC
         ) AS preference
-    FROM staging.catalogue AS c
+    FROM current_songs AS c
     WHERE
         c.artist_latitude IS NOT NULL
         AND c.artist_longitude IS NOT NULL
@@ -65,7 +78,7 @@ SELECT
     p.artist_longitude AS longitude
 FROM (
     SELECT DISTINCT c.artist_id
-    FROM staging.catalogue AS c
+    FROM current_songs AS c
 ) AS a
 LEFT JOIN names AS n ON a.artist_id = n.artist_id AND n.preference = 1
 LEFT JOIN locations AS l ON a.artist_id = l.artist_id AND l.preference = 1

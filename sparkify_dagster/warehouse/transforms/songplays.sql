@@ -1,4 +1,5 @@
--- One row a play. A play finds its song by title, artist and length, all three exactly; without a song it is kept.
+-- One row per play. A play finds its song by title, artist and length, all three exactly; without a song it is kept.
+-- Blanks at the end of a text do not count: staging keeps them, the star does not.
 SELECT
     MD5(
         CAST(e.user_id AS VARCHAR) || '|' || CAST(e.session_id AS VARCHAR)
@@ -6,12 +7,12 @@ SELECT
     ) AS songplay_id,
     e.ts AS start_time,
     e.user_id,
-    e.level,
-    m.song_id,
-    m.artist_id,
+    RTRIM(e.level, ' ') AS level,
+    RTRIM(m.song_id, ' ') AS song_id,
+    RTRIM(m.artist_id, ' ') AS artist_id,
     e.session_id,
-    e.location,
-    e.user_agent,
+    RTRIM(e.location, ' ') AS location,
+    RTRIM(e.user_agent, ' ') AS user_agent,
     e.match_song AS song,
     e.match_artist AS artist,
     e.length
@@ -22,6 +23,6 @@ LEFT JOIN staging.song_matches AS m
         AND e.match_artist = m.match_artist
         AND e.length = m.duration
 WHERE
-    e.page = 'NextSong'
+    RTRIM(e.page, ' ') = 'NextSong'
     AND e.user_id IS NOT NULL
     AND e.log_date BETWEEN :first_day AND :last_day

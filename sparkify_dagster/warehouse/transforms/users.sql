@@ -1,10 +1,11 @@
--- One row a user, as of the latest event. Only users whom the days touch, now or before, are built again.
+-- One row per user, as of the latest event, without blanks at the end of texts. Only users whom the days touch, now or
+-- before, are built again.
 SELECT
     u.user_id,
-    u.first_name,
-    u.last_name,
-    u.gender,
-    u.level
+    RTRIM(u.first_name, ' ') AS first_name,
+    RTRIM(u.last_name, ' ') AS last_name,
+    RTRIM(u.gender, ' ') AS gender,
+    RTRIM(u.level, ' ') AS level
 FROM (
     SELECT
         d.user_id,

@@ -1,4 +1,5 @@
--- One row a song_id: where several objects hold one, the object whose key sorts last wins.
+-- One row per song_id: where several objects hold one, the object whose key sorts last wins. Texts are as staging keeps
+-- them; ids that differ only in blanks at the end are one id.
 SELECT
     w.song_id,
     w.title,
@@ -25,7 +26,7 @@ FROM (
         s.match_title,
         s.match_artist,
         ROW_NUMBER() OVER (
-            PARTITION BY s.song_id
+            PARTITION BY RTRIM(s.song_id, ' ')
             ORDER BY s.source_key DESC, s.object_number DESC
         ) AS recency
     FROM staging.staging_songs AS s

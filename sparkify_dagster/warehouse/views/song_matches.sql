@@ -14,7 +14,7 @@ FROM (
         c.artist_id,
         ROW_NUMBER() OVER (
             PARTITION BY c.match_title, c.match_artist, c.duration
-            ORDER BY c.song_id
+            ORDER BY RTRIM(c.song_id, ' ')
         ) AS preference
     FROM staging.catalogue AS c
     WHERE
