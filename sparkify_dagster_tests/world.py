@@ -50,6 +50,9 @@ STAR: Mapping[str, tuple[str, ...]] = {
         "session_id",
         "location",
         "user_agent",
+        "song",
+        "artist",
+        "length",
     ),
     "users": ("user_id", "first_name", "last_name", "gender", "level"),
     "songs": ("song_id", "title", "artist_id", "year", "duration"),
@@ -265,11 +268,15 @@ class World:
         return self.write(f"song_data/{key}", b"\n".join(map(text_of, items)))
 
     def write(self, key: str, content: bytes) -> Path:
+        return self.put(key, gzip.compress(content, mtime=0) if key.endswith(".gz") else content)
+
+    def put(self, key: str, content: bytes) -> Path:
+        """The bytes as they are, whatever the key's name says."""
         path = self.folder / key
         path.parent.mkdir(parents=True, exist_ok=True)
         # A new file each time, as an object store has it: never the old one's inode and time.
         path.unlink(missing_ok=True)
-        path.write_bytes(gzip.compress(content, mtime=0) if key.endswith(".gz") else content)
+        path.write_bytes(content)
         return path
 
     def delete(self, key: str) -> None:

@@ -1,24 +1,33 @@
-"""The star in plain Python, written from the data contract and not from the code: slow, small, for comparison.
+"""The star in plain Python, written from docs/contract.md and not from the code: slow, small, for comparison.
 
 It takes no shortcuts and shares nothing with the product, so where both agree they agree with the contract.
 """
 
 import gzip
+import hashlib
 import json
 import re
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_HALF_UP, Context, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_UP, Context, Decimal
 from typing import Any, TypeAlias
 
 Row: TypeAlias = tuple[Any, ...]
+# lines, staged, duplicates and errors of an object
+Counts: TypeAlias = tuple[int, int, int, int]
+# The line on which a record begins, None for a whole file, and its JSON value or BROKEN.
+Record: TypeAlias = tuple[int | None, object]
 
-EXACT = Context(prec=1_000)
+EXACT = Context(prec=1_000, Emin=MIN_EMIN, Emax=MAX_EMAX)
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 BLANK = " "
+JSON_SPACE = " \t\r\n"
+STRING_OR_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|[^][{}",: \t\r\n]+', re.DOTALL)
+CUT_ARRAY = re.compile(r"[ \t\r\n]*\[[ \t\r\n]*\{")
+BROKEN = object()
 
 
 class Wrong(Exception):
@@ -30,48 +39,213 @@ class Number(str):
 
 
 @dataclass
+class Staged:
+    """The events or songs of some files, and what is counted about each file."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    counts: dict[str, Counts] = field(default_factory=dict)
+    # Key and line of each error
+    errors: list[tuple[str, int | None]] = field(default_factory=list)
+
+    def add(self, other: "Staged") -> None:
+        self.rows += other.rows
+        self.counts |= other.counts
+        self.errors += other.errors
+
+
+@dataclass
 class Reference:
-    """What the warehouse must hold. songplays come without their songplay_id, which the contract does not spell out."""
+    """The rows that the warehouse must hold after a load from scratch."""
 
     songplays: list[Row]
     users: list[Row]
     songs: list[Row]
     artists: list[Row]
     time: list[Row]
-    # lines, staged, duplicates and errors of each object
-    counts: dict[str, tuple[int, int, int, int]]
+    counts: dict[str, Counts]
+    errors: list[tuple[str, int | None]]
+    # These hold nothing, and are in nothing above.
+    rejected_days: set[date]
+    songs_are_rejected: bool
 
 
-def reference(log_data: Mapping[str, bytes], song_data: Mapping[str, bytes], days: set[date]) -> Reference:
+def reference(
+    log_data: Mapping[str, bytes], song_data: Mapping[str, bytes], days: set[date], *, max_load_errors: int = 1_000
+) -> Reference:
     """The star of the files, by their keys relative to the prefix, when the days and all songs have been loaded."""
-    counts: dict[str, tuple[int, int, int, int]] = {}
-    events = read_events(log_data, days, counts)
-    songs = winners(read_songs(song_data, counts))
-    plays = [event for event in events if event["page"] == "NextSong" and event["user_id"] is not None]
+    held, rejected_days = Staged(), set()
+    for day in sorted(days):
+        of_day = read_day(log_data, day)
+        if is_rejected(of_day, max_load_errors):
+            rejected_days.add(day)
+        else:
+            held.add(of_day)
+    catalogue = read_songs(song_data)
+    songs_are_rejected = len(catalogue.errors) > max_load_errors
+    if songs_are_rejected:
+        catalogue = Staged()
+    songs = winners(catalogue.rows)
+    plays = [event for event in held.rows if is_play(event)]
     return Reference(
         songplays=[songplay(play, songs) for play in plays],
-        users=users(events),
+        users=users(held.rows),
         songs=[
-            (song["song_id"], song["title"], song["artist_id"], song["year"] or None, song["duration"])
-            for song in songs.values()
+            (song_id, shown(song["title"]), shown(song["artist_id"]), song["year"] or None, song["duration"])
+            for song_id, song in songs.items()
         ],
-        artists=artists(list(songs.values())),
+        artists=artists(songs),
         time=[taken_apart(start) for start in {play["ts"] for play in plays}],
-        counts=counts,
+        counts=held.counts | catalogue.counts,
+        errors=held.errors + catalogue.errors,
+        rejected_days=rejected_days,
+        songs_are_rejected=songs_are_rejected,
     )
 
 
-# Values
+def is_rejected(day: Staged, max_load_errors: int) -> bool:
+    """Whether a day has too many errors, or a file with errors and without a good record."""
+    return len(day.errors) > max_load_errors or any(
+        errors > 0 and errors == lines for lines, _, _, errors in day.counts.values()
+    )
+
+
+# Files
+
+
+def inflated(content: bytes) -> bytes:
+    """The text of a file: gzip is what begins like it, and the file's name says nothing."""
+    if content.startswith(b"\x1f\x8b"):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise Wrong("cannot be decompressed") from error
+    return content.removeprefix(b"\xef\xbb\xbf")
 
 
 def parse(text: str) -> object:
+    """One JSON value, numbers as written."""
+
     def no_constant(name: str) -> None:
         raise ValueError(name)
 
     try:
         return json.loads(text, parse_int=Number, parse_float=Number, parse_constant=no_constant)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Wrong("not JSON") from error
+
+
+def end_of_value(text: str, start: int) -> int:
+    """Where the JSON value that begins at `start` ends, if it is one. Raises Wrong."""
+    position, depth = start, 0
+    while position < len(text):
+        character = text[position]
+        if character in "[{":
+            depth, position = depth + 1, position + 1
+        elif character in "]}":
+            depth, position = depth - 1, position + 1
+        elif match := STRING_OR_WORD.match(text, position):
+            position = match.end()
+        else:
+            position += 1
+        if depth == 0:
+            return position
+    raise Wrong("cut")
+
+
+def values(text: str, start: int = 0) -> Iterator[tuple[int, int, object]]:
+    """Start, end and value of each JSON value, one after the other; other text is the last, as BROKEN."""
+    while True:
+        while start < len(text) and text[start] in JSON_SPACE:
+            start += 1
+        if start == len(text):
+            return
+        try:
+            end = end_of_value(text, start)
+            value = parse(text[start:end])
+        except Wrong:
+            yield start, len(text), BROKEN
+            return
+        yield start, end, value
+        start = end
+
+
+def line_at(text: str, position: int) -> int:
+    return text.count("\n", 0, position) + 1
+
+
+def log_records(content: bytes) -> list[Record]:
+    """The records of a log file: an array, pretty-printed objects, or lines."""
+    try:
+        content = inflated(content)
+    except Wrong:
+        return [(None, BROKEN)]
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return records_of_lines(content)
+    begin = len(text) - len(text.lstrip(JSON_SPACE))
+    try:
+        if isinstance(parse(text), list):
+            return list(elements(text, begin))
+    except Wrong:
+        pass
+    first_line = text[begin:].partition("\n")[0]
+    if CUT_ARRAY.match(text) and BROKEN in [value for _, _, value in values(first_line)]:
+        return [(line_at(text, begin), BROKEN)]
+    found = list(values(text))
+    if found and isinstance(found[0][2], dict) and "\n" in text[found[0][0] : found[0][1]]:
+        return [(line_at(text, start), value) for start, _, value in found]
+    return records_of_lines(content)
+
+
+def elements(text: str, begin: int) -> Iterator[Record]:
+    """The elements of a text that is one JSON array."""
+    position = begin + 1
+    while True:
+        while text[position] in JSON_SPACE + ",":
+            position += 1
+        if text[position] == "]":
+            return
+        end = end_of_value(text, position)
+        yield line_at(text, position), parse(text[position:end])
+        position = end
+
+
+def records_of_lines(content: bytes) -> list[Record]:
+    records: list[Record] = []
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if not line.strip(b" \t\r"):
+            continue
+        try:
+            found = [value for _, _, value in values(line.decode())]
+        except UnicodeDecodeError:
+            found = [BROKEN]
+        records += [(number, BROKEN)] if BROKEN in found else [(number, value) for value in found]
+    return records
+
+
+def song_records(content: bytes) -> list[Record]:
+    """The JSON values of a song file, one after the other; other text is the last, and broken."""
+    try:
+        content = inflated(content)
+    except Wrong:
+        return [(None, BROKEN)]
+    try:
+        text, rest = content.decode(), False
+    except UnicodeDecodeError as error:
+        text, rest = content[: error.start].decode(), True
+    found = [(line_at(text, start), value) for start, _, value in values(text)]
+    if rest and (not found or found[-1][1] is not BROKEN):
+        found.append((line_at(text, len(text)), BROKEN))
+    return [*found]
+
+
+def is_hidden(key: str) -> bool:
+    """Whether it is a dot-file or lies under a dot-folder; `.` and `..` are segments like others."""
+    return any(part.startswith(".") and part not in (".", "..") for part in key.split("/"))
+
+
+# Values
 
 
 def exact(value: object) -> Decimal | None:
@@ -95,6 +269,8 @@ def decimal(value: object, digits: int, scale: int) -> Decimal | None:
     number = exact(value)
     if number is None:
         return None
+    if abs(number) > 10**digits:
+        raise Wrong("out of range")
     rounded = number.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, EXACT)
     if abs(rounded) >= 10 ** (digits - scale):
         raise Wrong("out of range")
@@ -123,38 +299,42 @@ def text(value: object, size: int) -> str | None:
     return str(value)
 
 
+def shown(text: str | None) -> str | None:
+    """A text on its way out: blanks at the end do not count."""
+    return None if text is None else text.rstrip(BLANK)
+
+
 # Events
 
 
-def read_events(
-    log_data: Mapping[str, bytes], days: set[date], counts: dict[str, tuple[int, int, int, int]]
-) -> list[dict[str, Any]]:
-    events: dict[tuple[Any, ...], dict[str, Any]] = {}
+def read_day(log_data: Mapping[str, bytes], day: date) -> Staged:
+    """A day's events; of an event that comes twice the copy whose key and line sort first."""
+    staged = Staged()
+    known = set()
     for key in sorted(log_data, key=str.encode):
-        day = day_of(key)
-        if day is None or day not in days:
+        if day_of(key) != day:
             continue
-        lines = staged = 0
-        errors = 0
-        for line in lines_of(key, log_data[key]):
+        lines = events = errors = 0
+        for number, record in log_records(log_data[key]):
             lines += 1
             try:
-                event = read_event(line, day)
+                event = read_event(record, day)
             except Wrong:
                 errors += 1
+                staged.errors.append((key, number))
                 continue
             identity = (event["user_id"], event["session_id"], event["item_in_session"], event["ts"])
-            if identity not in events:
-                events[identity] = event
-                staged += 1
-        counts[key] = (lines, staged, lines - staged - errors, errors)
-    return list(events.values())
+            if identity not in known:
+                known.add(identity)
+                staged.rows.append(event)
+                events += 1
+        staged.counts[key] = (lines, events, lines - events - errors, errors)
+    return staged
 
 
 def day_of(key: str) -> date | None:
-    *folders, name = key.split("/")
-    match = re.fullmatch(r"([0-9]{4})-([0-9]{2})-([0-9]{2})-events\.json(\.gz)?", name)
-    if not match or any(folder.startswith(".") for folder in folders):
+    match = re.fullmatch(r"([0-9]{4})-([0-9]{2})-([0-9]{2})-events\.json(\.gz)?", key.rpartition("/")[2])
+    if not match or is_hidden(key):
         return None
     try:
         return date(int(match[1]), int(match[2]), int(match[3]))
@@ -162,26 +342,7 @@ def day_of(key: str) -> date | None:
         return None
 
 
-def lines_of(key: str, content: bytes) -> Iterator[bytes | None]:
-    """None is a file that cannot be decompressed."""
-    try:
-        content = gzip.decompress(content) if key.endswith(".gz") else content
-    except (OSError, EOFError, zlib.error):
-        yield None
-        return
-    for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
-        line = line.removesuffix(b"\r")
-        if line.strip(b" \t"):
-            yield line
-
-
-def read_event(line: bytes | None, day: date) -> dict[str, Any]:
-    if line is None:
-        raise Wrong("cannot be decompressed")
-    try:
-        given = parse(line.decode())
-    except UnicodeDecodeError as error:
-        raise Wrong("not UTF-8") from error
+def read_event(given: object, day: date) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise Wrong("not an object")
     event: dict[str, Any] = {
@@ -204,9 +365,9 @@ def read_event(line: bytes | None, day: date) -> dict[str, Any]:
         "user_agent": text(given.get("userAgent"), 1024),
         "user_id": integer(given.get("userId"), -(2**63), 2**63 - 1),
     }
-    if event["ts"] is None or not event["page"]:
+    if event["ts"] is None or not shown(event["page"]):
         raise Wrong("no ts or page")
-    if event["page"] == "NextSong" and (event["session_id"] is None or event["item_in_session"] is None):
+    if shown(event["page"]) == "NextSong" and (event["session_id"] is None or event["item_in_session"] is None):
         raise Wrong("no session or item")
     if event["ts"].date() != day:
         raise Wrong("belongs elsewhere")
@@ -216,49 +377,22 @@ def read_event(line: bytes | None, day: date) -> dict[str, Any]:
 # Songs
 
 
-def read_songs(
-    song_data: Mapping[str, bytes], counts: dict[str, tuple[int, int, int, int]]
-) -> Iterator[dict[str, Any]]:
+def read_songs(song_data: Mapping[str, bytes]) -> Staged:
     """Every song, in the order in which later ones win."""
+    staged = Staged()
     for key in sorted(song_data, key=str.encode):
-        hidden = any(part.startswith(".") for part in key.split("/"))
-        if hidden or not key.endswith((".json", ".json.gz")) or not song_data[key]:
+        if is_hidden(key) or not key.endswith((".json", ".json.gz")) or not song_data[key]:
             continue
-        objects = staged = 0
-        for found in objects_of(key, song_data[key]):
+        objects = songs = 0
+        for number, record in song_records(song_data[key]):
             objects += 1
             try:
-                song = read_song(found)
+                staged.rows.append(read_song(record))
+                songs += 1
             except Wrong:
-                continue
-            staged += 1
-            yield song
-        counts[key] = (objects, staged, 0, objects - staged)
-
-
-def objects_of(key: str, content: bytes) -> Iterator[object]:
-    """The JSON values, one after the other; None is what is none, and the last."""
-    try:
-        content = gzip.decompress(content) if key.endswith(".gz") else content
-        remaining = content.removeprefix(b"\xef\xbb\xbf").decode().lstrip(" \t\r\n")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError):
-        yield None
-        return
-    while remaining:
-        # The shortest start that is JSON; a number is none before its end, and the tests have none at the top.
-        for end in range(1, len(remaining) + 1):
-            if remaining[end - 1] not in '}]"el' and end < len(remaining):
-                continue
-            try:
-                found = parse(remaining[:end])
-            except Wrong:
-                continue
-            yield found
-            remaining = remaining[end:].lstrip(" \t\r\n")
-            break
-        else:
-            yield None
-            return
+                staged.errors.append((key, number))
+        staged.counts[key] = (objects, songs, 0, objects - songs)
+    return staged
 
 
 def read_song(given: object) -> dict[str, Any]:
@@ -276,41 +410,63 @@ def read_song(given: object) -> dict[str, Any]:
         "duration": decimal(given.get("duration"), 10, 5),
         "year": integer(given.get("year"), -(2**31), 2**31 - 1),
     }
-    if not song["song_id"] or not song["artist_id"]:
+    if not shown(song["song_id"]) or not shown(song["artist_id"]):
         raise Wrong("no id")
     return song
 
 
-def winners(songs: Iterator[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {song["song_id"]: song for song in songs}
+def winners(songs: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The winning song of each id, by the id without blanks at its end."""
+    return {str(shown(song["song_id"])): song for song in songs}
 
 
 # The star
 
 
+def is_play(event: Mapping[str, Any]) -> bool:
+    return shown(event["page"]) == "NextSong" and event["user_id"] is not None
+
+
 def songplay(play: dict[str, Any], songs: Mapping[str, dict[str, Any]]) -> Row:
+    song, artist = repaired(play["song"]), repaired(play["artist"])
     matches = [
-        song
-        for song in songs.values()
-        if None not in (play["song"], play["artist"], play["length"], song["title"], song["artist_name"])
-        and repaired(play["song"]) == song["title"].rstrip(BLANK)
-        and repaired(play["artist"]) == song["artist_name"].rstrip(BLANK)
-        and play["length"] == song["duration"]
+        song_id
+        for song_id, candidate in songs.items()
+        if None not in (song, artist, play["length"])
+        and song == shown(candidate["title"])
+        and artist == shown(candidate["artist_name"])
+        and play["length"] == candidate["duration"]
     ]
-    match = min(matches, key=lambda song: str(song["song_id"]).encode(), default={"song_id": None, "artist_id": None})
+    song_id = min(matches, key=str.encode, default=None)
     return (
-        *(play["ts"], play["user_id"], play["level"], match["song_id"], match["artist_id"]),
-        *(play["session_id"], play["location"], play["user_agent"]),
+        songplay_id(play),
+        play["ts"],
+        play["user_id"],
+        shown(play["level"]),
+        song_id,
+        shown(songs[song_id]["artist_id"]) if song_id is not None else None,
+        play["session_id"],
+        shown(play["location"]),
+        shown(play["user_agent"]),
+        song,
+        artist,
+        play["length"],
     )
 
 
-def repaired(text: str) -> str:
-    while any(ord(character) > 127 for character in text):
+def songplay_id(play: Mapping[str, Any]) -> str:
+    milliseconds = (play["ts"] - datetime(1970, 1, 1)) // timedelta(milliseconds=1)
+    parts = (play["user_id"], play["session_id"], play["item_in_session"], milliseconds)
+    return hashlib.md5("|".join("" if part is None else str(part) for part in parts).encode()).hexdigest()
+
+
+def repaired(text: str | None) -> str | None:
+    while text is not None and any(ord(character) > 127 for character in text):
         try:
             text = text.encode("latin-1").decode("utf-8")
         except UnicodeError:
             break
-    return text.rstrip(BLANK)
+    return shown(text)
 
 
 def users(events: list[dict[str, Any]]) -> list[Row]:
@@ -322,37 +478,37 @@ def users(events: list[dict[str, Any]]) -> list[Row]:
     for event in sorted(events, key=when):
         if event["user_id"] is not None:
             latest[event["user_id"]] = event
-    return [
-        (user, event["first_name"], event["last_name"], event["gender"], event["level"])
-        for user, event in latest.items()
-    ]
+    columns = ("first_name", "last_name", "gender", "level")
+    return [(user, *(shown(event[column]) for column in columns)) for user, event in latest.items()]
 
 
-def artists(songs: list[dict[str, Any]]) -> list[Row]:
-    by_artist = defaultdict(list)
-    for song in songs:
-        by_artist[song["artist_id"]].append(song)
+def artists(songs: Mapping[str, dict[str, Any]]) -> list[Row]:
+    by_artist: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for song_id, song in songs.items():
+        by_artist[str(shown(song["artist_id"]))][song_id] = song
     rows = []
     for artist_id, own in by_artist.items():
-        by_age = sorted(own, key=lambda song: (*known_year(song["year"]), song["song_id"].encode()), reverse=True)
-        location = next((song["location"] for song in by_age if (song["location"] or "").strip(BLANK)), None)
-        places = ((song["latitude"], song["longitude"]) for song in by_age)
+        latest_first = [own[song_id] for song_id in sorted(own, key=lambda song_id: age(song_id, own), reverse=True)]
+        location = next((shown(song["location"]) for song in latest_first if shown(song["location"])), None)
+        places = ((song["latitude"], song["longitude"]) for song in latest_first)
         place = next((place for place in places if None not in place), (None, None))
         rows.append((artist_id, name_of(own), location, *place))
     return rows
 
 
-def known_year(year: int | None) -> tuple[bool, int]:
-    return bool(year), year or 0
+def age(song_id: str, songs: Mapping[str, dict[str, Any]]) -> Row:
+    """Sorts by (year, song_id), an unknown year lowest."""
+    year = songs[song_id]["year"]
+    return bool(year), year or 0, song_id.encode()
 
 
-def name_of(songs: list[dict[str, Any]]) -> str | None:
-    named = [((song["artist_name"] or "").rstrip(BLANK), song["song_id"].encode()) for song in songs]
-    carried = Counter(name for name, _ in named if name)
+def name_of(songs: Mapping[str, dict[str, Any]]) -> str | None:
+    named = [(song_id.encode(), shown(song["artist_name"])) for song_id, song in songs.items()]
+    carried = Counter(name for _, name in named if name)
     if not carried:
         return None
     most = max(carried.values())
-    return max((song_id, name) for name, song_id in named if carried[name] == most)[1]
+    return max((song_id, name) for song_id, name in named if name and carried[name] == most)[1]
 
 
 def taken_apart(start: datetime) -> Row:
