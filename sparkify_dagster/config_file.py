@@ -9,11 +9,19 @@ from sparkify_dagster.settings_keys import SettingsError
 
 @dataclass(frozen=True)
 class ConfigFile:
-    """The values and line numbers of `dwh.cfg`, by section and key in small letters."""
+    """The values and line numbers of `dwh.cfg`, by section and key in lower case."""
 
     shown_path: str
     values: dict[tuple[str, str], str] = field(default_factory=dict)
     lines: dict[tuple[str, str], int] = field(default_factory=dict)
+    quoted: set[tuple[str, str]] = field(default_factory=set)
+    """Keys whose value stands in quotes as a whole, so that nothing in it can be a comment."""
+    sections: dict[str, int] = field(default_factory=dict)
+    """The line of each section."""
+
+    def place_of(self, line: int | None) -> str:
+        """The file, and the line where it is known, for messages."""
+        return f"{self.shown_path}, line {line}" if line else self.shown_path
 
 
 def parse_config_file(shown_path: str, text: str) -> ConfigFile:
@@ -30,11 +38,16 @@ def parse_config_file(shown_path: str, text: str) -> ConfigFile:
     file = ConfigFile(shown_path)
     for section in parser.sections():
         for option, value in parser.items(section):
-            file.values[place(section, option)] = re.sub(r"""^(['"])(.*)\1$""", r"\2", value, flags=re.DOTALL)
+            # Quotes in quotes are part of the value, but not where a comment follows them: 'a' # as in 'b'.
+            in_quotes = re.fullmatch(r"""(['"])((?!.*\1\s+[#;]).*)\1""", value, flags=re.DOTALL)
+            file.values[place(section, option)] = in_quotes[2] if in_quotes else value
+            if in_quotes:
+                file.quoted.add(place(section, option))
     section = ""
     for number, line_text in enumerate(text.splitlines(), start=1):
         if header := re.match(r"\s*\[(.+)\]", line_text):
             section = header[1]
+            file.sections.setdefault(section.strip().lower(), number)
         elif option_text := re.match(r"\s*([^=:#;\s][^=:]*)[=:]", line_text):
             file.lines.setdefault(place(section, option_text[1]), number)
     return file

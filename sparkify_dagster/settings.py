@@ -50,6 +50,7 @@ from sparkify_dagster.settings_keys import (
     Secret,
     SettingsError,
 )
+from sparkify_dagster.unknown_settings import unknown_options, unknown_variables
 
 T = TypeVar("T")
 
@@ -95,7 +96,9 @@ class Settings(BaseModel):
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> Settings:
         """The settings, or a SettingsError for the first wrong one. `folder` is where `dwh.cfg` is looked for."""
+        unknown_variables(environ)
         reader = _Reader(environ, _find_config_file(environ, folder or Path()))
+        unknown_options(reader.file)
         fields = _read_warehouse(reader) | _read_source(reader) | _read_log_days(reader) | _read_expected(reader)
         fields |= {"max_load_errors": reader.read(MAX_LOAD_ERRORS), "min_match_rate": reader.read(MIN_MATCH_RATE)}
         fields |= {"alert_webhook": reader.read(ALERT_WEBHOOK), "ui_url": reader.read(UI_URL)}
@@ -103,11 +106,25 @@ class Settings(BaseModel):
         fields |= {"aws_endpoint_url": reader.read(AWS_ENDPOINT_URL), "aws_region": reader.read(AWS_REGION)}
         return cls(**fields, **_read_fallback_credentials(reader))
 
+    @staticmethod
+    def ignored(environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> str:
+        """One line that names the unknown variables, sections and keys; empty if there are none.
+
+        Raises SettingsError, as load does, for an unknown name that is like a known one.
+        """
+        variables = unknown_variables(environ)
+        names = [f"{', '.join(variables)} (environment)"] if variables else []
+        file = _find_config_file(environ, folder or Path())
+        names += [f"{name} ({file.place_of(line)})" for name, line in unknown_options(file)]
+        return f"ignored, since no setting has this name: {', '.join(names)}" if names else ""
+
 
 class _Found(NamedTuple):
     text: str
     name: str
     where: str
+    place: tuple[str, str] | None = None
+    """In dwh.cfg; None for an environment variable."""
 
 
 @dataclass(frozen=True)
@@ -124,10 +141,13 @@ class _Reader:
         for name in key.env:
             if text := self.environ.get(name, "").strip():
                 return _Found(text, name, "environment variable")
-        if self.in_environment(key) or key.cfg is None:
+        if self.in_environment(key):
             return None
-        text = self.file.values.get(place(*key.cfg), "")
-        return _Found(text, key.cfg_name, self._place_in_file(key)) if text else None
+        for section, option in key.cfg_names:
+            at = place(section, option)
+            if text := self.file.values.get(at, ""):
+                return _Found(text, f"[{section}] {option}", self.file.place_of(self.file.lines.get(at)), at)
+        return None
 
     def read(self, key: Key[T]) -> T | None:
         found = self.find(key)
@@ -135,13 +155,21 @@ class _Reader:
             return key.default
         # With an '@' it may be user:password@host or s3://key:secret@bucket, whatever the key is meant for.
         shown = "***" if key.secret or "@" in found.text else repr(found.text)
-        if found.name == key.cfg_name:
+        if found.place:
             # A password may well contain <a>, but a host or an ARN that does is still the example's.
             search = re.fullmatch if key.secret else re.search
             if search(r"<[^<>]+>", found.text):
                 self.fail(key, f"{shown} is a placeholder, fill it in or delete the line")
             if "\n" in found.text:
                 self.fail(key, "goes on in the next line, because that is indented")
+            # A password may begin with these characters, and may hold them.
+            comment = r"\s[#;]|^[#;](\s|$)" if key.secret else r"(^|\s)[#;]"
+            if found.place not in self.file.quoted and re.search(comment, found.text):
+                self.fail(
+                    key,
+                    f"{shown} has a comment behind it: write the comment on a line of its own, "
+                    f"or the value in quotes if the # or ; belongs to it",
+                )
         try:
             return key.parse(found.text)
         except ValueError as error:
@@ -166,8 +194,7 @@ class _Reader:
         raise SettingsError(f"{name}: {problem} ({where})")
 
     def _place_in_file(self, key: Key[Any]) -> str:
-        line = self.file.lines.get(place(*key.cfg)) if key.cfg else None
-        return f"{self.file.shown_path}, line {line}" if line else self.file.shown_path
+        return self.file.place_of(self.file.lines.get(place(*key.cfg)) if key.cfg else None)
 
 
 def _read_warehouse(reader: _Reader) -> dict[str, Any]:

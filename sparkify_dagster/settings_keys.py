@@ -150,10 +150,19 @@ class Key(Generic[T]):
     default: T | None = None
     default_note: str = ""
     secret: bool = False
+    cfg_alias: str = ""
+    """Another name of the key in the same section, read where the first one has no value."""
 
     @property
     def cfg_name(self) -> str:
         return f"[{self.cfg[0]}] {self.cfg[1]}" if self.cfg else ""
+
+    @property
+    def cfg_names(self) -> tuple[tuple[str, str], ...]:
+        """The section and key of each of its names in dwh.cfg, the first one first."""
+        if self.cfg is None:
+            return ()
+        return (self.cfg, (self.cfg[0], self.cfg_alias)) if self.cfg_alias else (self.cfg,)
 
 
 # fmt: off
@@ -219,8 +228,9 @@ AWS_ENDPOINT_URL = Key("Endpoint of an S3 which is not Amazon's; the first that 
                        ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
 AWS_REGION = Key("AWS region; the first that is set wins.", str, ("AWS_REGION", "AWS_DEFAULT_REGION"))
 ACCESS_KEY = Key("Access key for where AWS's own chain (environment, profile, role) finds none. Not read where "
-                 "AWS_ACCESS_KEY_ID is set.", Secret, cfg=("AWS", "ACCESS_KEY"), secret=True)
-SECRET_KEY = Key("Secret key that belongs to ACCESS_KEY.", Secret, cfg=("AWS", "SECRET_KEY"), secret=True)
+                 "AWS_ACCESS_KEY_ID is set.", Secret, cfg=("AWS", "ACCESS_KEY"), cfg_alias="KEY", secret=True)
+SECRET_KEY = Key("Secret key that belongs to ACCESS_KEY.", Secret, cfg=("AWS", "SECRET_KEY"), cfg_alias="SECRET",
+                 secret=True)
 # fmt: on
 
 KEYS: tuple[Key[Any], ...] = (
@@ -231,13 +241,19 @@ KEYS: tuple[Key[Any], ...] = (
     *(AWS_ENDPOINT_URL, AWS_REGION, ACCESS_KEY, SECRET_KEY),
 )
 
+# Variables that infrastructure/dagster.yaml, and the tests on a real cluster, read.
+OTHER_VARIABLES = frozenset(
+    f"SPARKIFY_{name}"
+    for name in ("COMPUTE_LOGS_BUCKET", "HISTORY", "REDSHIFT_ROLE", "REDSHIFT_STAGING", "REDSHIFT_URL")
+)
+
 
 def settings_table() -> str:
     """The README's table of settings, in Markdown."""
     rows = ["| Environment variable | dwh.cfg | Meaning | Default |", "| --- | --- | --- | --- |"]
     for key in KEYS:
         names = ", ".join(f"`{name}`" for name in key.env)
-        cfg_name = f"`{key.cfg_name}`" if key.cfg else ""
+        cfg_name = ", ".join(f"`[{section}] {option}`" for section, option in key.cfg_names)
         default = key.default_note or ("none" if key.default is None else f"`{key.default}`")
         rows.append(f"| {names} | {cfg_name} | {key.meaning} | {default} |")
     return "\n".join(rows) + "\n"

@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.settings_keys import KEYS, Secret, SettingsError, settings_table
+from sparkify_dagster_tests.redshift import real_cluster
 
 EXAMPLE = Path(__file__).parent.parent / "dwh.cfg.example"
 PASSWORD = "Pa%%ss%(x)s=;#@/:w0rd"  # every character that an ini file or a URL could take for its own
@@ -183,6 +184,85 @@ def test_file_that_is_a_folder_or_not_text(error: Error, tmp_path: Path) -> None
 def test_value_that_swallows_the_next_line(error: Error) -> None:
     message = error("[CLUSTER]\nHOST=h\nDB_PASSWORD=hunter2\n  DB_NAME=dev\n", SPARKIFY_LOG_DATA="")
     assert message == "[CLUSTER] DB_PASSWORD: goes on in the next line, because that is indented (dwh.cfg, line 3)"
+
+
+# Comments behind values
+
+
+@pytest.mark.parametrize("value", ["host ; ours", "host # ours", "'host' # ours", "'host' # 'ours'", "# none yet"])
+def test_comment_behind_a_value_is_an_error(error: Error, value: str) -> None:
+    message = error(f"[CLUSTER]\nHOST = {value}\n")
+    assert message.startswith("[CLUSTER] HOST: ")
+    assert "has a comment behind it: write the comment on a line of its own" in message
+    assert message.endswith("(dwh.cfg, line 2)")
+
+
+@pytest.mark.parametrize("value", ["hunter2 # ours", "hunter2 ;", "# hunter2"])
+def test_comment_behind_a_secret_does_not_show_it(error: Error, value: str) -> None:
+    message = error(CLUSTER.replace(PASSWORD, value))
+    assert message.startswith("[CLUSTER] DB_PASSWORD: *** has a comment behind it")
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    ("written", "password"), [("#a;b#", "#a;b#"), ("'a # b'", "a # b"), ('"it\'s #1"', "it's #1"), ("'it's'", "it's")]
+)
+def test_password_may_hold_what_begins_a_comment(load: Load, written: str, password: str) -> None:
+    assert load(CLUSTER.replace(PASSWORD, written)).warehouse.password == password
+
+
+# Unknown names
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("SPARKIFY_LOGDATA", "SPARKIFY_LOG_DATA"),
+        ("SPARKIFYLOGDATA", "SPARKIFY_LOG_DATA"),
+        ("sparkify_log_data", "SPARKIFY_LOG_DATA"),
+        ("SPARKIFY_LOG_DAT", "SPARKIFY_LOG_DATA"),
+        ("SPARKIFY_MAX_LOADS_ERROR", "SPARKIFY_MAX_LOAD_ERRORS"),
+        ("SPARKIFY_WEARHOUSE", "SPARKIFY_WAREHOUSE"),
+    ],
+)
+def test_variable_like_a_known_one_is_an_error(error: Error, name: str, meant: str) -> None:
+    assert error(**{name: "x"}) == f"{name}: there is no such setting; write {meant} (environment variable)"
+
+
+@pytest.mark.parametrize(
+    ("cfg", "message"),
+    [
+        ("[CLUSTER]\nHOSST = x\n", "[CLUSTER] HOSST: there is no such setting; write HOST (dwh.cfg, line 2)"),
+        ("[cluster]\nport = 1\n", "[CLUSTER] PORT: there is no such setting; write DB_PORT (dwh.cfg, line 2)"),
+        ("[S3]\nLOGDATA=\n", "[S3] LOGDATA: there is no such setting; write LOG_DATA (dwh.cfg, line 2)"),
+        ("[AWS]\nSECRETS=x\n", "[AWS] SECRETS: there is no such setting; write SECRET (dwh.cfg, line 2)"),
+        ("[CLUSTR]\nHOST=x\n", "[CLUSTR]: there is no such section; write [CLUSTER] (dwh.cfg, line 1)"),
+        ("[S_3]\n", "[S_3]: there is no such section; write [S3] (dwh.cfg, line 1)"),
+    ],
+)
+def test_name_in_the_file_like_a_known_one_is_an_error(error: Error, cfg: str, message: str) -> None:
+    assert error(cfg) == message
+
+
+def test_names_of_others_are_ignored_and_told_in_one_line(load: Load, tmp_path: Path) -> None:
+    cfg = "[DWH]\nDWH_CLUSTER_TYPE=multi-node\n[AWS]\nREGION=eu-west-1\n"
+    # Kubernetes sets these of a service named sparkify.
+    kubernetes = dict.fromkeys(("SPARKIFY_SERVICE_HOST", "SPARKIFY_PORT", "SPARKIFY_PORT_80_TCP_PROTO"), "x")
+    assert load(cfg, **kubernetes) == Settings()
+    assert Settings.ignored(kubernetes, tmp_path) == (
+        "ignored, since no setting has this name: SPARKIFY_PORT, SPARKIFY_PORT_80_TCP_PROTO, SPARKIFY_SERVICE_HOST"
+        " (environment), [DWH] (dwh.cfg, line 1), [AWS] REGION (dwh.cfg, line 4)"
+    )
+
+
+def test_every_variable_that_the_project_documents_is_known() -> None:
+    project = EXAMPLE.parent
+    documents = [*project.glob("*.md"), *(project / "infrastructure").iterdir(), Path(real_cluster.__file__)]
+    names = {
+        name for document in documents for name in re.findall(r"\bSPARKIFY_[A-Z_]*[A-Z]\b", document.read_text("utf-8"))
+    }
+    assert "SPARKIFY_HISTORY" in names
+    assert Settings.ignored(dict.fromkeys(names, "")) == ""
 
 
 # Placeholders
@@ -546,6 +626,15 @@ def test_wrong_endpoint(error: Error, text: str) -> None:
 def test_fallback_credentials(load: Load) -> None:
     settings = load("[AWS]\nACCESS_KEY=one\nSECRET_KEY='two'\n")
     assert (settings.dwh_access_key, settings.dwh_secret_key) == (Secret("one"), Secret("two"))
+
+
+def test_fallback_credentials_by_the_original_s_names(load: Load, error: Error) -> None:
+    settings = load("[AWS]\nKEY=one\nSECRET='two'\n")
+    assert (settings.dwh_access_key, settings.dwh_secret_key) == (Secret("one"), Secret("two"))
+    assert load("[AWS]\nKEY=\nSECRET=\n") == Settings()
+    assert load("[AWS]\nKEY=one\nACCESS_KEY=two\nSECRET=three").dwh_access_key == Secret("two")
+    assert error("[AWS]\nKEY=one\n") == "[AWS] SECRET_KEY: missing, but [AWS] KEY is given (dwh.cfg)"
+    assert error("[AWS]\nKEY=<key>\n").startswith("[AWS] KEY: *** is a placeholder")
 
 
 def test_fallback_credentials_are_both_or_neither(error: Error) -> None:
