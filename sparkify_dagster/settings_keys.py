@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 DRIVER_OF_BACKEND = {"duckdb": "duckdb", "postgresql": "postgresql+psycopg2", "redshift": "redshift+psycopg2"}
 REDSHIFT_PORT = 5439
+# Each day from the first one on is a partition, which Dagster lists; it needs another day after the last.
+MIN_LOG_DAY, MAX_LOG_DAY = date(1970, 1, 1), date(9999, 12, 30)
 TRUE = ("1", "true", "yes", "on")
 
 
@@ -85,10 +87,17 @@ def parse_endpoint(text: str) -> tuple[str, int | None, str | None]:
     return host, parse_port(port) if port else None, database or None
 
 
+def parse_first_day(text: str) -> date:
+    day = parse_date(text)
+    if not MIN_LOG_DAY <= day <= MAX_LOG_DAY:
+        raise ValueError(f"is no day from {MIN_LOG_DAY} to {MAX_LOG_DAY}: name the first day that has a log file")
+    return day
+
+
 def parse_location(text: str) -> str:
     url = re.fullmatch(r"([A-Za-z][A-Za-z0-9+.-]+):(/.*)", text)
     if url is None:
-        return str(Path(text))
+        return str(expand_home(text))
     scheme, rest = url[1].lower(), url[2]
     if scheme == "s3":
         if not re.match(r"//[A-Za-z0-9][A-Za-z0-9._-]*(/|$)", rest):
@@ -116,12 +125,21 @@ def parse_s3_location(text: str) -> str:
     return location
 
 
+def expand_home(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError("begins with a ~ for which there is no home folder: write the whole path") from None
+
+
 def parse_warehouse(text: str) -> URL:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
         raise ValueError("is not a SQLAlchemy URL like duckdb:///path/warehouse.duckdb") from None
     backend = url.get_backend_name()
+    if backend == "postgres":
+        raise ValueError("begins with postgres:// as some tools write it: write postgresql://")
     driver = DRIVER_OF_BACKEND.get(backend)
     if driver is None or url.drivername not in (backend, driver):
         raise ValueError(f"is not a URL of {', '.join(DRIVER_OF_BACKEND.values())}")
@@ -134,6 +152,8 @@ def parse_warehouse(text: str) -> URL:
         raise ValueError("has a secret after its '?', where it would be printed: user:password@host is its place")
     if url.port is not None:
         parse_port(str(url.port))
+    if backend == "duckdb" and url.database and url.database.startswith("~"):
+        url = url.set(database=str(expand_home(url.database)))
     # A driver is always named, since SQLAlchemy's own choice for postgresql:// is not psycopg2 any more.
     return url.set(drivername=driver)
 
@@ -208,7 +228,7 @@ EXPECTED = Key("Where expected results lie, a file `NAME.csv` a question: each q
                "`s3://bucket/prefix`, `file:///path` or a local path.",
                parse_location, ("SPARKIFY_EXPECTED",), default=".sparkify/simulated/expected",
                default_note="none; for the simulated month `.sparkify/simulated/expected`")
-LOG_START = Key("First day of the event logs (ISO date).", parse_date, ("SPARKIFY_LOG_START",),
+LOG_START = Key("First day of the event logs (ISO date).", parse_first_day, ("SPARKIFY_LOG_START",),
                 default=date(2018, 11, 1))
 LOG_END = Key("Day after the last day of the event logs (ISO date). Set but empty: the logs have no end.", parse_date,
               ("SPARKIFY_LOG_END",), None, date(2018, 12, 1), "`2018-12-01`; none where SPARKIFY_LOG_START is set")

@@ -432,6 +432,7 @@ def test_warehouse_from_the_environment_with_its_driver(load: Load, url: str, dr
         ("redshift://u:hunter2@h:port/d", "is not a SQLAlchemy URL"),
         ("redshift://u:hunter2@h:70000/d", "is not a port number"),
         ("mysql://u:hunter2@h/d", "is not a URL of duckdb"),
+        ("postgres://u:hunter2@h/d", "begins with postgres:// as some tools write it: write postgresql://"),
         ("postgresql+psycopg://u:hunter2@h/d", "is not a URL of duckdb"),
         ("redshift+redshift_connector://u:hunter2@h/d", "is not a URL of duckdb"),
         ("duckdb://hunter2/x.duckdb", "has a host"),
@@ -446,6 +447,15 @@ def test_wrong_warehouse_does_not_show_its_password(error: Error, url: str, prob
     assert message.startswith(f"SPARKIFY_WAREHOUSE: *** {problem}")
     assert message.endswith("(environment variable)")
     assert "hunter2" not in message
+
+
+def test_a_tilde_is_the_home_folder(load: Load, error: Error, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert load(SPARKIFY_WAREHOUSE="duckdb:///~/x.duckdb").warehouse.database == "/home/somebody/x.duckdb"
+    assert load("[S3]\nLOG_DATA=~/logs\nSONG_DATA=a~/b\n").log_data == "/home/somebody/logs"
+    assert error(SPARKIFY_WAREHOUSE="duckdb:///~no-such-user/x.duckdb").startswith(
+        "SPARKIFY_WAREHOUSE: *** begins with a ~ for which there is no home folder"
+    )
 
 
 @pytest.mark.parametrize("arn", ["role/reader", "arn:aws:s3:::bucket", "arn:aws:iam::1:role/a'; drop"])
@@ -552,6 +562,14 @@ def test_log_days(load: Load, environ: dict[str, str], start: date, end: date | 
 @pytest.mark.parametrize("text", ["2018-13-01", "20181101", "2018-W44-4", "today", "2018-11-01T00:00"])
 def test_wrong_date(error: Error, name: str, text: str) -> None:
     assert error(**{name: text}) == f"{name}: '{text}' is not a date like 2018-11-01 (environment variable)"
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "9999-12-31"])
+def test_first_day_that_no_log_has(error: Error, day: str) -> None:
+    assert error(SPARKIFY_LOG_START=day) == (
+        f"SPARKIFY_LOG_START: '{day}' is no day from 1970-01-01 to 9999-12-30: name the first day that has a log file"
+        " (environment variable)"
+    )
 
 
 def test_end_is_not_after_start(error: Error) -> None:

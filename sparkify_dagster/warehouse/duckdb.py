@@ -1,25 +1,20 @@
 """DuckDB: the embedded default. One file, no server, one writer at a time."""
 
-import logging
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import duckdb
-from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from sparkify_dagster.inspected import InspectedDay, InspectedSongs
+from sparkify_dagster.locks import exclusive
 from sparkify_dagster.warehouse import json_reader
-from sparkify_dagster.warehouse.base import ReadMismatch, Warehouse, WarehouseError, create_tables
+from sparkify_dagster.warehouse.base import ReadMismatch, Warehouse, WarehouseError, create_tables, first_line
 
-log = logging.getLogger(__name__)
-
-LOCK_POLL_SECONDS = 0.05
+_REMEDY = "name another file in SPARKIFY_WAREHOUSE, as duckdb:///path/warehouse.duckdb"
 # A progress bar has no place in a log, and a checkpoint in the middle of a load writes everything twice.
 _SESSION = "SET enable_progress_bar = false; SET wal_autocheckpoint = '1GB'"
 
@@ -40,20 +35,14 @@ class DuckDBWarehouse(Warehouse):
     @contextmanager
     def open(self, purpose: str) -> Iterator[Engine]:
         path = Path(self.path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         with _file_lock(path, purpose):
             # One connection, closed at the end: it keeps DuckDB's own lock, and closing it costs a checkpoint.
-            engine = create_engine(self.database, poolclass=StaticPool)
+            engine = create_engine(self.database, poolclass=StaticPool, hide_parameters=True)
             event.listen(engine, "connect", lambda connection, _: connection.execute(_SESSION))
             try:
+                _connect(path, engine)
                 _create_tables_once(path, engine)
                 yield engine
-            except DBAPIError as error:
-                if isinstance(error.orig, duckdb.IOException) and "lock" in str(error.orig):
-                    raise WarehouseError(
-                        f"{self.path} is open in another program; close it there and run again: {error.orig}"
-                    ) from error
-                raise
             finally:
                 engine.dispose()
 
@@ -82,6 +71,26 @@ class DuckDBWarehouse(Warehouse):
             connection.exec_driver_sql(f"INSERT INTO {table.fullname} ({', '.join(rows[0])}) {select}")
 
 
+def _connect(path: Path, engine: Engine) -> None:
+    """Opens the file, which is created where it is missing. Raises WarehouseError."""
+    if path.is_dir():
+        raise WarehouseError(f"{path} is a folder; {_REMEDY}")
+    try:
+        if path.is_file() and not path.stat().st_size:
+            # A process that is killed just then leaves such a file. DuckDB refuses it, and it holds nothing.
+            path.resolve().unlink()
+        engine.connect().close()
+    except OSError as error:
+        raise WarehouseError(f"{path} cannot be written: {error.strerror}; {_REMEDY}") from error
+    except DBAPIError as error:
+        cause = first_line(error)
+        if "Could not set lock" in cause:
+            raise WarehouseError(f"{path} is open in another program; close it there and run again: {cause}") from error
+        if "not a valid DuckDB database file" in cause:
+            raise WarehouseError(f"{path} is not a DuckDB file; {_REMEDY}, or move this one away") from error
+        raise WarehouseError(f"{path} cannot be opened: {cause}; {_REMEDY}") from error
+
+
 _files_with_tables: set[tuple[Path, int]] = set()
 
 
@@ -95,21 +104,20 @@ def _create_tables_once(path: Path, engine: Engine) -> None:
 
 @contextmanager
 def _file_lock(path: Path, purpose: str) -> Iterator[None]:
-    """Waits, with a line that says for whom, until no other process has the file open."""
+    """Waits, with a line that says for whom, until no other process has the file open. Raises WarehouseError."""
     holder = path.with_name(path.name + ".holder")
-    lock = FileLock(path.with_name(path.name + ".lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.warning("Waiting for %s, which has %s open", _read_holder(holder), path)
-        started = time.monotonic()
-        lock.acquire(poll_interval=LOCK_POLL_SECONDS)
-        log.info("Went on after %.1f s", time.monotonic() - started)
-    try:
-        holder.write_text(f"{purpose} (process {os.getpid()})", "utf-8")
+    with ExitStack() as locked:
+        try:
+            locked.enter_context(
+                exclusive(
+                    path.with_name(path.name + ".lock"),
+                    lambda: f"Waiting for {_read_holder(holder)}, which has {path} open",
+                )
+            )
+            holder.write_text(f"{purpose} (process {os.getpid()})", "utf-8")
+        except OSError as error:
+            raise WarehouseError(f"{path} cannot be written: {error.strerror}; {_REMEDY}") from error
         yield
-    finally:
-        lock.release()
 
 
 def _read_holder(holder: Path) -> str:

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from typing import cast
 
 import duckdb
+import psycopg2
 import psycopg2.extensions
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Connection, Engine, ExceptionContext, Table, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from sparkify_dagster.inspected import InspectedDay, InspectedSongs
@@ -27,6 +28,7 @@ _CONNECT_TIMEOUT_SECONDS = 10
 _APPLICATION_NAME_CHARACTERS = 63
 # Serialization failure, deadlock.
 _CONFLICTS = ("40001", "40P01")
+_INSUFFICIENT_PRIVILEGE = "42501"
 _REMEDY = "check SPARKIFY_WAREHOUSE, that the server runs, and the password"
 
 
@@ -53,17 +55,41 @@ class PostgresWarehouse(ServerWarehouse):
         engine = create_engine(
             self._url_with_password(),
             poolclass=NullPool,
+            hide_parameters=True,
             connect_args={**KEEPALIVES, "connect_timeout": _CONNECT_TIMEOUT_SECONDS, "application_name": name},
         )
+        event.listen(engine, "connect", self._require_utf8)
         event.listen(engine, "begin", _wait_for_other_writers)
+        event.listen(engine, "handle_error", _hide_values)
         try:
             self._create_tables_once(engine)
             yield engine
         except OperationalError as error:
             remedy = f"; {_REMEDY}" if "connection to server" in str(error.orig) else ""
             raise WarehouseError(f"{self.database}: {first_line(error)}{remedy}") from error
+        except ProgrammingError as error:
+            if getattr(error.orig, "pgcode", None) != _INSUFFICIENT_PRIVILEGE:
+                raise
+            raise WarehouseError(f"{self.database}: {first_line(error)}; {self._owner_remedy(engine)}") from error
+        except psycopg2.Error as error:
+            raise WarehouseError(f"{self.database}: {first_line(error)}") from error
         finally:
             engine.dispose()
+
+    def _require_utf8(self, connection: psycopg2.extensions.connection, record: object) -> None:
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            raise WarehouseError(
+                f"{self.database}: the database's encoding is {encoding} and must be UTF8: create one with CREATE "
+                "DATABASE sparkify ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0, and name it in SPARKIFY_WAREHOUSE"
+            )
+
+    def _owner_remedy(self, engine: Engine) -> str:
+        quote, url = engine.dialect.identifier_preparer.quote, engine.url
+        return (
+            "sparkify creates schemas and tables, so the user must own the database: "
+            f"ALTER DATABASE {quote(url.database or '')} OWNER TO {quote(url.username or 'sparkify')}"
+        )
 
     def is_transient(self, error: DBAPIError) -> bool:
         return error.connection_invalidated or getattr(error.orig, "pgcode", None) in _CONFLICTS
@@ -93,6 +119,13 @@ class PostgresWarehouse(ServerWarehouse):
         if rows:
             with json_reader.rows_select(table, rows) as select:
                 _copy(connection, table, select, tuple(rows[0]))
+
+
+def _hide_values(context: ExceptionContext) -> None:
+    """Keeps the first line of an error: the others quote the statement and its row, and errors are logged."""
+    for error in (context.original_exception, context.sqlalchemy_exception):
+        if error is not None:
+            error.args = (str(error.args[0]).partition("\n")[0], *error.args[1:])
 
 
 def _wait_for_other_writers(connection: Connection) -> None:
@@ -128,7 +161,12 @@ def _copy(connection: Connection, table: Table, select: str, names: Sequence[str
     with ThreadPoolExecutor(1, thread_name_prefix="reading") as reading:
         with os.fdopen(read_end, "rb") as rows, _driver_connection(connection).cursor() as cursor:
             written = reading.submit(write)
-            cursor.copy_expert(copy, rows, size=1 << 20)
+            try:
+                cursor.copy_expert(copy, rows, size=1 << 20)
+            except psycopg2.Error as error:
+                # Its further lines quote the row.
+                error.args = (first_line(error),)
+                raise
             copied = cursor.rowcount
         written.result()
     return copied

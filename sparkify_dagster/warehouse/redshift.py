@@ -118,6 +118,7 @@ class RedshiftWarehouse(ServerWarehouse):
             pool_size=1,
             max_overflow=0,
             pool_pre_ping=True,
+            hide_parameters=True,
             connect_args={
                 **KEEPALIVES,
                 "connect_timeout": _CONNECT_TIMEOUT_SECONDS,

@@ -4,12 +4,15 @@ That it holds the contract and the same rows as DuckDB is in contract/, whose te
 """
 
 import logging
+import re
 import secrets
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.warehouse.base import WarehouseError
@@ -19,6 +22,8 @@ from sparkify_dagster_tests.postgres_server import PostgresServer
 from sparkify_dagster_tests.project import Project
 from sparkify_dagster_tests.world import EVENTS, STAR, World, ask_questions, event, song
 
+# In a constant, since a traceback quotes the code.
+NAME = "Ayleen"
 DAYS = [f"2018-11-{number:02}" for number in range(1, 7)]
 
 
@@ -99,6 +104,76 @@ def test_a_server_that_is_not_there_is_one_clear_line() -> None:
         pass
     assert str(raised.value).startswith("postgresql://127.0.0.1:1/sparkify: ")
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_another_encoding_than_utf8_is_one_line_with_the_remedy(postgres: PostgresServer, encoding: str) -> None:
+    name = f"test_{secrets.token_hex(6)}"
+    postgres.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    postgres.databases.append(name)
+    with pytest.raises(WarehouseError) as raised, PostgresWarehouse(address=postgres.address(name)).open("a test"):
+        pass
+    said = str(raised.value)
+    assert said.startswith(
+        f"postgresql://127.0.0.1:{postgres.port}/{name}: the database's encoding is {encoding} and must be UTF8: "
+    )
+    assert "\n" not in said
+    # What the line says to do is what helps.
+    (remedy,) = re.findall("CREATE DATABASE sparkify .* TEMPLATE template0", said)
+    remedied = f"test_{secrets.token_hex(6)}"
+    postgres.execute(remedy.replace("sparkify", remedied))
+    postgres.databases.append(remedied)
+    with PostgresWarehouse(address=postgres.address(remedied)).transaction("a test") as connection:
+        assert connection.scalar(text("SELECT count(*) FROM songplays")) == 0
+
+
+def test_a_user_who_may_not_create_is_told_what_to_do(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role, database = f"reader_{secrets.token_hex(4)}", make_url(postgres.new_database()).database
+    postgres.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
+    monkeypatch.setenv("SPARKIFY_WAREHOUSE", postgres.address(str(database)).replace("sparkify@", f"{role}:secret@"))
+    warehouse = warehouse_of(Settings.load())
+    with pytest.raises(WarehouseError) as raised, warehouse.open("a test"):
+        pass
+    remedy = f"ALTER DATABASE {database} OWNER TO {role}"
+    assert str(raised.value) == (
+        f"postgresql://127.0.0.1:{postgres.port}/{database}: permission denied for database {database}; "
+        f"sparkify creates schemas and tables, so the user must own the database: {remedy}"
+    )
+    postgres.execute(remedy)
+    with warehouse.transaction("a test") as connection:
+        assert connection.scalar(text("SELECT count(*) FROM songplays")) == 0
+    postgres.drop_databases(len(postgres.databases) - 1)
+    postgres.execute(f"DROP ROLE {role}")
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("SELECT no_column FROM users WHERE first_name = :name", 'column "no_column" does not exist'),
+        ("INSERT INTO users (first_name, user_id) VALUES (:name, NULL)", "violates not-null constraint"),
+        ("INSERT INTO users (first_name, level) SELECT :name, no_column", 'column "no_column" does not exist'),
+    ],
+)
+def test_an_error_shows_neither_parameters_nor_rows(world: World, statement: str, told: str) -> None:
+    with pytest.raises(DBAPIError) as raised, world.warehouse.transaction("a test") as connection:
+        connection.execute(text(statement), {"name": NAME})
+    shown = "".join(traceback.format_exception(raised.value))
+    assert told in shown
+    assert NAME not in shown
+
+
+def test_a_row_that_copy_refuses_is_not_shown(world: World) -> None:
+    world.query("SELECT 1")
+    with world.warehouse.transaction("a test") as connection:
+        connection.execute(text(f"ALTER TABLE staging.staging_events ADD CHECK (first_name <> '{NAME}')"))
+    world.write_log(DAYS[0], event(firstName=NAME))
+    with pytest.raises(WarehouseError) as raised:
+        world.load(DAYS[0])
+    shown = "".join(traceback.format_exception(raised.value))
+    assert "violates check constraint" in shown
+    assert NAME not in shown
 
 
 def test_a_role_may_read_star_and_answers_and_not_staging(world: World, postgres: PostgresServer) -> None:

@@ -1,0 +1,57 @@
+"""DuckDB alone: files that cannot be opened as a warehouse, each told in one line with the remedy."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from sparkify_dagster.warehouse.base import WarehouseError
+from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
+
+REMEDY = "name another file in SPARKIFY_WAREHOUSE, as duckdb:///path/warehouse.duckdb"
+
+
+def error_of(path: Path) -> str:
+    with pytest.raises(WarehouseError) as raised, DuckDBWarehouse(path=str(path)).open("a test"):
+        pass
+    return str(raised.value)
+
+
+def test_a_file_of_another_kind_is_kept_and_named(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("what I wanted to do today")
+    assert error_of(file) == f"{file} is not a DuckDB file; {REMEDY}, or move this one away"
+    assert file.read_text() == "what I wanted to do today"
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    assert error_of(tmp_path) == f"{tmp_path} is a folder; {REMEDY}"
+
+
+@pytest.mark.parametrize("path", ["/proc/x.duckdb", "/proc/x/y.duckdb", "/dev/null/x.duckdb"])
+def test_where_nothing_can_be_written_nobody_waits(path: str) -> None:
+    assert error_of(Path(path)).startswith(f"{path} cannot be written: ")
+
+
+def test_a_link_to_itself_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "loop.duckdb"
+    file.symlink_to(file)
+    assert error_of(file).startswith(f"{file} cannot be ")
+    assert error_of(file).endswith(REMEDY)
+
+
+def test_a_file_of_zero_bytes_is_a_new_one(tmp_path: Path) -> None:
+    (tmp_path / "x.duckdb").touch()
+    with DuckDBWarehouse(path=str(tmp_path / "x.duckdb")).transaction("a test") as connection:
+        assert connection.scalar(text("SELECT count(*) FROM songplays")) == 0
+
+
+def test_an_error_does_not_show_what_was_bound(tmp_path: Path) -> None:
+    with (
+        pytest.raises(DBAPIError) as raised,
+        DuckDBWarehouse(path=str(tmp_path / "x.duckdb")).transaction("a test") as connection,
+    ):
+        connection.execute(text("SELECT no_column FROM users WHERE first_name = :name"), {"name": "Ayleen"})
+    assert "no_column" in str(raised.value)
+    assert "Ayleen" not in str(raised.value)
