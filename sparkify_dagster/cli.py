@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, ParamSpec, TypedDict, TypeVar, Unpack
 
 import click
 
+from sparkify_dagster import interrupts
 from sparkify_dagster.settings import Settings
-from sparkify_dagster.settings_keys import SettingsError
-from sparkify_dagster.wording import console
+from sparkify_dagster.settings_keys import MAX_LOG_DAY, SettingsError
+from sparkify_dagster.wording import console, count, replace_unwritable_characters, visible
 
 if TYPE_CHECKING:
     from sparkify_dagster.warehouse.base import Warehouse
@@ -32,6 +33,8 @@ class SimulatedWorld(TypedDict):
 
 
 SIMULATED_MONTH = SimulatedWorld(users=100, days=30, start=date(2018, 11, 1), songs=400, seed=1)
+# Years have four digits in the names of log files.
+MIN_SIMULATED_DAY = date(1000, 1, 1)
 UI_PORT = 3000
 
 
@@ -39,18 +42,36 @@ class Mistake(click.ClickException):
     """Something that the user can put right: one line, no traceback."""
 
     def show(self, file: object = None) -> None:
-        click.echo(f"sparkify: {self.message}", err=True)
+        click.echo(f"sparkify: {visible(self.message)}", err=True)
 
 
 def explains_mistakes(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Has a command end with one line for a wrong setting, and for Ctrl-C and SIGTERM."""
+
     @wraps(command)
     def explained(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        try:
-            return command(*args, **kwargs)
-        except SettingsError as error:
-            raise Mistake(str(error)) from error
+        with interrupts.noticed():
+            try:
+                return command(*args, **kwargs)
+            except SettingsError as error:
+                raise Mistake(str(error)) from error
+            except BaseException as error:
+                number = interrupts.received()
+                # Whatever failed after a signal failed by it, perhaps as an error of a library's own.
+                if number is None or (isinstance(error, SystemExit) and not error.code):
+                    raise
+                click.echo("sparkify: interrupted", err=True)
+                # As the shell shows a process that the signal ended.
+                sys.exit(128 + number)
 
     return explained
+
+
+class LineFormatter(logging.Formatter):
+    """A log line for a terminal: control characters, which may come from the data, are shown as text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record), keep="\n")
 
 
 class Day(click.ParamType[date]):
@@ -77,7 +98,10 @@ def of_some_days(command: Callable[Parameters, Result]) -> Callable[Parameters, 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Sparkify's warehouse: JSON from S3 in, a checked star schema out."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    replace_unwritable_characters()
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 @main.command("create-tables")
@@ -88,7 +112,7 @@ def create_tables(drop: bool, yes: bool) -> None:
     """Create the schema, tables and views that are missing in the warehouse."""
     from sparkify_dagster.warehouse import base
 
-    warehouse = _warehouse()
+    warehouse = _warehouse(_settings())
     if drop and not yes:
         click.confirm(f"Drop all tables of {warehouse.database} and everything in them?", abort=True)
     with _warehouse_mistakes(), warehouse.transaction("sparkify create-tables") as connection:
@@ -106,7 +130,7 @@ def grant(role: str) -> None:
 
     Give the role to the analysts' users. Tables that are dropped take their grants with them.
     """
-    warehouse = _warehouse()
+    warehouse = _warehouse(_settings())
     with _warehouse_mistakes(), warehouse.transaction("sparkify grant") as connection:
         warehouse.grant_reading(connection, role)
     click.echo(f"{role} may read the star in {warehouse.database}")
@@ -122,12 +146,9 @@ def etl(first_day: date | None, last_day: date | None, full: bool) -> None:
 
     Without days: from the first to the last day of the window that has a file or rows.
     """
-    settings = Settings.load()
+    settings = _settings()
     if settings.simulates_source and not Path(settings.log_data).exists():
-        click.echo("No source is configured: simulating a month of the app (2018-11) into .sparkify/simulated")
-        # Under its own name only when it is complete, whatever interrupts it.
-        _simulate(".sparkify/unfinished", **SIMULATED_MONTH)
-        Path(".sparkify/unfinished").rename(Path(settings.log_data).parent)
+        _simulate_once(settings)
     from sparkify_dagster import etl as pipeline
 
     try:
@@ -155,7 +176,8 @@ def query(name: str | None, first_day: date | None, last_day: date | None, outpu
         return
     if name not in questions:
         raise Mistake(f"there is no question {name}; there are {', '.join(questions)}")
-    question, warehouse = questions[name], _warehouse()
+    _require_order(first_day, last_day)
+    question, warehouse = questions[name], _warehouse(_settings())
     with _warehouse_mistakes():
         rows = warehouse.run(
             f"sparkify query {name}", lambda connection: ask(warehouse, connection, question, first_day, last_day)
@@ -163,7 +185,9 @@ def query(name: str | None, first_day: date | None, last_day: date | None, outpu
     if output == "table":
         console().print(formats.to_table(question, rows))
     else:
-        click.echo(formats.to_csv(question, rows) if output == "csv" else formats.to_json(question, rows), nl=False)
+        # In UTF-8 wherever it goes, since it is read by programs.
+        content = formats.to_csv(question, rows) if output == "csv" else formats.to_json(question, rows)
+        click.echo(content.encode(), nl=False)
 
 
 @main.command()
@@ -179,12 +203,16 @@ def verify(expected: str | None, first_day: date | None, last_day: date | None) 
     from sparkify_dagster.analytics.expected import ExpectedError, ExpectedResults
     from sparkify_dagster.sources.object_store import SourceError
 
-    location = expected or Settings.load().expected
+    _require_order(first_day, last_day)
+    settings = _settings()
+    location = expected or settings.expected
     if location is None:
         raise Mistake("nothing is expected: set SPARKIFY_EXPECTED, or give --expected")
     try:
         with _warehouse_mistakes():
-            verified = verification.verify(_warehouse(), ExpectedResults(location=location), first_day, last_day)
+            verified = verification.verify(
+                _warehouse(settings), ExpectedResults(location=location), first_day, last_day
+            )
     except (ExpectedError, SourceError) as error:
         raise Mistake(str(error)) from error
     if not verified.comparisons:
@@ -209,7 +237,11 @@ def simulate(out: str, users: int, days: int, start: date, songs: int, seed: int
     The questions are asked of all simulated days. Their results, a CSV file each, come from what the simulator knows,
     not from the SQL that answers them in the warehouse.
     """
-    _simulate(out, users=users, days=days, start=start, songs=songs, seed=seed)
+    if start < MIN_SIMULATED_DAY or days - 1 > (MAX_LOG_DAY - start).days:
+        raise Mistake(
+            f"--start {start}: {count(days, 'day')} from it are not all between {MIN_SIMULATED_DAY} and {MAX_LOG_DAY}"
+        )
+    _simulate(_settings(), out, users=users, days=days, start=start, songs=songs, seed=seed)
 
 
 @main.command()
@@ -217,7 +249,7 @@ def simulate(out: str, users: int, days: int, start: date, songs: int, seed: int
 @explains_mistakes
 def ui(port: int) -> None:
     """Serve the Dagster UI and its daemon on this machine alone."""
-    Settings.load()
+    _settings()
     from sparkify_dagster import etl as pipeline
 
     try:
@@ -231,10 +263,26 @@ def ui(port: int) -> None:
     os.execve(dg, [str(dg), "dev", "--host", "127.0.0.1", "--port", str(port)], environment)  # noqa: S606
 
 
-def _warehouse() -> "Warehouse":
+def _require_order(first_day: date | None, last_day: date | None) -> None:
+    if first_day and last_day and first_day > last_day:
+        raise Mistake(f"--from {first_day} is after --to {last_day}")
+    for option, day in (("--from", first_day), ("--to", last_day)):
+        if day and day > MAX_LOG_DAY:
+            raise Mistake(f"{option} {day}: the last possible day is {MAX_LOG_DAY}")
+
+
+def _settings() -> Settings:
+    """The settings, with a line for what they ignore: each command calls this once."""
+    settings = Settings.load()
+    if ignored := Settings.ignored():
+        click.echo(f"sparkify: {visible(ignored)}", err=True)
+    return settings
+
+
+def _warehouse(settings: Settings) -> "Warehouse":
     from sparkify_dagster.warehouse.connect import warehouse_of
 
-    return warehouse_of(Settings.load())
+    return warehouse_of(settings)
 
 
 @contextmanager
@@ -247,7 +295,25 @@ def _warehouse_mistakes() -> Iterator[None]:
         raise Mistake(str(error)) from error
 
 
-def _simulate(out: str, **world: Unpack[SimulatedWorld]) -> None:
+def _simulate_once(settings: Settings) -> None:
+    """Simulates the source where there is none; of several processes at once, one does and the others wait for it."""
+    from sparkify_dagster.locks import exclusive
+
+    simulated = Path(settings.log_data).parent
+    state = simulated.parent
+    try:
+        with exclusive(state / "simulation.lock", "Waiting for another sparkify etl, which simulates the source"):
+            if simulated.exists():
+                return
+            click.echo(f"No source is configured: simulating a month of the app (2018-11) into {simulated}")
+            # Under its own name only when it is complete, whatever interrupts it.
+            _simulate(settings, str(state / "unfinished"), **SIMULATED_MONTH)
+            (state / "unfinished").rename(simulated)
+    except OSError as error:
+        raise Mistake(f"{state}: cannot be written: {error.strerror}; sparkify keeps its state there") from error
+
+
+def _simulate(settings: Settings, out: str, **world: Unpack[SimulatedWorld]) -> None:
     from obstore.exceptions import BaseError
 
     from sparkify_dagster.aws import access_of
@@ -255,7 +321,7 @@ def _simulate(out: str, **world: Unpack[SimulatedWorld]) -> None:
     from sparkify_dagster.sources.object_store import SourceError, writable_store
 
     try:
-        store = writable_store(out, access_of(Settings.load()))
+        store = writable_store(out, access_of(settings))
         counts = simulate(store, **world)
     except (SourceError, BaseError, OSError) as error:
         raise Mistake(f"--out {out}: {str(error).splitlines()[0]}") from error

@@ -9,21 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from filelock import FileLock
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy.exc import DBAPIError
 
-from sparkify_dagster import runs, wording
+from sparkify_dagster import interrupts, runs, wording
 from sparkify_dagster.analytics.verification import tell_as_expected
 from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUESTIONS, SONG_ASSETS
 from sparkify_dagster.checks.analytics import AS_EXPECTED
 from sparkify_dagster.definitions import defs
+from sparkify_dagster.locks import exclusive
 from sparkify_dagster.partitions import contiguous_blocks, is_in_window, log_days, range_tags
 from sparkify_dagster.progress import Progress, tell_counts
 from sparkify_dagster.sources.object_store import SourceError
 from sparkify_dagster.sources.resource import Source
 from sparkify_dagster.warehouse import staging
-from sparkify_dagster.warehouse.base import Warehouse, WarehouseError, count_rows
+from sparkify_dagster.warehouse.base import Warehouse, WarehouseError, count_rows, first_line
 from sparkify_dagster.warehouse.tables import STAR_TABLES, staging_events, staging_songs
 
 STATE_FOLDER = Path(".sparkify")
@@ -71,11 +72,14 @@ def persisted_instance() -> Iterator[dg.DagsterInstance]:
     home = Path(os.environ.get("DAGSTER_HOME") or ".").absolute()
     if not (home / "dagster.yaml").exists():
         raise EtlError(f"there is no dagster.yaml in {home}: run this in the project's folder, or set DAGSTER_HOME")
-    STATE_FOLDER.mkdir(exist_ok=True)
-    # Two commands that make the history at the same time would be in each other's way.
-    with FileLock(STATE_FOLDER / "history.lock"):
-        # As Dagster's own commands do: without DAGSTER_HOME the folder's dagster.yaml counts.
-        opened = dg.DagsterInstance.from_config(str(home))
+    try:
+        # Two commands that make the history at the same time would be in each other's way.
+        with exclusive(STATE_FOLDER / "history.lock", "Waiting for another command, which opens the run history"):
+            # As Dagster's own commands do: without DAGSTER_HOME the folder's dagster.yaml counts.
+            opened = dg.DagsterInstance.from_config(str(home))
+    except (OSError, DBAPIError) as error:
+        cause = error.strerror if isinstance(error, OSError) else first_line(error)
+        raise EtlError(f"{STATE_FOLDER}: cannot be written: {cause}; sparkify keeps its state there") from error
     with opened as instance:
         yield instance
 
@@ -128,6 +132,10 @@ def _execute(
             asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
             raise_on_error=False,
         )
+    progress.print_not_run()
+    if interrupts.received():
+        # Dagster only ends the run with it.
+        raise KeyboardInterrupt
 
 
 def _full_load(*assets: str) -> dict[str, Any]:

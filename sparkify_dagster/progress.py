@@ -1,6 +1,7 @@
 """Tells a person at a terminal how a run goes, asset by asset, from the events that Dagster records."""
 
 import logging
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,8 +10,12 @@ import dagster as dg
 from rich.console import Console
 from rich.table import Table
 
+from sparkify_dagster import interrupts
 from sparkify_dagster.step_failures import reason_of
-from sparkify_dagster.wording import count
+from sparkify_dagster.wording import count, visible
+
+# What Dagster logs, as an error, of each step after a failed one.
+_NOT_EXECUTED = re.compile(r"Dependencies for step \S+ (failed|were not executed): ")
 
 
 @dataclass
@@ -25,6 +30,8 @@ class Progress:
     """Of each check the latest evaluation: a later run may put right what an earlier one found."""
     _assets: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """Of each step."""
+    _not_run: list[str] = field(default_factory=list)
+    """Steps of the present run that come after a failed one."""
     _evaluations: dict[str, list[dg.AssetCheckEvaluation]] = field(default_factory=lambda: defaultdict(list))
 
     @property
@@ -46,8 +53,10 @@ class Progress:
     def handle(self, entry: dg.EventLogEntry) -> None:
         event = entry.dagster_event
         if event is None:
-            if int(entry.level) >= logging.WARNING:
-                self.console.print(f"    {entry.user_message}", markup=False)
+            if _NOT_EXECUTED.match(entry.user_message):
+                self._not_run.append(entry.step_key or "")
+            elif int(entry.level) >= logging.WARNING:
+                self._print_lines(entry.user_message)
             return
         step = event.step_key or ""
         match event.event_type:
@@ -58,12 +67,19 @@ class Progress:
             case dg.DagsterEventType.STEP_SUCCESS:
                 self._finished(step, event.step_success_data.duration_ms / 1_000)
             case dg.DagsterEventType.STEP_FAILURE:
-                self._failed(step, reason_of(event) or "failed")
+                self._failed(step, "interrupted" if interrupts.received() else reason_of(event) or "failed")
             case dg.DagsterEventType.STEP_SKIPPED:
                 self.failed_steps.append(step)
-                self.console.print(f"  [yellow]-[/yellow] {step}: not run, since what it builds on failed")
+                self._not_run.append(step)
             case _:
                 pass
+
+    def print_not_run(self) -> None:
+        """Prints at the end of a run, in one line, which steps were not run."""
+        if self._not_run:
+            steps = ", ".join(dict.fromkeys(self._not_run))
+            self.console.print(f"  [yellow]-[/yellow] Not run, since an upstream step failed: {steps}", markup=True)
+        self._not_run.clear()
 
     def _asset_materialized(self, step: str, materialization: dg.AssetMaterialization) -> None:
         rows = materialization.metadata.get("dagster/row_count")
@@ -81,28 +97,35 @@ class Progress:
         if evaluations:
             passed = sum(check.passed for check in evaluations)
             sign = "[green]✓[/green]" if passed == len(evaluations) else "[yellow]![/yellow]"
-            self.console.print(f"  {sign} {step:<22}{passed:>4} of {len(evaluations)} checks passed {seconds:>7.1f} s")
+            self.console.print(
+                f"  {sign} {step:<22}{passed:>4} of {len(evaluations)} checks passed {seconds:>7.1f} s", markup=True
+            )
             self._tell_failed(evaluations)
         else:
             assets = self._assets.pop(step, {step})
             told = count(len(assets), "table") if len(assets) > 1 else f"{self.rows.get(next(iter(assets)), 0):,} rows"
-            self.console.print(f"  [green]✓[/green] {step:<22}{told:>17} {seconds:>13.1f} s")
+            self.console.print(f"  [green]✓[/green] {step:<22}{told:>17} {seconds:>13.1f} s", markup=True)
 
     def _failed(self, step: str, reason: str) -> None:
         self.failed_steps.append(step)
         evaluations = self._evaluations.pop(step, [])
-        self.console.print(f"  [red]✗[/red] {step}")
+        self.console.print(f"  [red]✗[/red] {step}", markup=True)
         self._tell_failed(evaluations)
         if not evaluations:
-            self.console.print(f"    {reason}", markup=False)
+            self._print_lines(reason)
 
     def _tell_failed(self, evaluations: Sequence[dg.AssetCheckEvaluation]) -> None:
         for check in evaluations:
             if not check.passed:
                 where = f"{check.asset_key.to_user_string()}.{check.check_name}"
-                self.console.print(f"    {check.severity.value}: {where}: {check.description or ''}", markup=False)
+                self._print_lines(f"{check.severity.value}: {where}: {check.description or ''}")
                 for line in _first_rows(check):
-                    self.console.print(f"      {line}", markup=False)
+                    self._print_lines(line, indent=6)
+
+    def _print_lines(self, text: str, indent: int = 4) -> None:
+        """Prints each line of a text below its step's line."""
+        for line in text.split("\n"):
+            self.console.print(f"{' ' * indent}{line}")
 
 
 def tell_counts(console: Console, counts: dict[str, int]) -> None:
@@ -117,7 +140,7 @@ def _first_rows(check: dg.AssetCheckEvaluation, most: int = 5) -> list[str]:
     """The first rows of the check's tables, a line each."""
     tables = [value for value in check.metadata.values() if isinstance(value, dg.TableMetadataValue)]
     return [
-        ", ".join(f"{name} {value}" for name, value in record.data.items())
+        visible(", ".join(f"{name} {value}" for name, value in record.data.items()))
         for table in tables
         for record in table.records[:most]
     ]

@@ -81,7 +81,7 @@ class Project:
             process = subprocess.Popen(
                 [str(Path(sys.executable).with_name(command)), *arguments],
                 cwd=self.folder,
-                env=self._environment(environment),
+                env=self.environment_of(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
@@ -93,7 +93,8 @@ class Project:
         finally:
             started.kill_group()
 
-    def _environment(self, changes: Mapping[str, str]) -> dict[str, str]:
+    def environment_of(self, changes: Mapping[str, str]) -> dict[str, str]:
+        """The environment of a command."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("SPARKIFY_")}
         own = {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "200", "VIRTUAL_ENV": sys.prefix}
         return {**inherited, **own, **self.environment, **changes}

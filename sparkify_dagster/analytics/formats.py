@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from rich.table import Table
-from rich.text import Text
 from sqlalchemy import Integer, Numeric
 
 from sparkify_dagster.analytics.question import Question
+from sparkify_dagster.wording import cell
 
 Rows: TypeAlias = Iterable[Sequence[Any]]
 
@@ -41,7 +41,7 @@ def to_table(question: Question, rows: Rows) -> Table:
         is_number = isinstance(column.type, Integer | Numeric)
         table.add_column(column.name, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text("NULL", "dim") if value is None else Text(plain(value)) for value in row))
+        table.add_row(*(cell("NULL", "dim") if value is None else cell(plain(value)) for value in row))
     return table
 
 

@@ -6,7 +6,6 @@ from datetime import date
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 from sqlalchemy import Connection
 
 from sparkify_dagster.analytics.answers import ask
@@ -14,7 +13,7 @@ from sparkify_dagster.analytics.comparison import Comparison, compare
 from sparkify_dagster.analytics.expected import ExpectedResults
 from sparkify_dagster.analytics.question import Question, all_questions
 from sparkify_dagster.warehouse.base import Warehouse
-from sparkify_dagster.wording import count
+from sparkify_dagster.wording import cell, count
 
 # The first ones say what is wrong; all of them would only scroll it away.
 SHOWN_DIFFERENCES = 5
@@ -60,9 +59,9 @@ def tell(console: Console, verification: Verification) -> None:
     table.columns[1].justify = "right"
     for comparison in verification.comparisons:
         colour = "green" if comparison.as_expected else "red"
-        table.add_row(comparison.question.name, f"{comparison.found:,}", Text(str(comparison), colour))
+        table.add_row(comparison.question.name, f"{comparison.found:,}", cell(str(comparison), colour))
     for question in verification.without_expected:
-        table.add_row(question.name, "", Text("nothing is expected", "yellow"))
+        table.add_row(question.name, "", cell("nothing is expected", "yellow"))
     console.print(table)
     for comparison in verification.comparisons:
         if comparison.differences:
@@ -82,7 +81,7 @@ def tell_as_expected(console: Console, as_expected: Sequence[bool], without_expe
 def _side_by_side(comparison: Comparison) -> Table:
     table = Table("", *comparison.question.columns, box=None, pad_edge=False)
     for row in comparison.side_by_side(SHOWN_DIFFERENCES):
-        table.add_row(*(Text(value, "red" if value.startswith("expected ") else "") for value in row.values()))
+        table.add_row(*(cell(value, "red" if value.startswith("expected ") else "") for value in row.values()))
     if len(comparison.differences) > SHOWN_DIFFERENCES:
         table.caption = f"{len(comparison.differences) - SHOWN_DIFFERENCES:,} more"
     return table

@@ -1,0 +1,52 @@
+"""Ctrl-C and SIGTERM, noticed whoever handles them: Dagster puts handlers of its own in place while a step runs."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+# The interpreter itself writes the number of each signal to this pipe, whichever handler is in place.
+_pipe: list[int] = []
+_signals: list[int] = []
+
+
+@contextmanager
+def noticed() -> Iterator[None]:
+    """Has SIGTERM end the block as Ctrl-C does, by a KeyboardInterrupt, and keeps the signals for received()."""
+    if threading.current_thread() is not threading.main_thread() or _pipe:
+        yield
+        return
+    _pipe[:] = os.pipe()
+    for end in _pipe:
+        os.set_blocking(end, False)
+    before = signal.set_wakeup_fd(_pipe[1], warn_on_full_buffer=False)
+    # A signal that whoever started the process has it ignore stays ignored.
+    handlers = {
+        number: signal.signal(number, _interrupt)
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(before)
+        for end in _pipe:
+            os.close(end)
+        _pipe.clear()
+        _signals.clear()
+
+
+def received() -> signal.Signals | None:
+    """Returns the first signal that asked the process to end; None if there was none."""
+    if _pipe:
+        with suppress(BlockingIOError):
+            _signals.extend(os.read(_pipe[0], 4096))
+    return next((signal.Signals(number) for number in _signals if number in (signal.SIGINT, signal.SIGTERM)), None)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
