@@ -190,6 +190,25 @@ def query(name: str | None, first_day: date | None, last_day: date | None, outpu
         click.echo(content.encode(), nl=False)
 
 
+@main.command("load-errors")
+@of_some_days
+@explains_mistakes
+def load_errors(first_day: date | None, last_day: date | None) -> None:
+    """Show the lines that could not be loaded, with file, line, column, reason and text.
+
+    Without days: those of all days and of the song files. The text may hold names of listeners, so it is shown here
+    and not in Dagster.
+    """
+    from sparkify_dagster import load_errors as errors
+
+    _require_order(first_day, last_day)
+    with _warehouse_mistakes():
+        found = _warehouse(_settings()).run(
+            "sparkify load-errors", lambda connection: errors.read(connection, first_day, last_day)
+        )
+    errors.print_errors(console(), found)
+
+
 @main.command()
 @click.option("--expected", metavar="DIR|s3://…", help="Expected results to compare with, not SPARKIFY_EXPECTED's.")
 @of_some_days

@@ -71,7 +71,7 @@ def one_line(output: str) -> str:
 
 def test_help_names_every_command(project: Project) -> None:
     output = project.sparkify("--help")
-    for command in ("create-tables", "etl", "grant", "query", "simulate", "ui", "verify"):
+    for command in ("create-tables", "etl", "grant", "load-errors", "query", "simulate", "ui", "verify"):
         assert f"\n  {command} " in output
 
 
@@ -313,6 +313,19 @@ def test_without_a_source_a_month_is_simulated_first(project: Project) -> None:
     simulated = project.folder / ".sparkify" / "simulated"
     assert len(list((simulated / "log_data").rglob("*.json"))) == 30
     assert not (project.folder / ".sparkify" / "unfinished").exists()
+
+
+def test_load_errors_are_shown_with_their_text(small: World, project: Project) -> None:
+    small.write_log(DAYS[0], event(), "Quizzelda \x1b[31m")
+    small.load(DAYS[0])
+    assert project.sparkify("load-errors").splitlines() == [
+        "2018/11/2018-11-01-events.json line 2: not JSON: Expecting value at character 1",
+        r"    Quizzelda \x1b[31m",
+        "1 load error",
+    ]
+    assert one_line(project.sparkify("load-errors", "--from", DAYS[1])) == "No load errors"
+    output = project.sparkify("load-errors", "--from", DAYS[1], "--to", DAYS[0], expect=1)
+    assert one_line(output) == "sparkify: --from 2018-11-02 is after --to 2018-11-01"
 
 
 # The analysts' questions

@@ -175,4 +175,4 @@ def _naming(question: Question, warehouse: Warehouse) -> Iterator[None]:
         # What may succeed when it is done again is for the transaction to repeat.
         if warehouse.is_transient(error):
             raise
-        raise QuestionFailed(f"the question {question.name} ({question.path.name}): {first_line(error)}") from error
+        raise QuestionFailed(f"the question {question.name} ({question.path.name}): {first_line(error)}") from None

@@ -41,7 +41,6 @@ def clear_failures() -> Iterator[None]:
                 "file": line.key,
                 "line": line.line_number,
                 "column": line.column_name,
-                "value": line.raw_text,
                 "reason": line.reason,
             }
             for line in error.errors

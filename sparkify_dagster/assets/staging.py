@@ -145,8 +145,8 @@ def staging_songs(
     if load.refused:
         context.log.error(
             f"The songs are refused: {count(load.errors_standing, 'error')} in their files, "
-            f"{limits.max_load_errors:,} are allowed; staging_songs keeps what it held. Correct the files that "
-            "staging.load_errors names, or raise SPARKIFY_MAX_LOAD_ERRORS."
+            f"{limits.max_load_errors:,} are allowed; staging_songs keeps what it held. Correct the files "
+            "(`sparkify load-errors` shows the lines), or raise SPARKIFY_MAX_LOAD_ERRORS."
         )
     else:
         context.log.info(
@@ -238,12 +238,14 @@ def _tell(log: dg.DagsterLogManager, loaded: LoadedDay, limits: Limits) -> None:
     if loaded.refused:
         log.error(
             f"{day.day} is refused: {day.error_count:,} of {count(day.lines, 'line')} have errors, "
-            f"{limits.max_load_errors:,} are allowed; the day keeps what it held. Correct the file, or raise "
-            f"SPARKIFY_MAX_LOAD_ERRORS. "
+            f"{limits.max_load_errors:,} are allowed; the day keeps what it held. Correct the file "
+            f"(`sparkify load-errors --from {day.day} --to {day.day}` shows the lines), or raise "
+            "SPARKIFY_MAX_LOAD_ERRORS. "
             f"First: {day.errors[0].key} line {day.errors[0].line_number}: {day.errors[0].reason}"
         )
     elif day.error_count or day.duplicates:
         log.warning(
             f"{day.day}: {count(day.staged, 'event')} loaded from {count(len(day.files), 'file')}; left out: "
             f"{count(day.duplicates, 'duplicate')}, {count(day.error_count, 'line')} with errors."
+            + (f" `sparkify load-errors --from {day.day} --to {day.day}` shows them." if day.error_count else "")
         )

@@ -71,7 +71,7 @@ def check_staging_events(
                 staged_in=_in(events, days),
             ),
             "no_refused_days": _refused(connection, _of_days(days)),
-            "no_load_errors": _load_errors(connection, _of_days(days)),
+            "no_load_errors": _load_errors(connection, _of_days(days), _options(days)),
             "no_missing_days": completeness.no_missing_days(connection),
             "usual_volume": completeness.usual_volume(connection, days),
         }
@@ -213,11 +213,14 @@ def _refused(connection: Connection, concerns: Concerns) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=not refused,
         metadata=metadata,
-        description="Correct the files (see no_load_errors), or raise SPARKIFY_MAX_LOAD_ERRORS" if refused else None,
+        description="Correct the files (`sparkify load-errors` shows the lines), or raise SPARKIFY_MAX_LOAD_ERRORS"
+        if refused
+        else None,
     )
 
 
-def _load_errors(connection: Connection, concerns: Concerns) -> dg.AssetCheckResult:
+def _load_errors(connection: Connection, concerns: Concerns, options: str = "") -> dg.AssetCheckResult:
+    """The first errors without their text, which may hold names: the command, with these options, shows it."""
     # Of a refused load only the first errors are recorded, in place of those of what staging holds.
     refused = connection.execute(
         select(refused_loads.c.log_date, refused_loads.c.errors).where(concerns(refused_loads))
@@ -235,8 +238,8 @@ def _load_errors(connection: Connection, concerns: Concerns) -> dg.AssetCheckRes
             select(
                 load_errors.c.key.label("source"),
                 load_errors.c.line_number.label("line"),
+                load_errors.c.column_name.label("column"),
                 load_errors.c.reason,
-                load_errors.c.raw_text,
             )
             .where(concerns(load_errors))
             .order_by(load_errors.c.key, load_errors.c.line_number)
@@ -247,8 +250,12 @@ def _load_errors(connection: Connection, concerns: Concerns) -> dg.AssetCheckRes
         passed=count == 0,
         severity=dg.AssetCheckSeverity.WARN,
         metadata=metadata,
-        description=f"Not loaded, see staging.load_errors: {count:,}" if count else None,
+        description=f"Not loaded: {count:,}; `sparkify load-errors{options}` shows their text" if count else None,
     )
+
+
+def _options(days: tuple[date, date] | None) -> str:
+    return f" --from {days[0]} --to {days[1]}" if days else ""
 
 
 def _of_days(days: tuple[date, date] | None) -> Concerns:

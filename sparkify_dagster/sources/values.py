@@ -23,7 +23,10 @@ class Number(str):
 
 
 class ValueProblem(Exception):
-    """A row that staging cannot hold, with the column where one is to blame."""
+    """A row that staging cannot hold, with the column where one is to blame.
+
+    The reason is shown in Dagster: it may quote a number, and never a text, which may be anybody's name.
+    """
 
     def __init__(self, reason: str, column: str | None = None) -> None:
         super().__init__(reason)
@@ -129,10 +132,9 @@ def _decimal(value: Any) -> Decimal | None:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, Number):
-        return value[:40]
+    """A number, true or false as it is, and of all else the kind."""
     if isinstance(value, str):
-        return repr(value[:40])
+        return value[:40] if _NUMBER.fullmatch(value) else "text"
     if isinstance(value, bool):
         return str(value).lower()
     return "an array" if isinstance(value, list) else "an object"

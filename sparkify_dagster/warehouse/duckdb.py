@@ -12,7 +12,14 @@ from sqlalchemy.pool import StaticPool
 from sparkify_dagster.inspected import InspectedDay, InspectedSongs
 from sparkify_dagster.locks import exclusive
 from sparkify_dagster.warehouse import json_reader
-from sparkify_dagster.warehouse.base import ReadMismatch, Warehouse, WarehouseError, create_tables, first_line
+from sparkify_dagster.warehouse.base import (
+    ReadMismatch,
+    Warehouse,
+    WarehouseError,
+    create_tables,
+    first_line,
+    quotes_data,
+)
 
 _REMEDY = "name another file in SPARKIFY_WAREHOUSE, as duckdb:///path/warehouse.duckdb"
 # A progress bar has no place in a log, and a checkpoint in the middle of a load writes everything twice.
@@ -43,6 +50,10 @@ class DuckDBWarehouse(Warehouse):
                 _connect(path, engine)
                 _create_tables_once(path, engine)
                 yield engine
+            except DBAPIError as error:
+                if quotes_data(error):
+                    raise WarehouseError(f"{self.database}: {first_line(error)}") from None
+                raise
             finally:
                 engine.dispose()
 
@@ -50,8 +61,8 @@ class DuckDBWarehouse(Warehouse):
         with json_reader.events_select(days) as select:
             try:
                 return connection.exec_driver_sql(f"INSERT INTO staging.staging_events {select}").rowcount
-            except DBAPIError as error:
-                raise ReadMismatch(f"DuckDB cannot read what looked plain: {error.orig}") from error
+            except (DBAPIError, *json_reader.READ_ERRORS) as error:
+                raise ReadMismatch(json_reader.unreadable(days, error)) from None
 
     def read_songs(self, connection: Connection, songs: InspectedSongs) -> int:
         with json_reader.songs_select(songs) as select:

@@ -3,15 +3,18 @@
 Each is given within a block, for whose time the files that it names exist.
 """
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import duckdb
 import msgspec
 from duckdb_sqlalchemy import Dialect
 from sqlalchemy import Table
+from sqlalchemy.exc import DBAPIError
 
 from sparkify_dagster.inspected import InspectedDay, InspectedFile, InspectedSongs
 from sparkify_dagster.warehouse.tables import SONG_COLUMNS
@@ -50,6 +53,26 @@ _SONG_TYPES = {
 }
 
 
+# DuckDB cuts the record that it quotes, also within a character: then its message is no UTF-8.
+READ_ERRORS = (duckdb.Error, UnicodeDecodeError)
+_PLACE = re.compile(r'in file "(?P<file>[^"\n]*)",.*? in line (?P<line>[0-9]+)')
+_KINDS = {
+    "has duplicate key": "a key twice",
+    "Malformed JSON": "malformed JSON",
+    "Failed to cast": "a value of another type",
+}
+
+
+def unreadable(days: Sequence[InspectedDay], error: BaseException) -> str:
+    """What DuckDB could not read of inspected days: file, line and kind, without the record that DuckDB quotes."""
+    orig = error.orig if isinstance(error, DBAPIError) else error
+    said = orig.object.decode(errors="replace") if isinstance(orig, UnicodeDecodeError) else str(orig)
+    kind = next((meaning for text, meaning in _KINDS.items() if text in said), type(orig).__name__)
+    place = _PLACE.search(said)
+    where = f"line {place['line']} of {_key_of(days, place['file'])}" if place else "what looked plain"
+    return f"DuckDB cannot read {where}: {kind}"
+
+
 @contextmanager
 def events_select(days: Sequence[InspectedDay]) -> Iterator[str]:
     """The days' events, in the order of staging_events' columns."""
@@ -57,7 +80,7 @@ def events_select(days: Sequence[InspectedDay]) -> Iterator[str]:
         folder = Path(name)
         meant = {broken: repaired for day in days for broken, repaired in day.repairs.items()}
         repairs = _written(folder / "repairs.json", ({"broken": key, "repaired": text} for key, text in meant.items()))
-        files = [file for day in days for file in day.files if file.staged]
+        files = _staged_files(days)
         paths = [_readable_path(file, folder / f"{number}.json") for number, file in enumerate(files)]
         # read_json wants one file at least.
         paths = paths or [_written(folder / "nothing.json", ())]
@@ -122,6 +145,20 @@ def _readable_path(file: InspectedFile, copy: Path) -> Path:
     if _GLOB_CHARACTERS & set(str(file.local_path)):
         return Path(shutil.copy(file.local_path, copy.with_suffix("".join(file.local_path.suffixes[-2:]))))
     return file.local_path
+
+
+def _staged_files(days: Sequence[InspectedDay]) -> Sequence[InspectedFile]:
+    return [file for day in days for file in day.files if file.staged]
+
+
+def _key_of(days: Sequence[InspectedDay], path: str) -> str:
+    """The key of the object that DuckDB has read at a path, its own or that of a copy."""
+    files = _staged_files(days)
+    number = Path(path).name.partition(".")[0]
+    keys = [file.source.key for file in files if str(file.local_path) == path]
+    if not keys and number.isdecimal() and int(number) < len(files):
+        keys = [files[int(number)].source.key]
+    return keys[0] if keys else path
 
 
 def _identifier(name: str) -> str:

@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from sparkify_dagster.inspected import InspectedDay, InspectedSongs
 from sparkify_dagster.warehouse import json_reader
-from sparkify_dagster.warehouse.base import ReadMismatch, WarehouseError, first_line
+from sparkify_dagster.warehouse.base import ReadMismatch, WarehouseError, first_line, quotes_data
 from sparkify_dagster.warehouse.server import KEEPALIVES, ServerWarehouse
 from sparkify_dagster.warehouse.tables import staging_events, staging_songs
 
@@ -66,13 +66,16 @@ class PostgresWarehouse(ServerWarehouse):
             yield engine
         except OperationalError as error:
             remedy = f"; {_REMEDY}" if "connection to server" in str(error.orig) else ""
-            raise WarehouseError(f"{self.database}: {first_line(error)}{remedy}") from error
+            raise WarehouseError(f"{self.database}: {first_line(error)}{remedy}") from None
         except ProgrammingError as error:
             if getattr(error.orig, "pgcode", None) != _INSUFFICIENT_PRIVILEGE:
                 raise
             raise WarehouseError(f"{self.database}: {first_line(error)}; {self._owner_remedy(engine)}") from error
-        except psycopg2.Error as error:
-            raise WarehouseError(f"{self.database}: {first_line(error)}") from error
+        except (DBAPIError, psycopg2.Error, duckdb.Error) as error:
+            # COPY is the driver's own, and quotes the line at which it stopped, whatever the reason is.
+            if not isinstance(error, DBAPIError) or quotes_data(error):
+                raise WarehouseError(f"{self.database}: {first_line(error)}") from None
+            raise
         finally:
             engine.dispose()
 
@@ -98,8 +101,10 @@ class PostgresWarehouse(ServerWarehouse):
         with json_reader.events_select(days) as select:
             try:
                 copied = _copy(connection, staging_events, select)
-            except duckdb.Error as error:
-                raise ReadMismatch(f"DuckDB cannot read what looked plain: {error}") from error
+            except json_reader.READ_ERRORS as error:
+                raise ReadMismatch(json_reader.unreadable(days, error)) from None
+            except psycopg2.DataError as error:
+                raise ReadMismatch(f"PostgreSQL cannot take what looked plain: {first_line(error)}") from None
         _analyze(connection, staging_events)
         return copied
 
@@ -159,15 +164,17 @@ def _copy(connection: Connection, table: Table, select: str, names: Sequence[str
             os.close(write_end)
 
     with ThreadPoolExecutor(1, thread_name_prefix="reading") as reading:
-        with os.fdopen(read_end, "rb") as rows, _driver_connection(connection).cursor() as cursor:
-            written = reading.submit(write)
-            try:
+        try:
+            with os.fdopen(read_end, "rb") as rows, _driver_connection(connection).cursor() as cursor:
+                written = reading.submit(write)
                 cursor.copy_expert(copy, rows, size=1 << 20)
-            except psycopg2.Error as error:
-                # Its further lines quote the row.
-                error.args = (first_line(error),)
-                raise
-            copied = cursor.rowcount
+                copied = cursor.rowcount
+        except psycopg2.DataError:
+            # What DuckDB could not read to its end may end in the middle of a row, which is no fault of the row.
+            failed = written.exception()
+            if isinstance(failed, json_reader.READ_ERRORS) and not isinstance(failed, duckdb.IOException):
+                raise failed from None
+            raise
         written.result()
     return copied
 

@@ -143,9 +143,9 @@ class RedshiftWarehouse(ServerWarehouse):
             event.listen(engine, "begin", _wait_for_other_writers)
             yield engine
         except OperationalError as error:
-            raise WarehouseError(f"{self.database}: {first_line(error)}; {_remedy(error)}") from error
+            raise WarehouseError(f"{self.database}: {first_line(error)}; {_remedy(error)}") from None
         except DBAPIError as error:
-            raise WarehouseError(f"{self.database}: {first_line(error)}") from error
+            raise WarehouseError(f"{self.database}: {first_line(error)}") from None
         finally:
             engine.dispose()
 

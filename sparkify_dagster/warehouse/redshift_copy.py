@@ -7,6 +7,7 @@ SYS_LOAD_ERROR_DETAIL, r_STL_LOAD_ERRORS.
 import gzip
 import json
 import logging
+import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -35,6 +36,8 @@ WRITES_AT_ONCE = 16
 SHOWN_ERRORS = 20
 # What COPY refused is in the system tables a moment after its transaction has ended.
 _ERROR_TABLE_SECONDS = 5.0
+# "Invalid digit, Value 'K', Pos 0, Type: Integer", and whatever else it may quote.
+_QUOTED = re.compile(r""" Value '.*',(?= Pos)|(?<!\w)(["']).*\1""")
 
 
 @dataclass
@@ -160,9 +163,9 @@ class Copy:
                 first = refused[0]
                 raise ReadMismatch(
                     f"COPY refused {first.key} line {first.line_number}: {first.column_name}: {first.reason}", refused
-                ) from error
+                ) from None
             if (remedy := _remedy(first_line(error), self.role)) is not None:
-                raise WarehouseError(f"COPY failed: {first_line(error)}; {remedy}") from error
+                raise WarehouseError(f"COPY failed: {first_line(error)}; {remedy}") from None
             raise
 
 
@@ -179,7 +182,10 @@ def _remedy(said: str, role: str | None) -> str | None:
 
 
 def _refused_lines(connection: Connection, process: int, began: datetime) -> list[LoadError]:
-    """What this session's COPY refused, after a rollback; Serverless has it in the first of the two tables only."""
+    """What this session's COPY refused, after a rollback; Serverless has it in the first of the two tables only.
+
+    The lines and the wrong values, which these tables have too, stay there.
+    """
     driver = cast(psycopg2.extensions.connection, connection.connection.driver_connection)
     end = time.monotonic() + _ERROR_TABLE_SECONDS
     while True:
@@ -190,12 +196,11 @@ def _refused_lines(connection: Connection, process: int, began: datetime) -> lis
                     cursor.execute(query, (process, began, SHOWN_ERRORS))
                     rows = cursor.fetchall()
             except psycopg2.Error as error:
-                log.info("the load errors cannot be read: %s", error)
+                log.info("the load errors cannot be read: %s", first_line(error))
                 continue
             if rows:
-                values = _refused_values(driver, process, began)
                 return [
-                    LoadError(file, line, column or None, f"{reason} (error {code})", values.get((file, line, column)))
+                    LoadError(file, line, column or None, f"{_without_values(reason)} (error {code})", None)
                     for file, line, column, code, reason in rows
                 ]
         if time.monotonic() > end:
@@ -203,19 +208,8 @@ def _refused_lines(connection: Connection, process: int, began: datetime) -> lis
         time.sleep(0.5)
 
 
-def _refused_values(
-    driver: psycopg2.extensions.connection, process: int, began: datetime
-) -> dict[tuple[str, int, str], str]:
-    """The wrong values, which are in the older table only."""
-    driver.rollback()
-    try:
-        with driver.cursor() as cursor:
-            cursor.execute(_STL_VALUES, (process, began, SHOWN_ERRORS))
-            return {(file, line, column): value for file, line, column, value in cursor.fetchall()}
-    except psycopg2.Error:
-        return {}
-    finally:
-        driver.rollback()
+def _without_values(reason: str) -> str:
+    return _QUOTED.sub("", reason)
 
 
 # The columns are CHAR, padded with blanks.
@@ -226,11 +220,6 @@ ORDER BY start_time, file_name, line_number LIMIT %s
 """
 _STL_ERRORS = """
 SELECT TRIM(filename), line_number, TRIM(colname), err_code, TRIM(err_reason)
-FROM stl_load_errors WHERE session = %s AND starttime >= %s
-ORDER BY starttime, filename, line_number LIMIT %s
-"""
-_STL_VALUES = """
-SELECT TRIM(filename), line_number, TRIM(colname), TRIM(raw_field_value)
 FROM stl_load_errors WHERE session = %s AND starttime >= %s
 ORDER BY starttime, filename, line_number LIMIT %s
 """

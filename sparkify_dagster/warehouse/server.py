@@ -49,7 +49,7 @@ class ServerWarehouse(Warehouse, ABC):
                 text(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {ANALYTICS_SCHEMA} GRANT SELECT ON TABLES TO {grantee}")
             )
         except ProgrammingError as error:
-            raise WarehouseError(f"{self.database}: {first_line(error)}; grant as the tables' owner") from error
+            raise WarehouseError(f"{self.database}: {first_line(error)}; grant as the tables' owner") from None
 
     def _url_with_password(self) -> URL:
         url = make_url(self.address)

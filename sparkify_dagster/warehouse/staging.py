@@ -34,7 +34,7 @@ from sparkify_dagster.warehouse.tables import (
 )
 
 # Counts up whenever the same object would be staged otherwise, so that the next run loads everything again.
-LOADER_VERSION = 1
+LOADER_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -72,8 +72,18 @@ def test_load_errors_of_a_day_warn_with_source_line_and_reason(tables: Tables) -
     (error,) = rows(check, "first_errors")
     assert error["source"] == "2018/11/2018-11-01-events.json"
     assert error["line"] == 5
-    assert error["reason"]
-    assert error["raw_text"] == "not JSON"
+    assert error["column"] == "NULL"
+    assert error["reason"] == "not JSON: Expecting value at character 1"
+    # The text, which may hold names, is in the warehouse alone.
+    assert list(error) == ["source", "line", "column", "reason"]
+    assert check.description == "Not loaded: 1; `sparkify load-errors` shows their text"
+
+
+def test_load_errors_of_a_run_name_the_command_that_shows_its_days(tables: Tables) -> None:
+    check = tables.check("staging_events", "no_load_errors", *DAYS)
+    assert check.description == (
+        "Not loaded: 1; `sparkify load-errors --from 2018-11-01 --to 2018-11-03` shows their text"
+    )
 
 
 def test_all_load_errors_of_a_refused_day_are_counted(world: World) -> None:

@@ -335,6 +335,6 @@ def test_an_error_names_its_line_and_column_and_the_good_lines_around_it_load(wo
     outcome = world.materialize(DAY)
     assert outcome.ok
     assert outcome.checks[("staging_events", "no_load_errors")] is False
-    assert world.reasons() == [(2, "status", "status: 'OK' is not a number")]
+    assert world.reasons() == [(2, "status", "status: text is not a number")]
     assert world.column(EVENTS, "item_in_session") == [1, 3]
     assert len(world.rows("songplays")) == 2

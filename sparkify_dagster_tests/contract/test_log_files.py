@@ -301,3 +301,23 @@ def test_a_missing_key_and_null_are_the_same(world: World) -> None:
     names = ", ".join(column.name for column in tables.staging_events.columns if column.name != "item_in_session")
     first, second = world.query(f"SELECT {names} FROM {EVENTS}")
     assert first == second
+
+
+@pytest.mark.parametrize("padding", ["", "x"], ids=["even", "odd"])
+def test_for_a_key_given_twice_any_of_its_values_is_taken_and_nothing_else_suffers(
+    world: World, padding: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """DuckDB quotes the line in its error and cuts it, one time of two within a character."""
+    twice = json.dumps(event(artist=padding + "ë" * 100, firstName="Zoë", itemInSession=2), ensure_ascii=False)
+    assert twice.endswith("}")
+    caplog.set_level("INFO")
+    world.write_log(DAY, event(), twice[:-1] + ', "firstName": "Chloë"}', event(itemInSession=3))
+    world.write_log("2018-11-02", event(time="2018-11-02T10:00:00"))
+    world.load(DAY, "2018-11-02")
+    assert world.errors() == []
+    assert len(world.rows(EVENTS)) == 4
+    first, second, third, _ = world.rows(EVENTS, "log_date", "item_in_session", "first_name")
+    assert (first[2], third[2]) == ("Kaylee", "Kaylee")
+    assert second[2] in {"Zoë", "Chloë"}
+    # Whatever was logged on the way names nobody.
+    assert [name for name in ("Zo", "Chlo", "Kaylee", "ëë") if name in caplog.text] == []
