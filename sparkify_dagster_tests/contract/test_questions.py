@@ -1,5 +1,6 @@
 """The analysts' questions: the same answers on every warehouse, asked again only when something has changed."""
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sparkify_dagster.analytics.question import Question, all_questions, read_qu
 from sparkify_dagster.aws import AwsAccess
 from sparkify_dagster.simulator import simulate
 from sparkify_dagster.sources.object_store import writable_store
-from sparkify_dagster.warehouse.base import columns_in, create_tables
+from sparkify_dagster.warehouse.base import WarehouseError, columns_in, create_tables
 from sparkify_dagster_tests.world import World, event, song
 
 HEADER = """-- How many plays are there?
@@ -179,3 +180,33 @@ def test_a_warehouse_of_an_earlier_version_gets_the_columns_and_is_built_again(w
     for day in world.pending():
         world.match_again(day)
     assert world.rows("songplays", "songplay_id", "song", "artist", "length") == before
+
+
+def everything_said(error: BaseException) -> str:
+    """What Dagster stores of an error: its message and those of its causes."""
+    said = [str(error)]
+    while (cause := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
+        error = cause
+        said.append(str(error))
+    return "\n".join(said)
+
+
+def test_the_error_of_a_question_says_what_is_wrong_and_quotes_nobody(world: World, tmp_path: Path) -> None:
+    world.write_log("2018-11-01", event(firstName="Quiz'zel\"da\nVornbrackt"))
+    world.load()
+    names = PLAYS_BY_LEVEL.replace("COUNT(*) AS plays", "SUM(CAST(u.first_name AS BIGINT)) AS plays")
+    names = names.replace("FROM songplays AS p", "FROM songplays AS p\nINNER JOIN users AS u ON p.user_id = u.user_id")
+    with world.warehouse.open("a test") as engine:
+        _, (failed,) = answers.refresh(world.warehouse, engine, [question(tmp_path, names)])
+    assert str(failed).startswith("the question plays_by_level (plays_by_level.sql): ")
+    assert re.search("convert|invalid input|invalid digit", str(failed), re.IGNORECASE)
+    assert not re.search("Quiz|zel|Vornbrackt", everything_said(failed))
+
+
+def test_the_error_of_any_statement_quotes_nobody(world: World) -> None:
+    world.write_log("2018-11-01", event())
+    world.load()
+    with pytest.raises(WarehouseError) as caught, world.warehouse.transaction("a test") as connection:
+        connection.execute(text("SELECT CAST(u.first_name AS BIGINT) FROM users AS u"))
+    assert str(caught.value).startswith(f"{world.warehouse.database}: ")
+    assert "Kaylee" not in everything_said(caught.value)

@@ -18,6 +18,7 @@ from sparkify_dagster.settings import Settings
 from sparkify_dagster.warehouse.base import WarehouseError
 from sparkify_dagster.warehouse.connect import warehouse_of
 from sparkify_dagster.warehouse.postgres import PostgresWarehouse
+from sparkify_dagster.warehouse.tables import load_errors
 from sparkify_dagster_tests.postgres_server import PostgresServer
 from sparkify_dagster_tests.project import Project
 from sparkify_dagster_tests.world import EVENTS, STAR, World, ask_questions, event, song
@@ -226,3 +227,13 @@ def test_the_commands_are_the_same(tmp_path: Path, postgres: PostgresServer) -> 
 def counts(output: str) -> list[str]:
     """The tables with their rows, and the match rate."""
     return output[output.index("Table ") :].splitlines()[1:]
+
+
+def test_an_error_of_copy_quotes_neither_line_nor_value(world: World) -> None:
+    with pytest.raises(WarehouseError) as caught, world.warehouse.transaction("a test") as connection:
+        world.warehouse.insert_rows(
+            connection, load_errors, [{"key": "k", "reason": "r", "raw_text": "Kaylee" * 1_000}]
+        )
+    assert str(caught.value).endswith(": value too long for type character varying(4000)")
+    assert caught.value.__suppress_context__
+    assert caught.value.__cause__ is None
