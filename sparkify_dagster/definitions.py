@@ -65,7 +65,11 @@ defs = dg.Definitions(
         ),
         "warehouse": _warehouse,
         **({"expected": ExpectedResults(location=_settings.expected)} if _settings.expected else {}),
-        "limits": Limits(max_load_errors=_settings.max_load_errors, min_match_rate=_settings.min_match_rate),
+        "limits": Limits(
+            max_load_errors=_settings.max_load_errors,
+            max_inflated_bytes=_settings.max_inflated_bytes,
+            min_match_rate=_settings.min_match_rate,
+        ),
     },
     # A process a step would cost a second each, and DuckDB has one writer anyway.
     executor=dg.in_process_executor,

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
+from sparkify_dagster.wording import count
+
 # In UTF-8, as Redshift counts VARCHAR.
 SHORT_TEXT_BYTES = 64
 TEXT_BYTES = 1_024
@@ -38,7 +40,7 @@ class LoadError:
 
 @dataclass(frozen=True)
 class InspectedFile:
-    """One object with its counts: lines = staged + duplicates + errors.
+    """One object with its counts of records: lines = staged + duplicates + errors.
 
     A plain object is read in place where the warehouse can: at `local_path` in a folder, at `uri` in S3. Otherwise
     `content` is what a warehouse reads: a plain object's own bytes (decompressed), a cleaned copy of any other.
@@ -49,9 +51,10 @@ class InspectedFile:
     duplicates: int = 0
     errors: int = 0
     plain: bool = True
-    content: bytes = b""
+    content: bytes = field(default=b"", repr=False)
     local_path: Path | None = None
     uri: str | None = None
+    inflated_bytes: int = 0
 
     @property
     def staged(self) -> int:
@@ -59,14 +62,31 @@ class InspectedFile:
 
 
 @dataclass(frozen=True)
+class LogFields:
+    """The keys of a day's log records, by the columns that they are read into.
+
+    `missing` has the columns that no record has a key for, though some should, each with that key. `unknown` has the
+    keys that are no column's, the first ones by name.
+    """
+
+    present: tuple[str, ...] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class InspectedDay:
-    """The log files of a UTC day. `repairs` maps double-encoded text, without blanks at its end, to what was meant."""
+    """The log files of a UTC day. `repairs` maps double-encoded text, without blanks at its end, to what was meant.
+
+    `fields` is None where nobody has looked into the records.
+    """
 
     day: date
     files: tuple[InspectedFile, ...]
     errors: tuple[LoadError, ...]
     repairs: Mapping[str, str]
     event_keys: tuple[str, ...]
+    fields: LogFields | None = None
 
     @property
     def error_count(self) -> int:
@@ -83,6 +103,22 @@ class InspectedDay:
     @property
     def lines(self) -> int:
         return sum(file.lines for file in self.files)
+
+    @property
+    def inflated_bytes(self) -> int:
+        """Returns the size of the files once they are decompressed."""
+        return sum(file.inflated_bytes for file in self.files)
+
+    def rejection(self, max_load_errors: int) -> str | None:
+        """Returns why the day must not replace what staging holds of it; None where it may."""
+        for file in self.files:
+            if file.errors and file.staged + file.duplicates == 0:
+                return f"{file.source.key} has {count(file.errors, 'error')} and no good record"
+        if self.error_count > max_load_errors:
+            return (
+                f"{self.error_count:,} of {count(self.lines, 'record')} have errors, the limit is {max_load_errors:,}"
+            )
+        return None
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ from sparkify_dagster.settings_keys import (
     LOG_END,
     LOG_JSONPATH,
     LOG_START,
+    MAX_INFLATED_BYTES,
     MAX_LOAD_ERRORS,
     MIN_MATCH_RATE,
     REDSHIFT_PORT,
@@ -79,6 +80,7 @@ class Settings(BaseModel):
     log_start: date = _field(LOG_START)
     log_end: date | None = _field(LOG_END)
     max_load_errors: int = _field(MAX_LOAD_ERRORS)
+    max_inflated_bytes: int = _field(MAX_INFLATED_BYTES)
     min_match_rate: float = _field(MIN_MATCH_RATE)
     expected: str | None = _field(EXPECTED)
     alert_webhook: Secret | None = _field(ALERT_WEBHOOK)
@@ -101,6 +103,7 @@ class Settings(BaseModel):
         unknown_options(reader.file)
         fields = _read_warehouse(reader) | _read_source(reader) | _read_log_days(reader) | _read_expected(reader)
         fields |= {"max_load_errors": reader.read(MAX_LOAD_ERRORS), "min_match_rate": reader.read(MIN_MATCH_RATE)}
+        fields |= {"max_inflated_bytes": reader.read(MAX_INFLATED_BYTES)}
         fields |= {"alert_webhook": reader.read(ALERT_WEBHOOK), "ui_url": reader.read(UI_URL)}
         fields |= {"code_url": reader.read(CODE_URL)}
         fields |= {"aws_endpoint_url": reader.read(AWS_ENDPOINT_URL), "aws_region": reader.read(AWS_REGION)}

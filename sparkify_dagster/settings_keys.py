@@ -234,6 +234,8 @@ LOG_END = Key("Day after the last day of the event logs (ISO date). Set but empt
               ("SPARKIFY_LOG_END",), None, date(2018, 12, 1), "`2018-12-01`; none where SPARKIFY_LOG_START is set")
 MAX_LOAD_ERRORS = Key("Broken records that one load tolerates (count).", parse_count, ("SPARKIFY_MAX_LOAD_ERRORS",),
                       default=100)
+MAX_INFLATED_BYTES = Key("Maximum size of a compressed file once it is decompressed (bytes). Nothing of a larger "
+                         "one is loaded.", parse_count, ("SPARKIFY_MAX_INFLATED_BYTES",), default=8 << 30)
 MIN_MATCH_RATE = Key("Least share of the song plays that have to match a song (0 to 1).", parse_rate,
                      ("SPARKIFY_MIN_MATCH_RATE",), default=0.0)
 ALERT_WEBHOOK = Key("Where the sensor `failures` posts what failed, as `{\"text\": ...}`: an incoming webhook of "
@@ -256,7 +258,17 @@ SECRET_KEY = Key("Secret key that belongs to ACCESS_KEY.", Secret, cfg=("AWS", "
 KEYS: tuple[Key[Any], ...] = (
     *(CONFIG, WAREHOUSE, HOST, DB_NAME, DB_USER, DB_PASSWORD, DB_PORT, DB_REGION, CLUSTER_IDENTIFIER, IAM_ROLE),
     *(WAREHOUSE_SECRET, STAGING, TRUSTED_LOGS, STATEMENT_TIMEOUT),
-    *(LOG_DATA, LOG_JSONPATH, SONG_DATA, LOG_START, LOG_END, MAX_LOAD_ERRORS, MIN_MATCH_RATE, EXPECTED),
+    *(
+        LOG_DATA,
+        LOG_JSONPATH,
+        SONG_DATA,
+        LOG_START,
+        LOG_END,
+        MAX_LOAD_ERRORS,
+        MAX_INFLATED_BYTES,
+        MIN_MATCH_RATE,
+        EXPECTED,
+    ),
     *(CODE_URL, UI_URL, ALERT_WEBHOOK),
     *(AWS_ENDPOINT_URL, AWS_REGION, ACCESS_KEY, SECRET_KEY),
 )

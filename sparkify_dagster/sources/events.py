@@ -4,11 +4,8 @@ A plain file holds nothing that any warehouse's own reader could read in another
 read as it is; from any other a cleaned copy is made: the plain lines as they are, the odd ones written anew.
 """
 
-import gzip
-import json
 import re
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -18,7 +15,6 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 
 from sparkify_dagster.inspected import (
-    RAW_TEXT_CHARACTERS,
     SHORT_TEXT_BYTES,
     TEXT_BYTES,
     InspectedDay,
@@ -27,15 +23,17 @@ from sparkify_dagster.inspected import (
     StoredObject,
     UninspectedDay,
 )
+from sparkify_dagster.sources.decompression import MAX_INFLATED_BYTES, DecompressionError, decompress, is_gzip
 from sparkify_dagster.sources.keys import is_hidden
+from sparkify_dagster.sources.log_fields import ABSENT, ABSENT_RAW, FieldTracker
 from sparkify_dagster.sources.object_store import ObjectMissing, ObjectStore
+from sparkify_dagster.sources.records import MAX_NESTING, Document, json_values, log_records, raw_text
 from sparkify_dagster.sources.text_repair import repairs
 from sparkify_dagster.sources.values import (
     BIGINT,
     EPOCH_MS,
     EPOCH_MS_RANGE,
     INTEGER,
-    JSON_DECODER,
     SECONDS,
     SHORT_TEXT,
     TEXT,
@@ -43,7 +41,6 @@ from sparkify_dagster.sources.values import (
     convert_row,
 )
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # COPY refuses a JSON object of more than 4 MB, DuckDB one of more than 16 MB; neither is tried with large ones.
 PLAIN_LINE_BYTES = 1 << 20
 # Decoded in parts that stay in the processor's cache: a third faster than a file at once.
@@ -59,26 +56,28 @@ _INTEGER = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 # A character is four bytes at most.
 _SHORT_TEXT = Annotated[str, msgspec.Meta(max_length=SHORT_TEXT_BYTES // 4)]
 _TEXT = Annotated[str, msgspec.Meta(max_length=TEXT_BYTES // 4)]
-_NOTHING = msgspec.Raw(b"null")
+_MAYBE_SHORT_TEXT = (_SHORT_TEXT | None | msgspec.UnsetType, ABSENT)
+_MAYBE_TEXT = (_TEXT | None | msgspec.UnsetType, ABSENT)
+_MAYBE_NUMBER = (msgspec.Raw, ABSENT_RAW)
 # Narrower than the contract: leading zeros, a null user and numbers where text is usual go the exact way.
 _PLAIN_EVENT: dict[str, tuple[Any, ...]] = {
-    "artist": (_TEXT | None, None),
-    "auth": (_SHORT_TEXT | None, None),
-    "first_name": (_TEXT | None, None),
-    "gender": (_SHORT_TEXT | None, None),
+    "artist": _MAYBE_TEXT,
+    "auth": _MAYBE_SHORT_TEXT,
+    "first_name": _MAYBE_TEXT,
+    "gender": _MAYBE_SHORT_TEXT,
     "item_in_session": (_INTEGER,),
-    "last_name": (_TEXT | None, None),
-    "length": (msgspec.Raw, _NOTHING),
-    "level": (_SHORT_TEXT | None, None),
-    "location": (_TEXT | None, None),
-    "method": (_SHORT_TEXT | None, None),
+    "last_name": _MAYBE_TEXT,
+    "length": _MAYBE_NUMBER,
+    "level": _MAYBE_SHORT_TEXT,
+    "location": _MAYBE_TEXT,
+    "method": _MAYBE_SHORT_TEXT,
     "page": (Annotated[str, msgspec.Meta(min_length=1, max_length=SHORT_TEXT_BYTES)],),
-    "registration": (msgspec.Raw, _NOTHING),
+    "registration": _MAYBE_NUMBER,
     "session_id": (_EXACT_BIGINT,),
-    "song": (_TEXT | None, None),
-    "status": (_INTEGER | None, None),
+    "song": _MAYBE_TEXT,
+    "status": (_INTEGER | None | msgspec.UnsetType, ABSENT),
     "ts": (int,),
-    "user_agent": (_TEXT | None, None),
+    "user_agent": _MAYBE_TEXT,
     "user_id": (str,),
 }
 _PLAIN_USER = re.compile(r"(?:0|[1-9][0-9]{0,17})?")
@@ -120,14 +119,22 @@ class EventInspector:
     With `s3_in_place` the content of plain S3 objects is not kept: the warehouse reads the objects themselves.
     """
 
-    def __init__(self, store: ObjectStore, keys: Sequence[str], *, keep_errors: int, s3_in_place: bool = False) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        keys: Sequence[str],
+        *,
+        keep_errors: int,
+        max_inflated_bytes: int = MAX_INFLATED_BYTES,
+        s3_in_place: bool = False,
+    ) -> None:
         self._store = store
         self._s3_in_place = s3_in_place
         self._keys = tuple(keys)
         self._keep_errors = keep_errors
-        self._columns = {
-            column: (key, _CONVERSIONS[column]) for column, key in zip(_PLAIN_EVENT, self._keys, strict=True)
-        }
+        self._max_inflated_bytes = max_inflated_bytes
+        self._key_of = dict(zip(_PLAIN_EVENT, self._keys, strict=True))
+        self._columns = {column: (key, _CONVERSIONS[column]) for column, key in self._key_of.items()}
         # Redshift and DuckDB both read a number's digits as they are written.
         self._encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -136,9 +143,16 @@ class EventInspector:
 
         With `rewrite` no line is taken as it is: for a file that looked plain and that a warehouse could not read.
         """
-        inspection = _DayInspection(day, self._plain_decoder(day), keep_errors=self._keep_errors)
+        inspection = _DayInspection(day, _PlainDecoder(day, self._key_of), keep_errors=self._keep_errors)
         files = tuple(self._inspect_file(listed.key, inspection, rewrite=rewrite) for listed in objects)
-        return InspectedDay(day, files, tuple(inspection.errors), repairs(inspection.non_ascii), self._keys)
+        return InspectedDay(
+            day,
+            files,
+            tuple(inspection.errors),
+            repairs(inspection.non_ascii),
+            self._keys,
+            inspection.fields.fields(self._key_of),
+        )
 
     def pass_over(self, day: date, objects: Sequence[StoredObject]) -> UninspectedDay:
         """The files of a day as they are now, not looked into. Raises SourceError."""
@@ -160,79 +174,88 @@ class EventInspector:
         except ObjectMissing:
             return True
 
-    def _plain_decoder(self, day: date) -> "msgspec.json.Decoder[Any]":
-        """Decodes the day's plain events and refuses nearly all others; _are_plain sees to the rest."""
-        start_ms = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000
-        of_the_day = Annotated[int, msgspec.Meta(ge=start_ms, lt=start_ms + DAY_MS)]
-        event = msgspec.defstruct(
-            "PlainEvent",
-            [(column, *definition) for column, definition in (_PLAIN_EVENT | {"ts": (of_the_day,)}).items()],
-            rename=dict(zip(_PLAIN_EVENT, self._keys, strict=True)),
-            kw_only=True,
-            gc=False,
-        )
-        return msgspec.json.Decoder(event)
-
     def _inspect_file(self, key: str, inspection: "_DayInspection", *, rewrite: bool) -> InspectedFile:
         source, content = self._store.read(key)
-        if key.endswith(".gz"):
+        is_compressed = is_gzip(content)
+        if is_compressed:
             try:
-                content = gzip.decompress(content)
-            except (OSError, EOFError, zlib.error) as error:
+                content = decompress(content, max_bytes=self._max_inflated_bytes)
+            except DecompressionError as error:
                 inspection.add_error(LoadError(key, None, None, f"cannot be decompressed: {error}", None))
                 return InspectedFile(source, lines=1, errors=1, plain=False)
         plain = None if rewrite else _read_plain(content, inspection.decoder)
         if plain is not None and plain.holds_no_event_twice and inspection.identities.isdisjoint(plain.identities):
-            inspection.add_identities(plain.identities)
-            inspection.note_texts(plain.texts)
-            path = self._store.local_path(key)
-            uri = self._store.uri(key) if self._s3_in_place else None
+            inspection.accept(plain)
+            # Warehouses tell gzip by the name.
+            in_place = is_compressed == key.endswith(".gz")
+            path = self._store.local_path(key) if in_place else None
+            uri = self._store.uri(key) if in_place and self._s3_in_place else None
             return InspectedFile(
-                source, lines=plain.lines, content=b"" if path or uri else content, local_path=path, uri=uri
+                source,
+                lines=plain.lines,
+                content=b"" if path or uri else content,
+                local_path=path,
+                uri=uri,
+                inflated_bytes=len(content),
             )
         return self._clean(source, content, inspection, rewrite=rewrite)
 
     def _clean(
         self, source: StoredObject, content: bytes, inspection: "_DayInspection", *, rewrite: bool
     ) -> InspectedFile:
+        """Makes a cleaned copy: each record on a line of its own, without the duplicates and errors."""
         lines = duplicates = errors = 0
         cleaned = []
-        for number, line in _lines(content.removeprefix(BYTE_ORDER_MARK)):
-            lines += 1
+        for record in log_records(content):
+            plain = None if rewrite or record.problem else _read_plain(record.text, inspection.decoder)
+            if plain is not None and plain.lines == 1:
+                lines += 1
+                if plain.identities & inspection.identities:
+                    duplicates += 1
+                else:
+                    inspection.accept(plain)
+                    cleaned.append(record.text)
+                continue
             try:
-                identity, texts, text = self._read_line(line, inspection, rewrite=rewrite)
+                if record.problem is not None:
+                    raise ValueProblem(record.problem)
+                documents = json_values(record.text)
             except ValueProblem as problem:
+                lines += 1
                 errors += 1
-                inspection.add_error(LoadError(source.key, number, problem.column, problem.reason, raw_text(line)))
+                inspection.add_error(
+                    LoadError(source.key, record.line_number, None, problem.reason, raw_text(record.text))
+                )
                 continue
-            if identity in inspection.identities:
-                duplicates += 1
-                continue
-            inspection.identities.add(identity)
-            inspection.note_texts(texts)
-            cleaned.append(text)
+            for document in documents:
+                lines += 1
+                try:
+                    row = self._convert(document, inspection.day)
+                except ValueProblem as problem:
+                    errors += 1
+                    raw = raw_text(document.text.encode(errors="replace"))
+                    inspection.add_error(LoadError(source.key, record.line_number, problem.column, problem.reason, raw))
+                    continue
+                user = "" if row["user_id"] is None else str(row["user_id"])
+                identity = (user, row["session_id"], row["item_in_session"], row["ts"])
+                if identity in inspection.identities:
+                    duplicates += 1
+                    continue
+                inspection.accept_row(identity, document.value, row, self._key_of)
+                cleaned.append(self._encode(row, user))
         return InspectedFile(
-            source, lines=lines, duplicates=duplicates, errors=errors, plain=False, content=b"\n".join(cleaned)
+            source,
+            lines=lines,
+            duplicates=duplicates,
+            errors=errors,
+            plain=False,
+            content=b"\n".join(cleaned),
+            inflated_bytes=len(content),
         )
 
-    def _read_line(
-        self, line: bytes, inspection: "_DayInspection", *, rewrite: bool
-    ) -> tuple[Identity, Iterable[str | None], bytes]:
-        """The event's identity, its texts that may need a repair, and its line in the cleaned copy."""
-        if not rewrite and (plain := _read_plain(line, inspection.decoder)) is not None:
-            (identity,) = plain.identities
-            return identity, plain.texts, line
-        row = self._read_odd_line(line, inspection.day)
-        user = "" if row["user_id"] is None else str(row["user_id"])
-        identity = (user, row["session_id"], row["item_in_session"], row["ts"])
-        document = {key: row[column] for column, (key, _) in self._columns.items()}
-        document[self._columns["user_id"][0]] = user
-        if row["session_id"] is not None and abs(row["session_id"]) > _EXACT_IN_JSON:
-            document[self._columns["session_id"][0]] = str(row["session_id"])
-        return identity, (row["artist"], row["song"]), self._encoder.encode(document)
-
-    def _read_odd_line(self, line: bytes, day: date) -> dict[str, Any]:
-        row = convert_row(decode_json(line), self._columns)
+    def _convert(self, document: Document, day: date) -> dict[str, Any]:
+        """Returns a record's typed values by column. Raises ValueProblem."""
+        row = convert_row(document.value, self._columns)
         page = (row["page"] or "").rstrip(" ")
         for column, is_missing in (("ts", row["ts"] is None), ("page", not page)):
             if is_missing:
@@ -246,59 +269,83 @@ class EventInspector:
             raise ValueProblem(f"ts: belongs to {happened.date()}", "ts")
         return row
 
+    def _encode(self, row: Mapping[str, Any], user: str) -> bytes:
+        """Returns a record's line in the cleaned copy."""
+        document = {key: row[column] for column, key in self._key_of.items()}
+        document[self._key_of["user_id"]] = user
+        if row["session_id"] is not None and abs(row["session_id"]) > _EXACT_IN_JSON:
+            document[self._key_of["session_id"]] = str(row["session_id"])
+        return self._encoder.encode(document)
+
 
 @dataclass
 class _DayInspection:
     """What the files of one day share: an event may come in several, and the errors count together."""
 
     day: date
-    decoder: "msgspec.json.Decoder[Any]"
+    decoder: "_PlainDecoder"
     keep_errors: int
     identities: set[Identity] = field(default_factory=set)
     non_ascii: set[str] = field(default_factory=set)
     errors: list[LoadError] = field(default_factory=list)
+    fields: FieldTracker = field(default_factory=FieldTracker)
 
     def add_error(self, error: LoadError) -> None:
         if len(self.errors) < self.keep_errors:
             self.errors.append(error)
 
-    def add_identities(self, identities: set[Identity]) -> None:
+    def accept(self, plain: "_PlainLines") -> None:
+        """Adds plain lines none of whose events is there already."""
         if self.identities:
-            self.identities |= identities
+            self.identities |= plain.identities
         else:
-            self.identities = identities
+            self.identities = plain.identities
+        self._note_texts(plain.texts)
+        self.fields.merge(plain.fields)
 
-    def note_texts(self, texts: Iterable[str | None]) -> None:
-        self.non_ascii.update(text for text in texts if text is not None and not text.isascii())
+    def accept_row(
+        self, identity: Identity, document: object, row: Mapping[str, Any], key_of: Mapping[str, str]
+    ) -> None:
+        self.identities.add(identity)
+        self._note_texts((row["artist"], row["song"]))
+        if isinstance(document, dict):
+            self.fields.add_record(document, row, key_of)
 
-
-def decode_json(line: bytes) -> object:
-    """A line's one JSON value, numbers as they are written. Raises ValueProblem."""
-    try:
-        text = line.decode()
-        document, end = JSON_DECODER.raw_decode(text, len(text) - len(text.lstrip(" \t\r\n")))
-    except UnicodeDecodeError as error:
-        raise ValueProblem(f"not UTF-8: byte {error.start + 1} of the line") from None
-    except RecursionError:
-        raise ValueProblem("not readable: nested too deeply") from None
-    except ValueError as error:
-        raise ValueProblem(f"not JSON: {json_error(error)}") from None
-    if text[end:].strip(" \t\r\n"):
-        raise ValueProblem(f"not JSON: more text after the object, at character {end + 1}")
-    return document
+    def _note_texts(self, texts: Iterable[object]) -> None:
+        self.non_ascii.update(text for text in texts if isinstance(text, str) and not text.isascii())
 
 
-def json_error(error: ValueError) -> str:
-    """What is wrong and at which character, without the decoder's own count of lines."""
-    if not isinstance(error, json.JSONDecodeError):
-        return str(error)
-    return f"{error.msg.removesuffix(' at')} at character {error.pos + 1}"
+class _PlainDecoder:
+    """Decodes the day's plain events and refuses nearly all others; _PlainLines.are_plain sees to the rest."""
 
+    def __init__(self, day: date, key_of: Mapping[str, str]) -> None:
+        start_ms = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000
+        of_the_day = Annotated[int, msgspec.Meta(ge=start_ms, lt=start_ms + DAY_MS)]
+        columns = [(column, *definition) for column, definition in (_PLAIN_EVENT | {"ts": (of_the_day,)}).items()]
+        self._keys = frozenset(key_of.values())
+        # The first one is for records that have no other keys than ours, which most do.
+        self._known, self._any = (
+            msgspec.json.Decoder(
+                msgspec.defstruct(
+                    "PlainEvent",
+                    columns,
+                    rename=dict(key_of),
+                    kw_only=True,
+                    gc=False,
+                    forbid_unknown_fields=forbid_unknown_fields,
+                )
+            )
+            for forbid_unknown_fields in (True, False)
+        )
+        self._objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
-def raw_text(line: bytes) -> str:
-    """A line as load_errors keeps it; PostgreSQL and Redshift hold no NUL."""
-    shown = line[: 4 * RAW_TEXT_CHARACTERS].decode(errors="replace")[:RAW_TEXT_CHARACTERS]
-    return shown.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    def decode(self, lines: bytes) -> tuple[list[Any], Set[str]]:
+        """Returns the events, and the keys of theirs that are no column's. Raises MsgspecError or RecursionError."""
+        try:
+            return self._known.decode_lines(lines), frozenset()
+        except msgspec.ValidationError:
+            events = self._any.decode_lines(lines)
+            return events, frozenset().union(*self._objects.decode_lines(lines)) - self._keys
 
 
 @dataclass
@@ -312,9 +359,10 @@ class _PlainLines:
     lengths: set[bytes] = field(default_factory=set)
     registrations: set[bytes] = field(default_factory=set)
     pages: set[str] = field(default_factory=set)
-    texts: set[str | None] = field(default_factory=set)
+    texts: set[object] = field(default_factory=set)
+    fields: FieldTracker = field(default_factory=FieldTracker)
 
-    def add(self, events: Sequence[Any]) -> None:
+    def add(self, events: Sequence[Any], unknown_keys: Set[str]) -> None:
         self.lines += len(events)
         self.identities.update(map(_identity, events))
         self.users.update([event.user_id for event in events])
@@ -324,6 +372,7 @@ class _PlainLines:
         if self.has_non_ascii:
             self.texts.update([event.artist for event in events])
             self.texts.update([event.song for event in events])
+        self.fields.add_canonical(events, unknown_keys)
 
     @property
     def holds_no_event_twice(self) -> bool:
@@ -342,29 +391,33 @@ class _PlainLines:
         )
 
 
-def _read_plain(content: bytes, decoder: "msgspec.json.Decoder[Any]") -> _PlainLines | None:
+def _read_plain(content: bytes, decoder: _PlainDecoder) -> _PlainLines | None:
     """The lines, if every one is plain."""
     plain = _PlainLines(has_non_ascii=not content.isascii() or b"\\u" in content)
     for chunk in _chunks(content):
-        events = _decode_lines(chunk, decoder)
-        if events is None:
+        if not _is_plain_text(chunk):
             return None
-        plain.add(events)
+        try:
+            events, unknown_keys = decoder.decode(chunk)
+        except (msgspec.MsgspecError, RecursionError):
+            return None
+        if len(events) != chunk.count(b"\n") + 1:
+            return None
+        plain.add(events, unknown_keys)
     return plain if plain.are_plain() else None
 
 
-def _decode_lines(body: bytes, decoder: "msgspec.json.Decoder[Any]") -> list[Any] | None:
-    # With so many lines and just such boundaries between them, each object is exactly one line.
-    lines = body.count(b"\n") + 1
-    if body.count(b"}\n{") != lines - 1 or b"\r" in body or b"\\u0000" in body:
-        return None
-    if not _is_utf8(body) or not _has_short_lines(body):
-        return None
-    try:
-        events = decoder.decode_lines(body)
-    except (msgspec.MsgspecError, RecursionError):
-        return None
-    return events if len(events) == lines else None
+def _is_plain_text(chunk: bytes) -> bool:
+    """Returns whether each object of the chunk, if it is one of events, is exactly one line of plain UTF-8."""
+    lines = chunk.count(b"\n") + 1
+    return (
+        chunk.count(b"}\n{") == lines - 1
+        and b"\r" not in chunk
+        and b"\\u0000" not in chunk
+        and chunk.count(b"{") + chunk.count(b"[") < lines + MAX_NESTING
+        and _is_utf8(chunk)
+        and _has_short_lines(chunk)
+    )
 
 
 def _has_short_lines(content: bytes) -> bool:
@@ -387,13 +440,6 @@ def _chunks(content: bytes) -> Iterator[bytes]:
                 end = last
         yield content[start:end]
         start = end + 1
-
-
-def _lines(content: bytes) -> Iterator[tuple[int, bytes]]:
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        line = line.removesuffix(b"\r")
-        if line.strip(b" \t"):
-            yield number, line
 
 
 def _is_utf8(content: bytes) -> bool:

@@ -131,10 +131,14 @@ def _written(path: Path, rows: Iterable[object]) -> Path:
 
 
 def _read_json(paths: Sequence[Path], types: Mapping[str, str]) -> str:
-    """read_json of newline-delimited files with just these columns; a DECIMAL's comma needs the quotes."""
+    """read_json of newline-delimited files with just these columns; a DECIMAL's comma needs the quotes.
+
+    Without Hive partitions: a folder called level=paid is a folder and sets no column.
+    """
     columns = ", ".join(f"{_literal(name)}: {_literal(type_)}" for name, type_ in types.items())
     files = ", ".join(_literal(str(path)) for path in paths)
-    return f"read_json([{files}], columns = {{{columns}}}, format = 'newline_delimited')"
+    options = f"columns = {{{columns}}}, format = 'newline_delimited', hive_partitioning = false"
+    return f"read_json([{files}], {options})"
 
 
 def _readable_path(file: InspectedFile, copy: Path) -> Path:

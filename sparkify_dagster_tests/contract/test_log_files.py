@@ -225,20 +225,6 @@ def test_only_a_line_feed_ends_a_line(world: World) -> None:
     assert "a\u2028b\u2029c\x85d" in world.column(EVENTS, "song")
 
 
-def test_a_pretty_printed_log_file_is_a_file_of_errors(world: World) -> None:
-    text = json.dumps(event(), indent=1)
-    world.write("log_data/2018-11-01-events.json", text.encode())
-    world.load(DAY)
-    number = len(text.splitlines())
-    assert world.counts() == {"2018-11-01-events.json": (number, 0, 0, number)}
-
-
-def test_two_objects_on_a_line_are_an_error(world: World) -> None:
-    world.write("log_data/2018-11-01-events.json", lines(event()).strip() + lines(event(itemInSession=2)))
-    world.load(DAY)
-    assert world.counts() == {"2018-11-01-events.json": (1, 0, 0, 1)}
-
-
 NOT_AN_OBJECT: list[str | bytes] = [
     "nonsense",
     "[]",

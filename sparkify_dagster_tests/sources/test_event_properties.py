@@ -136,7 +136,8 @@ def load(engine: Engine, day: InspectedDay) -> list[Row]:
 
 
 def summary(day: InspectedDay) -> tuple[Any, ...]:
-    return [(file.lines, file.staged, file.duplicates, file.errors) for file in day.files], day.errors, day.repairs
+    counts = [(file.lines, file.staged, file.duplicates, file.errors) for file in day.files]
+    return counts, day.errors, day.repairs, day.fields
 
 
 def check(engine: Engine, contents: dict[str, bytes]) -> None:

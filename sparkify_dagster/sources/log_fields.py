@@ -1,0 +1,97 @@
+"""Tracks which keys the records of a log day have: a field that the app renamed, or stopped logging, shows here.
+
+The app leaves keys out where they have no value, so a key counts as missing only where a record should have it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from sparkify_dagster.inspected import LogFields
+
+PLAY_COLUMNS = ("artist", "song", "length")
+USER_COLUMNS = ("first_name", "last_name", "gender", "location", "registration", "user_agent")
+SIGNED_OUT = ("Logged Out", "Guest")
+NEXT_SONG = "NextSong"
+MAX_UNKNOWN_FIELDS = 50
+_MAX_NAME_CHARACTERS = 64
+
+# Values of absent keys in a decoded event: msgspec.Raw allows no union with UnsetType.
+ABSENT = msgspec.UNSET
+ABSENT_RAW = msgspec.Raw(b"null")
+
+
+@dataclass
+class FieldTracker:
+    """The columns whose keys were found, those that were due, and the keys that are no column's."""
+
+    found: set[str] = field(default_factory=set)
+    due: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
+
+    def add_record(self, document: Mapping[str, object], row: Mapping[str, Any], key_of: Mapping[str, str]) -> None:
+        """Adds a record, as its JSON object and as its typed values by column."""
+        due = set(key_of) - {*PLAY_COLUMNS, *USER_COLUMNS, "user_id"}
+        if row["user_id"] is not None:
+            due.update(USER_COLUMNS)
+            if row["page"].rstrip(" ") == NEXT_SONG:
+                due.update(PLAY_COLUMNS)
+        if row["auth"] not in SIGNED_OUT:
+            due.add("user_id")
+        self.due |= due
+        self.found.update(column for column in due | {"user_id"} if key_of[column] in document)
+        self.unknown.update(document.keys() - set(key_of.values()))
+
+    def add_canonical(self, events: Sequence[Any], unknown: Set[str]) -> None:
+        """Adds decoded events, which have all keys that are not optional."""
+        self.unknown |= unknown
+        for columns, population in (
+            (_COLUMNS_OF_ALL, events),
+            (USER_COLUMNS, [event for event in events if event.user_id] if self._is_open(USER_COLUMNS) else ()),
+            (PLAY_COLUMNS, [event for event in events if _is_play(event)] if self._is_open(PLAY_COLUMNS) else ()),
+        ):
+            if population:
+                self.due.update(columns)
+                for column in self.due.intersection(columns) - self.found:
+                    if any(_has(event, column) for event in population):
+                        self.found.add(column)
+        if events:
+            self.found.add("user_id")
+        if "user_id" not in self.due and any(event.auth not in SIGNED_OUT for event in events):
+            self.due.add("user_id")
+
+    def merge(self, other: "FieldTracker") -> None:
+        self.found |= other.found
+        self.due |= other.due
+        self.unknown |= other.unknown
+
+    def fields(self, key_of: Mapping[str, str]) -> LogFields:
+        return LogFields(
+            present=tuple(column for column in key_of if column in self.found),
+            missing={column: key for column, key in key_of.items() if column in self.due - self.found},
+            unknown=tuple(sorted(set(map(_storable, self.unknown))))[:MAX_UNKNOWN_FIELDS],
+        )
+
+    def _is_open(self, columns: Iterable[str]) -> bool:
+        """Returns whether anything about the columns could still be found out."""
+        return not self.found.issuperset(columns)
+
+
+_COLUMNS_OF_ALL = ("auth", "item_in_session", "level", "method", "page", "session_id", "status", "ts")
+
+
+def _is_play(event: Any) -> bool:
+    return bool(event.page == NEXT_SONG and event.user_id)
+
+
+def _has(event: Any, column: str) -> bool:
+    value = getattr(event, column)
+    return value is not ABSENT and value is not ABSENT_RAW
+
+
+def _storable(name: str) -> str:
+    """Returns a key's name as any warehouse can hold it."""
+    shown = name.encode(errors="replace").decode().replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    return shown[:_MAX_NAME_CHARACTERS]
