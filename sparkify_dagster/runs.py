@@ -49,6 +49,11 @@ def alive_until_exit(instance: dg.DagsterInstance, run_id: str) -> None:
         atexit.register(_let_go, path)
 
 
+def root_run_id(run: dg.DagsterRun) -> str:
+    """Returns the id of the run that this one repeats, directly or not; its own id where it repeats none."""
+    return run.root_run_id or run.run_id
+
+
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Marks unfinished runs whose process is gone as failed and returns their ids."""
     dead = [run for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if is_dead(instance, run.run_id)]

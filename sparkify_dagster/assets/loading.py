@@ -1,11 +1,12 @@
 """Loads what changed in the source into staging: inspects, lets the warehouse read, refuses too many errors."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from logging import Logger
+from threading import Event
 
 import dagster as dg
 from sqlalchemy import Connection, Engine
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, Engine
 from sparkify_dagster.assets.shown_rows import rows_metadata
 from sparkify_dagster.inspected import InspectedDay, InspectedSongs, LoadError, StoredObject
 from sparkify_dagster.limits import Limits
+from sparkify_dagster.sources.emptiness import require_song_files
 from sparkify_dagster.sources.events import EventInspector
 from sparkify_dagster.sources.object_store import ObjectStore, SourceError
 from sparkify_dagster.sources.resource import Listing
@@ -20,11 +22,12 @@ from sparkify_dagster.sources.songs import inspect_songs
 from sparkify_dagster.sources.text_repair import repairs
 from sparkify_dagster.warehouse import staging
 from sparkify_dagster.warehouse.base import ReadMismatch, Warehouse, WarehouseError
+from sparkify_dagster.warehouse.staging import HeldSong
 
 # A file that is written to all the time cannot be loaded; one that changed just now can, a moment later.
 ATTEMPTS_AT_A_DAY = 3
-# So much of the source is loaded in one transaction, while as much again is being inspected: a warehouse takes a few
-# large loads faster than many small ones. What comes from S3 is held in memory in the meantime.
+# So much of the source, decompressed, is loaded in one transaction, while as much again is being inspected: a warehouse
+# takes a few large loads faster than many small ones. What comes from S3 is held in memory in the meantime.
 BATCH_BYTES = 256 << 20
 
 
@@ -51,10 +54,10 @@ def clear_failures() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class LoadedDay:
-    """How the load of one day ended."""
+    """How the load of one day ended. `rejection` says why nothing of it was kept, where that is so."""
 
     inspected: InspectedDay
-    refused: bool
+    rejection: str | None = None
 
 
 def load_days(
@@ -64,21 +67,23 @@ def load_days(
     objects: Mapping[date, Sequence[StoredObject]],
     limits: Limits,
     log: Logger,
+    run_id: str,
 ) -> Iterator[LoadedDay]:
     """Replaces each day by its files, some days in a transaction, while the next days are being inspected."""
     for inspected in _inspect_ahead(inspector, objects):
-        accepted = [day for day in inspected if day.error_count <= limits.max_load_errors]
+        rejections = {day.day: day.rejection(limits.max_load_errors) for day in inspected}
+        accepted = [day for day in inspected if rejections[day.day] is None]
         try:
-            _replace_days(engine, warehouse, inspector, accepted)
+            _replace_days(engine, warehouse, inspector, accepted, run_id)
         except (ReadMismatch, _Changed) as error:
             log.info("%s; the days are loaded one by one", error)
             for day in accepted:
-                yield _load_day(engine, warehouse, inspector, day, objects[day.day], limits, log)
+                yield _load_day(engine, warehouse, inspector, day, objects[day.day], limits, log, run_id)
         else:
-            yield from (LoadedDay(day, refused=False) for day in accepted)
+            yield from map(LoadedDay, accepted)
         for day in inspected:
-            if day.error_count > limits.max_load_errors:
-                yield _refuse_day(engine, warehouse, day, limits)
+            if (reason := rejections[day.day]) is not None:
+                yield _refuse_day(engine, warehouse, day, limits, reason)
 
 
 def load_trusted_days(
@@ -87,18 +92,21 @@ def load_trusted_days(
     inspector: EventInspector,
     objects: Mapping[date, Sequence[StoredObject]],
     log: Logger,
+    run_id: str,
 ) -> Iterator[LoadedDay]:
     """Replaces each day by what the warehouse itself reads of its files. One line that it refuses fails the load."""
     for day, files in objects.items():
 
         def replace(connection: Connection, day: date = day, files: Sequence[StoredObject] = files) -> InspectedDay:
-            counted = staging.replace_trusted_day(connection, warehouse, inspector.pass_over(day, files), repairs)
+            counted = staging.replace_trusted_day(
+                connection, warehouse, inspector.pass_over(day, files), repairs, run_id
+            )
             _require_unchanged(inspector, [counted])
             return counted
 
         for attempt in range(1, ATTEMPTS_AT_A_DAY + 1):
             try:
-                yield LoadedDay(warehouse.transact(engine, replace), refused=False)
+                yield LoadedDay(warehouse.transact(engine, replace))
                 break
             except _Changed as error:
                 if attempt == ATTEMPTS_AT_A_DAY:
@@ -113,6 +121,8 @@ class SongLoad:
     new: int = 0
     changed: int = 0
     removed: int = 0
+    emptied: int = 0
+    """Files that had songs and have none any more, only errors."""
     staged: int = 0
     errors_found: int = 0
     errors_standing: int = 0
@@ -121,14 +131,25 @@ class SongLoad:
 
 
 def load_songs(
-    engine: Engine, warehouse: Warehouse, store: ObjectStore, listing: Listing, limits: Limits, *, full: bool
+    engine: Engine,
+    warehouse: Warehouse,
+    store: ObjectStore,
+    listing: Listing,
+    limits: Limits,
+    *,
+    full: bool = False,
+    allow_empty: bool = False,
 ) -> SongLoad:
-    """Brings staging_songs up to the listing: reads what is new or changed, drops what is gone, all or nothing."""
+    """Brings staging_songs up to the listing: reads what is new or changed, drops what is gone, all or nothing.
+
+    Raises SourceError where the listing has no song file, though staging holds some, unless that is allowed.
+    """
 
     def replace(connection: Connection) -> SongLoad:
         load = SongLoad()
         # What is held is read in the transaction that replaces it: another run may be loading songs too.
         held = staging.held_songs(connection)
+        require_song_files(listing, holds_songs=bool(held), allow_empty=allow_empty)
         present = {stored.key: stored.etag for stored in listing.files}
         current = set() if full else {key for key, song in held.items() if song.is_current(present.get(key))}
         to_read = [key for key in present if key not in current]
@@ -138,7 +159,10 @@ def load_songs(
         load.errors_standing = sum(held[key].errors for key in current)
         if len(current) == len(held) and not to_read and load.errors_standing <= limits.max_load_errors:
             return load
-        batches = _counted(inspect_songs(store, to_read, keep_errors=limits.kept_errors), load, limits)
+        inspected = inspect_songs(
+            store, to_read, keep_errors=limits.kept_errors, max_inflated_bytes=limits.max_inflated_bytes
+        )
+        batches = _counted(inspected, held, load, limits)
         staging.replace_songs(connection, warehouse, sorted(held.keys() - current), batches)
         if load.errors_standing > limits.max_load_errors:
             raise _TooManyErrors(load)
@@ -167,10 +191,10 @@ class _TooManyErrors(Exception):
 
 
 def _replace_days(
-    engine: Engine, warehouse: Warehouse, inspector: EventInspector, days: Sequence[InspectedDay]
+    engine: Engine, warehouse: Warehouse, inspector: EventInspector, days: Sequence[InspectedDay], run_id: str
 ) -> None:
     def replace(connection: Connection) -> None:
-        staging.replace_days(connection, warehouse, days)
+        staging.replace_days(connection, warehouse, days, run_id)
         _require_unchanged(inspector, days)
 
     if days:
@@ -190,15 +214,16 @@ def _load_day(
     objects: Sequence[StoredObject],
     limits: Limits,
     log: Logger,
+    run_id: str,
 ) -> LoadedDay:
     """Loads a day that did not load at once: from a cleaned copy, or as its files are by now."""
     rewrite = False
     for attempt in range(1, ATTEMPTS_AT_A_DAY + 1):
-        if day.error_count > limits.max_load_errors:
-            return _refuse_day(engine, warehouse, day, limits)
+        if (reason := day.rejection(limits.max_load_errors)) is not None:
+            return _refuse_day(engine, warehouse, day, limits, reason)
         try:
-            _replace_days(engine, warehouse, inspector, [day])
-            return LoadedDay(day, refused=False)
+            _replace_days(engine, warehouse, inspector, [day], run_id)
+            return LoadedDay(day)
         except (ReadMismatch, _Changed) as error:
             if attempt == ATTEMPTS_AT_A_DAY:
                 refused = error.errors if isinstance(error, ReadMismatch) else ()
@@ -211,48 +236,47 @@ def _load_day(
     raise AssertionError("the last attempt returns or raises")
 
 
-def _refuse_day(engine: Engine, warehouse: Warehouse, day: InspectedDay, limits: Limits) -> LoadedDay:
+def _refuse_day(engine: Engine, warehouse: Warehouse, day: InspectedDay, limits: Limits, reason: str) -> LoadedDay:
     warehouse.transact(
-        engine, lambda connection: staging.refuse_day(connection, warehouse, day, limits.max_load_errors)
+        engine, lambda connection: staging.refuse_day(connection, warehouse, day, limits.max_load_errors, reason)
     )
-    return LoadedDay(day, refused=True)
+    return LoadedDay(day, reason)
 
 
 def _inspect_ahead(
     inspector: EventInspector, objects: Mapping[date, Sequence[StoredObject]]
 ) -> Iterator[Sequence[InspectedDay]]:
-    """Inspects the next batch of days while the caller loads one."""
-    batches = _batches_of_days(objects)
+    """Inspects the next batch of days while the caller loads one. So no more than two batches are held in memory."""
+    remaining = iter(objects.items())
+    abandoned = Event()
+
+    def inspect_batch() -> Sequence[InspectedDay]:
+        batch: list[InspectedDay] = []
+        size = 0
+        for day, files in remaining:
+            batch.append(inspector.inspect(day, files))
+            size += batch[-1].inflated_bytes
+            if size >= BATCH_BYTES or abandoned.is_set():
+                break
+        return batch
+
     with ThreadPoolExecutor(1, thread_name_prefix="inspection") as inspection:
-
-        def submit(days: Sequence[date]) -> list[Future[InspectedDay]]:
-            return [inspection.submit(inspector.inspect, day, objects[day]) for day in days]
-
         try:
-            inspecting = submit(next(batches, []))
-            while inspecting:
-                inspected = [day.result() for day in inspecting]
-                inspecting = submit(next(batches, []))
+            inspecting = inspection.submit(inspect_batch)
+            while inspected := inspecting.result():
+                inspecting = inspection.submit(inspect_batch)
                 yield inspected
         finally:
-            inspection.shutdown(cancel_futures=True)
+            abandoned.set()
 
 
-def _batches_of_days(objects: Mapping[date, Sequence[StoredObject]]) -> Iterator[Sequence[date]]:
-    batch: list[date] = []
-    size = 0
-    for day, files in objects.items():
-        batch.append(day)
-        size += sum(file.size for file in files)
-        if size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _counted(batches: Iterable[InspectedSongs], load: SongLoad, limits: Limits) -> Iterator[InspectedSongs]:
+def _counted(
+    batches: Iterable[InspectedSongs], held: Mapping[str, HeldSong], load: SongLoad, limits: Limits
+) -> Iterator[InspectedSongs]:
     for batch in batches:
+        load.emptied += sum(
+            not file.staged and file.source.key in held and held[file.source.key].staged > 0 for file in batch.files
+        )
         errors = sum(file.errors for file in batch.files)
         load.staged += batch.staged
         load.errors_found += errors

@@ -22,7 +22,16 @@ from sparkify_dagster.assets.sparkline import first_day_shown, sparkline
 from sparkify_dagster.assets.table_metadata import definition_metadata
 from sparkify_dagster.inspected import StoredObject
 from sparkify_dagster.limits import Limits
-from sparkify_dagster.partitions import days_between, in_words, log_days, required_days_of
+from sparkify_dagster.partitions import (
+    days_between,
+    in_words,
+    is_in_window,
+    log_days,
+    required_days_of,
+    window_in_words,
+)
+from sparkify_dagster.runs import root_run_id
+from sparkify_dagster.sources.emptiness import require_log_files
 from sparkify_dagster.sources.events import EventInspector
 from sparkify_dagster.sources.resource import Listing, Source
 from sparkify_dagster.warehouse import staging as staging_tables
@@ -33,9 +42,13 @@ from sparkify_dagster.wording import count
 
 
 class StagingConfig(dg.Config):
-    """full: load everything again, also what staging holds already in its present version."""
+    """full: load everything again, also what staging holds already in its present version.
+
+    allow_empty: empty what staging holds although the location has no file of it.
+    """
 
     full: bool = False
+    allow_empty: bool = False
 
 
 @dg.asset(
@@ -65,9 +78,19 @@ def staging_events(
             dg.AssetMaterialization(log_json_path.key, metadata=json_paths_metadata(source.log_jsonpath, json_paths))
         )
         with warehouse.open(f"staging_events of run {context.run.run_id}") as engine:
-            held = warehouse.transact(
+            held, all_held = warehouse.transact(
                 engine,
-                lambda connection: staging_tables.loaded_days(connection, first_day, last_day, json_paths.keys),
+                lambda connection: (
+                    staging_tables.loaded_days(connection, first_day, last_day, json_paths.keys),
+                    staging_tables.held_days(connection),
+                ),
+            )
+            require_log_files(
+                listing,
+                is_in_window,
+                window_in_words(),
+                holds_days=any(map(is_in_window, all_held)),
+                allow_empty=config.allow_empty,
             )
             present = {day: listing.by_day.get(day, []) for day in days}
             objects = {
@@ -80,14 +103,19 @@ def staging_events(
                 source.log_store(),
                 json_paths.keys,
                 keep_errors=limits.kept_errors,
+                max_inflated_bytes=limits.max_inflated_bytes,
                 s3_in_place=warehouse.reads_in_place(listing.location),
             )
             started = time.perf_counter()
             loaded = {}
             if warehouse.trusts(listing.location):
-                results = load_trusted_days(engine, warehouse, inspector, objects, context.log)
+                results = load_trusted_days(
+                    engine, warehouse, inspector, objects, context.log, root_run_id(context.run)
+                )
             else:
-                results = load_days(engine, warehouse, inspector, objects, limits, context.log)
+                results = load_days(
+                    engine, warehouse, inspector, objects, limits, context.log, root_run_id(context.run)
+                )
             for day_loaded in results:
                 loaded[day_loaded.inspected.day] = day_loaded
                 _tell(context.log, day_loaded, limits)
@@ -128,7 +156,15 @@ def staging_songs(
         context.log_event(dg.AssetMaterialization(song_data.key, metadata=listing_metadata(listing)))
         with warehouse.open(f"staging_songs of run {context.run.run_id}") as engine:
             started = time.perf_counter()
-            load = load_songs(engine, warehouse, source.song_store(), listing, limits, full=config.full)
+            load = load_songs(
+                engine,
+                warehouse,
+                source.song_store(),
+                listing,
+                limits,
+                full=config.full,
+                allow_empty=config.allow_empty,
+            )
             seconds = time.perf_counter() - started
             total, pending, rows = warehouse.transact(
                 engine,
@@ -162,6 +198,7 @@ def staging_songs(
             "new_files": load.new,
             "changed_files": load.changed,
             "removed_files": load.removed,
+            "emptied_files": load.emptied,
             "load_errors": load.errors_found,
             "days_to_rematch": dg.MetadataValue.json([day.isoformat() for day in pending]),
             **rows,
@@ -192,7 +229,7 @@ def _ignored(listing: Listing) -> str:
 def _loaded_in_words(days: Collection[LoadedDay], seconds: float) -> str:
     if not days:
         return "Nothing had to be read."
-    accepted = [day.inspected for day in days if not day.refused]
+    accepted = [day.inspected for day in days if day.rejection is None]
     refused = len(days) - len(accepted)
     events = sum(day.staged for day in accepted)
     parts = [
@@ -223,7 +260,7 @@ def _day_metadata(result: LoadedDay | None) -> Told:
         return {"loaded": "earlier, and unchanged since"}
     day = result.inspected
     return {
-        "loaded": "NO, refused for too many errors: it keeps what it held" if result.refused else "in this run",
+        "loaded": "in this run" if result.rejection is None else "NO, refused: it keeps what it held",
         "files": len(day.files),
         "cleaned_files": sum(not file.plain for file in day.files),
         "lines": day.lines,
@@ -235,12 +272,11 @@ def _day_metadata(result: LoadedDay | None) -> Told:
 
 def _tell(log: dg.DagsterLogManager, loaded: LoadedDay, limits: Limits) -> None:
     day = loaded.inspected
-    if loaded.refused:
+    if loaded.rejection is not None:
         log.error(
-            f"{day.day} is refused: {day.error_count:,} of {count(day.lines, 'line')} have errors, "
-            f"{limits.max_load_errors:,} are allowed; the day keeps what it held. Correct the file "
-            f"(`sparkify load-errors --from {day.day} --to {day.day}` shows the lines), or raise "
-            "SPARKIFY_MAX_LOAD_ERRORS. "
+            f"{day.day} is refused: {loaded.rejection}. The day keeps what it held. Correct the file "
+            f"(`sparkify load-errors --from {day.day} --to {day.day}` shows the records)"
+            f"{', or raise SPARKIFY_MAX_LOAD_ERRORS' if day.error_count > limits.max_load_errors else ''}. "
             f"First: {day.errors[0].key} line {day.errors[0].line_number}: {day.errors[0].reason}"
         )
     elif day.error_count or day.duplicates:

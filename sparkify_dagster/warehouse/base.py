@@ -9,7 +9,21 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from dagster import ConfigurableResource, InitResourceContext
-from sqlalchemy import Column, Connection, Engine, Table, column, func, insert, select, table, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Date,
+    Engine,
+    Table,
+    cast,
+    column,
+    func,
+    insert,
+    literal,
+    select,
+    table,
+    text,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateSchema, CreateTable, DropTable
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -20,10 +34,15 @@ from sparkify_dagster.warehouse.tables import (
     ANALYTICS_SCHEMA,
     STAGING_SCHEMA,
     answered_questions,
+    loaded_objects,
     metadata,
     pending_rematch,
     songplays,
     staging_events,
+    stale_days,
+    time,
+    user_days,
+    users,
 )
 from sparkify_dagster.warehouse.transforms import VIEWS, view_definition
 
@@ -248,6 +267,8 @@ def create_tables(connection: Connection) -> None:
         held = existing[wanted.schema].get(wanted.name)
         if held is None:
             wanted.create(connection, checkfirst=False)
+            if wanted is stale_days and songplays.name in existing[None]:
+                _note_stale_days(connection)
         elif missing := [column for column in wanted.columns if column.name not in held]:
             _add_columns(connection, wanted, missing)
     for view in VIEWS:
@@ -264,6 +285,21 @@ def _add_columns(connection: Connection, wanted: Table, missing: Sequence[Column
         pending, staged = pending_rematch.c.log_date, staging_events.c.log_date
         days = select(staged).distinct().where(staged.not_in(select(pending)))
         connection.execute(insert(pending_rematch).from_select([pending.name], days))
+
+
+def _note_stale_days(connection: Connection) -> None:
+    """Notes the days of the star that staging no longer holds, in a warehouse of an earlier version.
+
+    A load that was killed after it emptied such a day left nothing else that would say so.
+    """
+    held = select(loaded_objects.c.log_date).where(loaded_objects.c.log_date.is_not(None))
+    for rebuilt, day in (
+        (songplays, cast(songplays.c.start_time, Date)),
+        (time, cast(time.c.start_time, Date)),
+        (users, user_days.c.log_date),
+    ):
+        stale = select(day, literal(rebuilt.name)).where(day.not_in(held)).distinct()
+        connection.execute(insert(stale_days).from_select(["log_date", "table_name"], stale))
 
 
 def drop_tables(connection: Connection) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 
-from sqlalchemy import Column, Connection, MetaData, Table, delete, exists, func, insert, select, text
+from sqlalchemy import Column, Connection, MetaData, Table, delete, exists, func, insert, select, text, union
 
 from sparkify_dagster.inspected import (
     TEXT_BYTES,
@@ -23,7 +23,9 @@ from sparkify_dagster.inspected import (
     UninspectedDay,
 )
 from sparkify_dagster.warehouse.base import Warehouse, utc_now
+from sparkify_dagster.warehouse.day_profiles import held_before, replace_profiles
 from sparkify_dagster.warehouse.tables import (
+    DAILY_STAR_TABLES,
     ByteOrdered,
     load_errors,
     loaded_objects,
@@ -31,7 +33,9 @@ from sparkify_dagster.warehouse.tables import (
     refused_loads,
     staging_events,
     staging_songs,
+    stale_days,
 )
+from sparkify_dagster.wording import count as pluralized
 
 # Counts up whenever the same object would be staged otherwise, so that the next run loads everything again.
 LOADER_VERSION = 2
@@ -97,6 +101,7 @@ class HeldSong:
 
     etag: str | None
     errors: int
+    staged: int
 
     def is_current(self, etag: str | None) -> bool:
         return etag is not None and self.etag == etag
@@ -108,16 +113,20 @@ def held_songs(connection: Connection) -> Mapping[str, HeldSong]:
     if connection.scalar(select(exists().where(refused_loads.c.log_date.is_(None)))):
         errors_overwritten = set(connection.scalars(select(load_errors.c.key).where(load_errors.c.log_date.is_(None))))
     rows = connection.execute(
-        select(loaded_objects.c.key, loaded_objects.c.etag, loaded_objects.c.errors, loaded_objects.c.read_by).where(
-            loaded_objects.c.log_date.is_(None)
-        )
+        select(
+            loaded_objects.c.key,
+            loaded_objects.c.etag,
+            loaded_objects.c.errors,
+            loaded_objects.c.staged,
+            loaded_objects.c.read_by,
+        ).where(loaded_objects.c.log_date.is_(None))
     )
     held = {
-        key: HeldSong(etag if read_by == reading_rules() and key not in errors_overwritten else None, errors)
-        for key, etag, errors, read_by in rows
+        key: HeldSong(etag if read_by == reading_rules() and key not in errors_overwritten else None, errors, staged)
+        for key, etag, errors, staged, read_by in rows
     }
     # The errors of a file that was refused and is gone by now have to go as well.
-    return held | {key: HeldSong(None, 0) for key in errors_overwritten - held.keys()}
+    return held | {key: HeldSong(None, 0, 0) for key in errors_overwritten - held.keys()}
 
 
 def events_by_day(
@@ -140,11 +149,20 @@ def held_days(connection: Connection) -> Sequence[date]:
     ).all()
 
 
-def replace_days(connection: Connection, warehouse: Warehouse, days: Sequence[InspectedDay]) -> None:
+def known_days(connection: Connection) -> Set[date]:
+    """Returns every day that the warehouse knows of: held, refused, or not followed yet by the star."""
+    tables = (loaded_objects, refused_loads, load_errors, stale_days, pending_rematch)
+    days = connection.scalars(union(*(select(table.c.log_date) for table in tables)))
+    return {day for day in days if day is not None}
+
+
+def replace_days(connection: Connection, warehouse: Warehouse, days: Sequence[InspectedDay], run_id: str) -> None:
     """Each of the days holds just its files from now on. Raises ReadMismatch."""
+    before = held_before(connection, [day.day for day in days])
     _delete_days(connection, [day.day for day in days])
     warehouse.insert_events(connection, days)
     _record_days(connection, warehouse, days)
+    replace_profiles(connection, warehouse, days, before, run_id)
 
 
 def replace_trusted_day(
@@ -152,16 +170,19 @@ def replace_trusted_day(
     warehouse: Warehouse,
     day: UninspectedDay,
     repairs: Callable[[Set[str]], Mapping[str, str]],
+    run_id: str,
 ) -> InspectedDay:
     """The day holds just its files from now on, as the warehouse reads them. Raises WarehouseError."""
+    before = held_before(connection, [day.day])
     _delete_days(connection, [day.day])
     counted = warehouse.read_uninspected(connection, day, repairs)
     _record_days(connection, warehouse, [counted])
+    replace_profiles(connection, warehouse, [counted], before, run_id)
     return counted
 
 
 def _delete_days(connection: Connection, days: Sequence[date]) -> None:
-    for table in (staging_events, loaded_objects, load_errors, refused_loads):
+    for table in (staging_events, loaded_objects, load_errors, refused_loads, stale_days):
         connection.execute(delete(table).where(table.c.log_date.in_(days)))
 
 
@@ -169,14 +190,18 @@ def _record_days(connection: Connection, warehouse: Warehouse, days: Sequence[In
     files = [(day.day, file) for day in days for file in day.files]
     _record_files(connection, warehouse, files, reading_rules(days[0].event_keys))
     _record_errors(connection, warehouse, [(day.day, error) for day in days for error in day.errors])
+    stale = [{"log_date": day.day, "table_name": str(table.name)} for day in days for table in DAILY_STAR_TABLES]
+    warehouse.insert_rows(connection, stale_days, stale)
 
 
-def refuse_day(connection: Connection, warehouse: Warehouse, day: InspectedDay, max_load_errors: int) -> None:
+def refuse_day(
+    connection: Connection, warehouse: Warehouse, day: InspectedDay, max_load_errors: int, reason: str
+) -> None:
     """The day keeps what it holds; the first errors of what it was to hold are recorded."""
     for table in (load_errors, refused_loads):
         connection.execute(delete(table).where(table.c.log_date == day.day))
     _record_errors(connection, warehouse, [(day.day, error) for error in day.errors])
-    _record_refusal(connection, day.day, day.error_count, max_load_errors)
+    _record_refusal(connection, day.day, day.error_count, max_load_errors, reason)
 
 
 def replace_songs(
@@ -208,7 +233,8 @@ def refuse_songs(
         )
     _record_errors(connection, warehouse, [(None, error) for error in errors])
     connection.execute(delete(refused_loads).where(refused_loads.c.log_date.is_(None)))
-    _record_refusal(connection, None, count, max_load_errors)
+    reason = f"{pluralized(count, 'load error')}, the limit is {max_load_errors:,}"
+    _record_refusal(connection, None, count, max_load_errors, reason)
 
 
 def pending_days(connection: Connection) -> list[date]:
@@ -295,7 +321,8 @@ def _record_errors(
     warehouse.insert_rows(connection, load_errors, rows)
 
 
-def _record_refusal(connection: Connection, day: date | None, errors: int, max_load_errors: int) -> None:
-    connection.execute(
-        insert(refused_loads).values(log_date=day, errors=errors, max_load_errors=max_load_errors, refused_at=utc_now())
-    )
+def _record_refusal(connection: Connection, day: date | None, errors: int, max_load_errors: int, reason: str) -> None:
+    # A key alone may be as long as the column.
+    shown = reason.encode()[:TEXT_BYTES].decode(errors="ignore")
+    row = {"log_date": day, "errors": errors, "max_load_errors": max_load_errors, "reason": shown}
+    connection.execute(insert(refused_loads).values(**row, refused_at=utc_now()))

@@ -190,9 +190,49 @@ refused_loads = Table(
     Column("log_date", Date, comment="Refused day; NULL for the songs"),
     Column("errors", BigInteger, nullable=False, comment="Errors found"),
     Column("max_load_errors", BigInteger, nullable=False, comment="Errors allowed"),
+    Column("reason", text(), comment="Why nothing of the load was kept"),
     Column("refused_at", TIMESTAMP, nullable=False, comment="When, UTC"),
     schema=STAGING_SCHEMA,
-    comment="One row a day (or the songs) whose latest load had too many errors and kept what it held",
+    comment="One row a day (or the songs) whose latest load was refused and kept what it held",
+)
+
+stale_days = Table(
+    "stale_days",
+    metadata,
+    Column("log_date", Date, nullable=False, comment="Day whose events were replaced"),
+    Column("table_name", String(64), nullable=False, comment="Table of the star that has not been rebuilt since"),
+    schema=STAGING_SCHEMA,
+    comment="One row per day and star table to be rebuilt, written in the transaction that replaces the day's events",
+)
+
+# How many events have a value: of artist, song and length among the plays, of all others among the signed-in events.
+_PROFILED_COLUMNS = tuple(
+    column.name for column in staging_events.columns[:18] if column.name not in ("page", "ts", "user_id")
+)
+
+day_profiles = Table(
+    "day_profiles",
+    metadata,
+    Column("log_date", Date, nullable=False, comment="Day of the log"),
+    Column("run_id", String(64), nullable=False, comment="Run that loaded the day; of a repeated run the first one"),
+    Column("files_before", BigInteger, nullable=False, comment="Log files that the day held before the load"),
+    Column("events_before", BigInteger, nullable=False, comment="Events that the day held before the load"),
+    Column("files", BigInteger, nullable=False, comment="Log files of the day; 0 where they are gone"),
+    Column("events", BigInteger, nullable=False, comment="Events of the day"),
+    Column("next_songs", BigInteger, nullable=False, comment="Events of page NextSong"),
+    Column("songs", BigInteger, nullable=False, comment="Events with a song"),
+    Column("signed_in", BigInteger, nullable=False, comment="Events with a user"),
+    Column("plays", BigInteger, nullable=False, comment="Events of page NextSong with a user"),
+    *(
+        Column(f"{name}_values", BigInteger, nullable=False, comment=f"Events with a value of {name}, where it is due")
+        for name in _PROFILED_COLUMNS
+    ),
+    Column("present_fields", String(4096), comment="Columns whose key some record has, as JSON"),
+    Column("missing_fields", String(4096), comment="Columns whose key no record has though some should, as JSON"),
+    Column("unknown_fields", String(65535), comment="Keys that are no column's, as JSON"),
+    Column("new_values", String(65535), comment="Values of columns with known values that are none of these, as JSON"),
+    schema=STAGING_SCHEMA,
+    comment="One row per day as it was loaded last, for the checks on drift; written in the transaction of its events",
 )
 
 user_days = Table(
@@ -335,7 +375,8 @@ for _name, _columns in {
     Index(_name, *_columns).ddl_if(dialect="postgresql")
 
 STAR_TABLES = (songplays, users, songs, artists, time)
-EVENT_COLUMNS = tuple(column.name for column in staging_events.columns)[:18]
+DAILY_STAR_TABLES = (songplays, users, time)
+EVENT_COLUMNS = tuple(str(column.name) for column in staging_events.columns)[:18]
 SONG_COLUMNS = tuple(column.name for column in staging_songs.columns)[:10]
 
 

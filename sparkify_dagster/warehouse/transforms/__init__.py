@@ -47,6 +47,7 @@ def replace_songplays(connection: Connection, first_day: date, last_day: date) -
     _insert(connection, table, first_day=first_day, last_day=last_day)
     pending = tables.pending_rematch
     connection.execute(delete(pending).where(pending.c.log_date.between(first_day, last_day)))
+    _note_rebuilt(connection, table, first_day, last_day)
 
 
 def replace_time(connection: Connection, first_day: date, last_day: date) -> None:
@@ -55,6 +56,7 @@ def replace_time(connection: Connection, first_day: date, last_day: date) -> Non
     table = tables.time
     connection.execute(delete(table).where(table.c.start_time >= start, table.c.start_time < end))
     _insert(connection, table, first_day=start, end_day=end)
+    _note_rebuilt(connection, table, first_day, last_day)
 
 
 def replace_users(connection: Connection, first_day: date, last_day: date) -> None:
@@ -76,12 +78,19 @@ def replace_users(connection: Connection, first_day: date, last_day: date) -> No
     connection.execute(text("DELETE FROM users WHERE user_id IN (SELECT t.user_id FROM touched_users AS t)"))
     _insert(connection, tables.users)
     connection.execute(text("DROP TABLE touched_users"))
+    _note_rebuilt(connection, tables.users, first_day, last_day)
 
 
 def replace_catalogue_table(connection: Connection, table: Table) -> None:
     """Rebuilds songs or artists from the whole catalogue."""
     connection.execute(delete(table))
     _insert(connection, table)
+
+
+def _note_rebuilt(connection: Connection, table: Table, first_day: date, last_day: date) -> None:
+    stale = tables.stale_days.c
+    days = stale.log_date.between(first_day, last_day)
+    connection.execute(delete(tables.stale_days).where(stale.table_name == table.name, days))
 
 
 def _insert(connection: Connection, table: Table, **parameters: date) -> None:
