@@ -26,6 +26,11 @@ def is_in_window(day: date) -> bool:
     return log_days.start.date() <= day < end
 
 
+def window_in_words() -> str:
+    """Returns the window's first and last day, as "2018-11-01 to 2018-11-30"."""
+    return f"{log_days.get_first_partition_key()} to {log_days.get_last_partition_key()}"
+
+
 class RunContext(Protocol):
     """What assets and checks have in common: the partitions of their run."""
 
@@ -67,11 +72,11 @@ def in_words(first_day: date, last_day: date) -> str:
     return f"{first_day}" if first_day == last_day else f"{first_day} to {last_day}"
 
 
-def contiguous_blocks(days: "list[date]") -> list[tuple[date, date]]:
-    """Sorted days as (first, last) of each block without a gap: a run covers one such block."""
+def contiguous_blocks(days: "list[date]", max_gap: int = 0) -> list[tuple[date, date]]:
+    """Returns sorted days as (first, last) of each block without a gap of more days than that: a run covers a block."""
     blocks: list[tuple[date, date]] = []
     for day in days:
-        if blocks and (day - blocks[-1][1]).days == 1:
+        if blocks and (day - blocks[-1][1]).days <= max_gap + 1:
             blocks[-1] = (blocks[-1][0], day)
         else:
             blocks.append((day, day))

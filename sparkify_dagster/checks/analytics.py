@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 
 import dagster as dg
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from sparkify_dagster.analytics.answers import kept_answer
 from sparkify_dagster.analytics.comparison import TOLERANCE, compare
@@ -17,10 +17,12 @@ from sparkify_dagster.partitions import is_in_window
 from sparkify_dagster.sources.resource import Source
 from sparkify_dagster.warehouse import staging
 from sparkify_dagster.warehouse.base import Warehouse, columns_in
-from sparkify_dagster.warehouse.tables import ANALYTICS_SCHEMA
+from sparkify_dagster.warehouse.tables import ANALYTICS_SCHEMA, loaded_objects, refused_loads
 from sparkify_dagster.wording import count
 
 AS_EXPECTED = "as_expected"
+# The metadata that says what of the source the warehouse lacks, where an answer differs and that may be why.
+NOT_LOADED = "not_loaded"
 NOT_ASKED = "it has not been asked yet: materialize it"
 
 
@@ -80,9 +82,11 @@ def _compare(
         metadata["first_differences"] = rows_metadata(comparison.side_by_side(SHOWN_ROWS, show_personal=False))
     # What is expected is expected of the whole source.
     missing = [] if comparison.as_expected else not_loaded()
+    if missing:
+        metadata[NOT_LOADED] = ", ".join(missing)
     return _result(
         question,
-        "; not loaded yet: ".join([str(comparison), *([", ".join(missing)] if missing else [])]),
+        "; not loaded: ".join([str(comparison), *([", ".join(missing)] if missing else [])]),
         passed=comparison.as_expected,
         severity=dg.AssetCheckSeverity.WARN if missing else dg.AssetCheckSeverity.ERROR,
         metadata=metadata,
@@ -108,11 +112,16 @@ def _result(
 
 
 def _not_loaded(connection: Connection, source: Source) -> Sequence[str]:
-    """What of the source the warehouse does not hold, in words."""
+    """Returns what of the source the warehouse does not hold, in words: days, song files and rejected records."""
     days = {day for day in source.list_log_files().by_day if is_in_window(day)}
-    missing_days = days - set(staging.held_days(connection))
+    rejected_days = set(connection.scalars(select(refused_loads.c.log_date)))
+    missing_days = days - set(staging.held_days(connection)) - rejected_days
     missing_songs = {file.key for file in source.list_song_files().files} - staging.held_songs(connection).keys()
+    errors = connection.scalar(select(func.sum(loaded_objects.c.errors))) or 0
     return [
         *([f"{len(missing_days):,} of {count(len(days), 'day')}"] if missing_days else []),
         *([count(len(missing_songs), "song file")] if missing_songs else []),
+        *([f"{count(len(rejected_days & days), 'rejected day')}"] if rejected_days & days else []),
+        *(["the rejected songs"] if None in rejected_days else []),
+        *([count(int(errors), "rejected record")] if errors else []),
     ]

@@ -10,9 +10,10 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, selec
 from sparkify_dagster.assets.loading import clear_failures
 from sparkify_dagster.assets.shown_rows import SHOWN_ROWS
 from sparkify_dagster.assets.staging import staging_events, staging_songs
-from sparkify_dagster.checks import completeness
+from sparkify_dagster.checks import completeness, drift, files
 from sparkify_dagster.checks.results import Metadata, selected, table_of
 from sparkify_dagster.partitions import days_of
+from sparkify_dagster.runs import root_run_id
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.tables import load_errors, loaded_objects, refused_loads
 from sparkify_dagster.warehouse.tables import staging_events as events
@@ -34,7 +35,8 @@ Concerns: TypeAlias = Callable[[Table], ColumnElement[bool]]
         dg.AssetCheckSpec(
             "no_refused_days",
             asset=staging_events.key,
-            description="No day has more load errors than SPARKIFY_MAX_LOAD_ERRORS; one that has keeps what it held.",
+            description="No day has more load errors than SPARKIFY_MAX_LOAD_ERRORS, or a file with errors and no good "
+            "record; one that has keeps what it held.",
         ),
         dg.AssetCheckSpec(
             "no_load_errors",
@@ -55,6 +57,37 @@ Concerns: TypeAlias = Callable[[Table], ColumnElement[bool]]
             f"does not move. Warns of more than {completeness.UNUSUAL_FACTOR} times fewer or more, where that is a "
             f"matter of {completeness.UNUSUAL_EVENTS} events at least: small numbers vary as much by chance.",
         ),
+        dg.AssetCheckSpec(
+            "expected_fields",
+            asset=staging_events.key,
+            description="Each day's records have the keys of the JSONPaths file, and no key that no other day has. "
+            "Fails in the run that loads the day, warns in later runs.",
+        ),
+        dg.AssetCheckSpec(
+            "null_rates",
+            asset=staging_events.key,
+            description="Each day has plays, and about as many NULLs per column as the other days: not "
+            f"{drift.NULL_SHARE_DIFFERENCE:.0%} more or less. Compared are days of {drift.MIN_SIGNED_IN_EVENTS} "
+            f"signed-in events or more, once {drift.MIN_OTHER_DAYS} other days are held. A column that is all NULL "
+            "fails.",
+        ),
+        dg.AssetCheckSpec(
+            "accepted_values",
+            asset=staging_events.key,
+            description="page, level, gender, auth and method have values that the app is known to log, or that other "
+            "days have. Fails where a day has songs and not one NextSong.",
+        ),
+        dg.AssetCheckSpec(
+            "no_lost_events",
+            asset=staging_events.key,
+            description="No load of the run left a day with fewer than half of the events that it held, or without "
+            "files.",
+        ),
+        dg.AssetCheckSpec(
+            "files_recognized",
+            asset=staging_events.key,
+            description="The log location has no file under a name that is no log file's, and some in the window.",
+        ),
     ],
     can_subset=True,
 )
@@ -64,6 +97,7 @@ def check_staging_events(
     days = days_of(context)
 
     def look(connection: Connection) -> dict[str, dg.AssetCheckResult]:
+        drifted = drift.read_drift(connection, days, root_run_id(context.run))
         return {
             "reconciliation": _reconcile_days(
                 connection,
@@ -74,6 +108,11 @@ def check_staging_events(
             "no_load_errors": _load_errors(connection, _of_days(days), _options(days)),
             "no_missing_days": completeness.no_missing_days(connection),
             "usual_volume": completeness.usual_volume(connection, days),
+            "expected_fields": drift.expected_fields(drifted),
+            "null_rates": drift.null_rates(drifted),
+            "accepted_values": drift.accepted_values(drifted),
+            "no_lost_events": drift.no_lost_events(drifted),
+            "files_recognized": files.log_files_recognized(context),
         }
 
     with clear_failures():
@@ -100,6 +139,16 @@ def check_staging_events(
             asset=staging_songs.key,
             description="Every song could be loaded. Warns with the first ones that could not.",
         ),
+        dg.AssetCheckSpec(
+            "no_lost_files",
+            asset=staging_songs.key,
+            description="No song file that was held is gone, or has no good song any more, since the load before.",
+        ),
+        dg.AssetCheckSpec(
+            "files_recognized",
+            asset=staging_songs.key,
+            description="The song location has no file under a name that is no song file's.",
+        ),
     ],
     can_subset=True,
 )
@@ -112,6 +161,8 @@ def check_staging_songs(
             "reconciliation": _reconcile_song_files(connection),
             "not_refused": _refused(connection, _of_songs),
             "no_load_errors": _load_errors(connection, _of_songs),
+            "no_lost_files": files.no_lost_song_files(context),
+            "files_recognized": files.song_files_recognized(context),
         }
 
     with clear_failures():
@@ -203,7 +254,9 @@ def _reconcile_song_files(connection: Connection) -> dg.AssetCheckResult:
 
 def _refused(connection: Connection, concerns: Concerns) -> dg.AssetCheckResult:
     refused = connection.execute(
-        select(refused_loads.c.log_date, refused_loads.c.errors, refused_loads.c.max_load_errors)
+        select(
+            refused_loads.c.log_date, refused_loads.c.errors, refused_loads.c.max_load_errors, refused_loads.c.reason
+        )
         .where(concerns(refused_loads))
         .order_by(refused_loads.c.log_date)
     ).all()

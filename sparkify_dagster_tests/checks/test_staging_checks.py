@@ -116,7 +116,14 @@ def test_a_refused_day_fails_a_check_of_its_own(world: World, days: tuple[str | 
     assert check.severity is ERROR
     assert not check.blocking
     assert numbers(check) == {"refused": 1}
-    assert rows(check, "first_refused") == [{"log_date": "2018-11-01", "errors": 1, "max_load_errors": 0}]
+    assert rows(check, "first_refused") == [
+        {
+            "log_date": "2018-11-01",
+            "errors": 1,
+            "max_load_errors": 0,
+            "reason": "1 of 5 records have errors, the limit is 0",
+        }
+    ]
     assert tables.check("staging_events", "no_refused_days", "2018-11-02").passed
 
 
@@ -168,7 +175,9 @@ def test_refused_songs_fail_a_check_of_their_own(world: World) -> None:
     assert check.severity is ERROR
     assert not check.blocking
     assert numbers(check) == {"refused": 1}
-    assert rows(check, "first_refused") == [{"log_date": "NULL", "errors": 1, "max_load_errors": 0}]
+    assert rows(check, "first_refused") == [
+        {"log_date": "NULL", "errors": 1, "max_load_errors": 0, "reason": "1 load error, the limit is 0"}
+    ]
 
 
 def test_good_song_files_pass_every_check(tables: Tables) -> None:

@@ -1,0 +1,199 @@
+"""Compares days of the log with the other days held: a field may have been renamed, emptied or lost.
+
+All is read from the profiles that each day's load keeps, a row per day, so the cost does not depend on the events. A
+finding is an error in the run that loads the day. Later runs that find the day unchanged repeat it as a warning.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import dagster as dg
+from sqlalchemy import Connection
+
+from sparkify_dagster.assets.shown_rows import rows_metadata
+from sparkify_dagster.checks.results import Metadata
+from sparkify_dagster.partitions import is_in_window
+from sparkify_dagster.warehouse.day_profiles import NEXT_SONG, DayProfile, read_profiles
+from sparkify_dagster.wording import count
+
+# Without these, plays are lost or say nothing.
+REQUIRED_COLUMNS = ("user_id", "session_id", "item_in_session", "level", "song", "artist", "length")
+MAX_SHOWN_FIELDS = 20
+# The smallest of 30 real days has 15 signed-in events, too few to say anything of their shares.
+MIN_SIGNED_IN_EVENTS = 20
+MIN_OTHER_DAYS = 5
+# On each of 30 real days no share of NULL was above 0, and the share of plays was 0.71 to 0.93.
+NULL_SHARE_DIFFERENCE = 0.2
+MIN_EVENTS_WITH_SONGS = 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with a day. `is_error` says whether the run that loaded the day fails by it."""
+
+    profile: DayProfile
+    is_error: bool
+    text: str
+
+
+@dataclass
+class Drift:
+    """The profiles of the days held, and of the days that a run looks at."""
+
+    held: Sequence[DayProfile]
+    judged: Sequence[DayProfile]
+    run_id: str
+    lost: Sequence[DayProfile] = field(default_factory=tuple)
+    """Days that this run left with fewer than half of their events, or without files."""
+
+    def others(self, profile: DayProfile) -> Iterable[DayProfile]:
+        return (other for other in self.held if other.day != profile.day)
+
+
+def read_drift(connection: Connection, days: tuple[date, date] | None, run_id: str) -> Drift:
+    """Reads what the checks compare. `run_id` is the run's own, or that of the run that it repeats."""
+    profiles = [profile for profile in read_profiles(connection) if is_in_window(profile.day)]
+    held = [profile for profile in profiles if profile.held.files]
+    return Drift(
+        held=held,
+        judged=[profile for profile in held if days is None or days[0] <= profile.day <= days[1]],
+        run_id=run_id,
+        lost=[profile for profile in profiles if profile.run_id == run_id and _is_lost(profile)],
+    )
+
+
+def expected_fields(drift: Drift) -> dg.AssetCheckResult:
+    """Compares the keys of each day's records with the JSONPaths file and with the other days."""
+    present = Counter(column for profile in drift.held for column in profile.present_fields or ())
+    unknown = Counter(name for profile in drift.held for name in profile.unknown_fields)
+    findings = []
+    for profile in drift.judged:
+        for column, key in profile.missing_fields.items():
+            elsewhere = present[column]
+            findings.append(
+                Finding(
+                    profile,
+                    elsewhere > 0 or column in REQUIRED_COLUMNS,
+                    f"no record has {key}" + (f", which {count(elsewhere, 'other day')} have" if elsewhere else ""),
+                )
+            )
+        # A first load, of one day or many, has nothing to be compared with.
+        has_earlier_loads = any(other.run_id != profile.run_id for other in drift.others(profile))
+        names = [name for name in profile.unknown_fields if unknown[name] == 1]
+        if names and has_earlier_loads:
+            findings.append(Finding(profile, False, f"only this day has {_listed(names)}"))
+    return _result(drift, findings, "unexpected_fields")
+
+
+def null_rates(drift: Drift) -> dg.AssetCheckResult:
+    """Compares how many values of each column are NULL with the other days."""
+    due: Counter[str] = Counter()
+    values: Counter[str] = Counter()
+    for profile in drift.held:
+        values.update(profile.values)
+        due.update({column: profile.due(column) for column in profile.values})
+    plays = sum(profile.plays for profile in drift.held)
+    findings = []
+    for profile in drift.judged:
+        if profile.signed_in < MIN_SIGNED_IN_EVENTS or len(drift.held) - 1 < MIN_OTHER_DAYS:
+            continue
+        if not profile.plays and plays and not _lacks_next_songs(profile):
+            findings.append(Finding(profile, True, "not one play, though other days have some"))
+        for column in profile.values:
+            due_elsewhere = due[column] - profile.due(column)
+            # That a key is missing is for expected_fields to say.
+            if not profile.due(column) or not due_elsewhere or column in profile.missing_fields:
+                continue
+            share = 1 - profile.values[column] / profile.due(column)
+            usual = 1 - (values[column] - profile.values[column]) / due_elsewhere
+            if abs(share - usual) >= NULL_SHARE_DIFFERENCE:
+                is_empty = not profile.values[column]
+                findings.append(Finding(profile, is_empty, f"{column} is NULL in {share:.0%}, usually in {usual:.0%}"))
+    return _result(drift, findings, "unusual_null_rates")
+
+
+def accepted_values(drift: Drift) -> dg.AssetCheckResult:
+    """Looks for values that the app is not known to log and no other day has, and for plays under another page."""
+    held = Counter(
+        (column, value) for profile in drift.held for column, values in profile.new_values.items() for value in values
+    )
+    findings = []
+    for profile in drift.judged:
+        if _lacks_next_songs(profile):
+            findings.append(
+                Finding(profile, True, f"{profile.songs:,} events have a song, none is of page {NEXT_SONG}")
+            )
+        for column, values in profile.new_values.items():
+            new = [value for value in values if held[column, value] == 1]
+            if new:
+                findings.append(Finding(profile, False, f"{column} has the new {_listed(map(repr, new))}"))
+    return _result(drift, findings, "unexpected_values")
+
+
+def no_lost_events(drift: Drift) -> dg.AssetCheckResult:
+    """Names the days that this run's loads left with fewer than half of their events, or without files."""
+    metadata: Metadata = {"days_with_losses": len(drift.lost)}
+    if not drift.lost:
+        return dg.AssetCheckResult(passed=True, severity=dg.AssetCheckSeverity.WARN, metadata=metadata)
+    gone = sum(not profile.held.files for profile in drift.lost)
+    metadata["first_days"] = rows_metadata(
+        [
+            {
+                "day": profile.day,
+                "events_before": profile.before.events,
+                "events": profile.held.events,
+                "files": profile.held.files,
+            }
+            for profile in drift.lost
+        ]
+    )
+    parts = [
+        *([f"the files of {count(gone, 'day')} are gone"] if gone else []),
+        *(
+            [f"{count(len(drift.lost) - gone, 'day')} lost more than half of their events"]
+            if gone < len(drift.lost)
+            else []
+        ),
+    ]
+    return dg.AssetCheckResult(
+        passed=False,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata=metadata,
+        description=f"{' and '.join(parts)}, first {drift.lost[0].day}: restore the files if that is not meant",
+    )
+
+
+def _lacks_next_songs(profile: DayProfile) -> bool:
+    return not profile.next_songs and profile.songs >= MIN_EVENTS_WITH_SONGS
+
+
+def _is_lost(profile: DayProfile) -> bool:
+    if not profile.held.files:
+        return profile.before.files > 0
+    return 2 * profile.held.events < profile.before.events
+
+
+def _result(drift: Drift, findings: Sequence[Finding], table: str) -> dg.AssetCheckResult:
+    days = {finding.profile.day for finding in findings}
+    metadata: Metadata = {"days_compared": len(drift.judged), "days_with_findings": len(days)}
+    if not findings:
+        return dg.AssetCheckResult(passed=True, metadata=metadata)
+    is_error = any(finding.is_error and finding.profile.run_id == drift.run_id for finding in findings)
+    # Errors first: only the first rows are shown.
+    shown = sorted(findings, key=lambda finding: (not finding.is_error, finding.profile.day))
+    metadata[table] = rows_metadata([{"day": finding.profile.day, "finding": finding.text} for finding in shown])
+    more = f" (and {count(len(findings) - 1, 'other finding')})" if len(findings) > 1 else ""
+    return dg.AssetCheckResult(
+        passed=False,
+        severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
+        metadata=metadata,
+        description=f"{shown[0].profile.day}: {shown[0].text}{more}",
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    shown = list(names)
+    more = f" and {len(shown) - MAX_SHOWN_FIELDS:,} more" if len(shown) > MAX_SHOWN_FIELDS else ""
+    return ", ".join(shown[:MAX_SHOWN_FIELDS]) + more

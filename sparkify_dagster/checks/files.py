@@ -1,0 +1,77 @@
+"""Compares the names of the source's files with the rules, and the song files with those of the load before.
+
+All is read from what the run's own listing recorded, so that the source is not listed again.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from sparkify_dagster.assets.sources import log_data, song_data
+from sparkify_dagster.assets.staging import staging_songs
+from sparkify_dagster.checks.results import Metadata
+from sparkify_dagster.partitions import window_in_words
+from sparkify_dagster.runs import root_run_id
+from sparkify_dagster.wording import count
+
+LOG_FILE_NAMES = "log files are called YYYY-MM-DD-events.json or YYYY-MM-DD-events.json.gz"
+SONG_FILE_NAMES = "song files end in .json or .json.gz"
+
+
+def log_files_recognized(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    """Warns of files under other names, and of log files none of which is in the window."""
+    found = _latest_metadata(context, log_data.key)
+    files, outside = found.get("files", 0), found.get("files_outside_the_window", 0)
+    told = (
+        [f"all {count(files, 'log file')} are outside the window, {window_in_words()}"] if 0 < files == outside else []
+    )
+    return _recognized(found, LOG_FILE_NAMES, told, {"files_outside_the_window": outside})
+
+
+def song_files_recognized(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    """Warns of files under other names."""
+    return _recognized(_latest_metadata(context, song_data.key), SONG_FILE_NAMES, [], {})
+
+
+def no_lost_song_files(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    """Warns of song files that were held, and are gone or have no good song any more."""
+    load = _latest_metadata(context, staging_songs.key, root_run_id(context.run))
+    gone, emptied = load.get("removed_files", 0), load.get("emptied_files", 0)
+    parts = [
+        *([f"{count(gone, 'song file')} held before are gone"] if gone else []),
+        *([f"{count(emptied, 'song file')} held before have no good song any more"] if emptied else []),
+    ]
+    return dg.AssetCheckResult(
+        passed=not parts,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"removed_files": gone, "emptied_files": emptied},
+        description=f"{' and '.join(parts)}: restore the files if that is not meant" if parts else None,
+    )
+
+
+def _recognized(found: Mapping[str, Any], names: str, told: list[str], metadata: Metadata) -> dg.AssetCheckResult:
+    unrecognized = found.get("unrecognized_files", 0)
+    if unrecognized:
+        examples = ", ".join(found.get("unrecognized_examples", ()))
+        told = [f"{count(unrecognized, 'file')} under other names, such as {examples}: {names}", *told]
+    return dg.AssetCheckResult(
+        passed=not told,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"unrecognized_files": unrecognized, **metadata},
+        description="; ".join(told) or None,
+    )
+
+
+def _latest_metadata(
+    context: dg.AssetCheckExecutionContext, key: dg.AssetKey, run_id: str | None = None
+) -> Mapping[str, Any]:
+    """Returns the values of an asset's latest materialization; none where another run than the given one made it."""
+    latest = context.instance.get_latest_materialization_event(key)
+    if latest is None or latest.asset_materialization is None:
+        return {}
+    if run_id is not None:
+        run = context.instance.get_run_by_id(latest.run_id)
+        if run is None or root_run_id(run) != run_id:
+            return {}
+    return {name: value.value for name, value in latest.asset_materialization.metadata.items()}
