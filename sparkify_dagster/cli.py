@@ -140,11 +140,17 @@ def grant(role: str) -> None:
 @click.option("--from", "first_day", type=Day(), metavar="FIRST_DAY", help="First day to load, e.g. 2018-11-01.")
 @click.option("--to", "last_day", type=Day(), metavar="LAST_DAY", help="Last day to load, included.")
 @click.option("--full", is_flag=True, help="Load again also what the warehouse holds in its present version.")
+@click.option(
+    "--allow-empty",
+    multiple=True,
+    type=click.Choice(["logs", "songs"]),
+    help="Empty what the warehouse holds of a source whose location has no file. May be given twice.",
+)
 @explains_mistakes
-def etl(first_day: date | None, last_day: date | None, full: bool) -> None:
+def etl(first_day: date | None, last_day: date | None, full: bool, allow_empty: tuple[str, ...]) -> None:
     """Load days of the log, all songs and the star, and check them: the same run as the UI's.
 
-    Without days: from the first to the last day of the window that has a file or rows.
+    Without days: every day of the window that has a file or rows. Days far apart are loaded in runs of their own.
     """
     settings = _settings()
     if settings.simulates_source and not Path(settings.log_data).exists():
@@ -152,7 +158,7 @@ def etl(first_day: date | None, last_day: date | None, full: bool) -> None:
     from sparkify_dagster import etl as pipeline
 
     try:
-        succeeded = pipeline.run(first_day, last_day, full=full)
+        succeeded = pipeline.run(first_day, last_day, full=full, allow_empty=allow_empty)
     except pipeline.EtlError as error:
         raise Mistake(str(error)) from error
     sys.exit(0 if succeeded else 1)

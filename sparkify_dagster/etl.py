@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from sparkify_dagster import interrupts, runs, wording
@@ -19,23 +20,30 @@ from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUESTIONS, SONG_ASS
 from sparkify_dagster.checks.analytics import AS_EXPECTED
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.locks import exclusive
-from sparkify_dagster.partitions import contiguous_blocks, is_in_window, log_days, range_tags
+from sparkify_dagster.partitions import contiguous_blocks, is_in_window, range_tags, window_in_words
 from sparkify_dagster.progress import Progress, tell_counts
+from sparkify_dagster.sources.emptiness import require_log_files
 from sparkify_dagster.sources.object_store import SourceError
-from sparkify_dagster.sources.resource import Source
+from sparkify_dagster.sources.resource import Listing
 from sparkify_dagster.warehouse import staging
 from sparkify_dagster.warehouse.base import Warehouse, WarehouseError, count_rows, first_line
-from sparkify_dagster.warehouse.tables import STAR_TABLES, staging_events, staging_songs
+from sparkify_dagster.warehouse.tables import STAR_TABLES, songplays, staging_events, staging_songs
 
 STATE_FOLDER = Path(".sparkify")
+# A day without a file costs a run about a thirtieth of what another run would.
+MAX_GAP_DAYS = 31
 
 
 class EtlError(Exception):
     """The pipeline cannot run; the message is one line with cause and remedy."""
 
 
-def run(first_day: date | None, last_day: date | None, *, full: bool) -> bool:
+def run(
+    first_day: date | None, last_day: date | None, *, full: bool, allow_empty: Collection[str] = frozenset()
+) -> bool:
     """Loads the days and all songs, matches again what a song load concerns on other days, and answers the questions.
+
+    `allow_empty` names the sources, logs or songs, that may be empty though the warehouse holds something of them.
 
     True if every asset and every check of severity ERROR succeeded. Raises EtlError.
     """
@@ -46,16 +54,27 @@ def run(first_day: date | None, last_day: date | None, *, full: bool) -> bool:
     with persisted_instance() as instance, _clear_errors():
         for run_id in runs.fail_dead_runs(instance):
             console.print(f"Run {run_id} had died; it is marked as failed.")
-        days = _days(source, warehouse, first_day, last_day)
-        if days is None:
-            console.print("No day of the window has a log file or rows: loading the songs alone")
-            config = _full_load("staging_songs") if full else {}
-            _execute(instance, "load_songs", progress, config=config, assets=SONG_ASSETS)
+        _require_days(first_day, last_day)
+        blocks, nothing_to_load = [], None
+        if first_day and last_day:
+            blocks = [(first_day, last_day)]
         else:
+            listing = source.list_log_files()
+            _tell_outside(console, listing)
+            blocks = _blocks(listing, warehouse, first_day, last_day)
+            nothing_to_load = None if blocks else _without_a_day(listing, "logs" in allow_empty)
+        if not blocks:
+            console.print("No day of the window has a log file or rows: loading the songs alone")
+            config = _load_config(["staging_songs"], full, allow_empty)
+            _execute(instance, "load_songs", progress, config=config, assets=SONG_ASSETS)
+        for number, days in enumerate(blocks):
             console.print(f"Loading {days[0]} to {days[1]} into {warehouse.database}")
-            config = _full_load("staging_events", "staging_songs") if full else {}
-            _execute(instance, "sparkify", progress, days=days, config=config, assets=[*LOG_DAY_ASSETS, *SONG_ASSETS])
+            songs = SONG_ASSETS if number == 0 else ()
+            job = "sparkify" if songs else "load_log_days"
+            config = _load_config(["staging_events", *songs[:1]], full, allow_empty)
+            _execute(instance, job, progress, days=days, config=config, assets=[*LOG_DAY_ASSETS, *songs])
         if not progress.failed_steps:
+            progress.checks_again = True
             for block in contiguous_blocks(_pending_days(warehouse)):
                 console.print(f"The catalogue changed: matching the plays from {block[0]} to {block[1]} again")
                 _execute(instance, "load_log_days", progress, days=block, assets=["songplays"])
@@ -63,7 +82,9 @@ def run(first_day: date | None, last_day: date | None, *, full: bool) -> bool:
             # Once all plays are matched, and in a run without days: of those Dagster plans each asset for each day.
             _execute(instance, "answer_questions", progress)
         _tell_result(console, warehouse, progress)
-    return progress.ok
+        if nothing_to_load is not None:
+            console.print(nothing_to_load, markup=False)
+    return progress.ok and nothing_to_load is None
 
 
 @contextmanager
@@ -90,25 +111,29 @@ def fail_dead_runs() -> None:
         runs.fail_dead_runs(instance)
 
 
-def _days(
-    source: Source, warehouse: Warehouse, first_day: date | None, last_day: date | None
-) -> tuple[date, date] | None:
+def _require_days(first_day: date | None, last_day: date | None) -> None:
+    """Raises EtlError where the chosen days are none of the window's."""
     for option, day in (("--from", first_day), ("--to", last_day)):
         if day is not None and not is_in_window(day):
             raise EtlError(
-                f"{option} {day}: outside the window of SPARKIFY_LOG_START and SPARKIFY_LOG_END, {_window_in_words()}"
+                f"{option} {day}: outside the window of SPARKIFY_LOG_START and SPARKIFY_LOG_END, {window_in_words()}"
             )
     if first_day and last_day and first_day > last_day:
         raise EtlError(f"--from {first_day} is after --to {last_day}")
-    if first_day and last_day:
-        return first_day, last_day
-    known = {day for day in source.list_log_files().by_day if is_in_window(day)}
+
+
+def _blocks(
+    listing: Listing, warehouse: Warehouse, first_day: date | None, last_day: date | None
+) -> list[tuple[date, date]]:
+    """Returns the first and the last day of each run: days far apart are loaded in runs of their own."""
     with warehouse.transaction("sparkify etl") as connection:
-        known |= {day for day in staging.held_days(connection) if is_in_window(day)}
-    known |= {day for day in (first_day, last_day) if day is not None}
-    if not known:
-        return None
-    return first_day or min(known), last_day or max(known)
+        known = {*staging.known_days(connection), *listing.by_day, *(day for day in (first_day, last_day) if day)}
+    days = sorted(
+        day
+        for day in known
+        if is_in_window(day) and (first_day is None or day >= first_day) and (last_day is None or day <= last_day)
+    )
+    return contiguous_blocks(days, MAX_GAP_DAYS)
 
 
 def _execute(
@@ -138,8 +163,33 @@ def _execute(
         raise KeyboardInterrupt
 
 
-def _full_load(*assets: str) -> dict[str, Any]:
-    return {"ops": {name: {"config": {"full": True}} for name in assets}}
+def _load_config(assets: Sequence[str], full: bool, allow_empty: Collection[str]) -> dict[str, Any]:
+    sources = {"staging_events": "logs", "staging_songs": "songs"}
+    return {"ops": {name: {"config": {"full": full, "allow_empty": sources[name] in allow_empty}} for name in assets}}
+
+
+def _tell_outside(console: Console, listing: Listing) -> None:
+    outside = [day for day in listing.by_day if not is_in_window(day)]
+    if outside:
+        files = sum(len(listing.by_day[day]) for day in outside)
+        console.print(
+            f"{wording.count(files, 'log file')} left alone, outside the window of {window_in_words()}: "
+            f"{min(outside)} to {max(outside)}"
+        )
+
+
+def _without_a_day(listing: Listing, allow_empty: bool) -> str | None:
+    """Returns what is wrong where not one day can be loaded; None where the location is just empty."""
+    try:
+        require_log_files(listing, is_in_window, window_in_words(), holds_days=False, allow_empty=allow_empty)
+    except SourceError as error:
+        return str(error)
+    if listing.files and not allow_empty:
+        return (
+            f"No day was loaded: none of the {wording.count(len(listing.files), 'log file')} of {listing.location} is "
+            f"in the window, {window_in_words()}; set SPARKIFY_LOG_START and SPARKIFY_LOG_END"
+        )
+    return None
 
 
 def _pending_days(warehouse: Warehouse) -> list[date]:
@@ -152,6 +202,7 @@ def _tell_result(console: Console, warehouse: Warehouse, progress: Progress) -> 
         counts = {
             table.fullname: count_rows(connection, table) for table in (staging_events, staging_songs, *STAR_TABLES)
         }
+        plays, matched = connection.execute(select(func.count(), func.count(songplays.c.song_id))).one()
     console.print()
     tell_counts(console, counts)
     compared = {
@@ -159,9 +210,13 @@ def _tell_result(console: Console, warehouse: Warehouse, progress: Progress) -> 
     }
     _tell_questions(console, progress, compared)
     checks = progress.count_checks()
-    console.print(f"\nChecks: {checks['passed']} passed, {checks['warn']} warn, {checks['error']} failed")
-    if progress.match_rate is not None:
-        console.print(f"Match rate: {progress.match_rate:.1%} of the plays found their song")
+    consequences = f"; {wording.count(checks['consequence'], 'answer')} not as expected in consequence"
+    console.print(
+        f"\nChecks: {checks['passed']} passed, {checks['warn']} warn, {checks['error']} failed"
+        f"{consequences if checks['consequence'] else ''}"
+    )
+    if plays:
+        console.print(f"Match rate: {matched / plays:.1%} of the plays found their song")
     if compared:
         as_expected = [check.passed for check in compared.values() if "expected_rows" in check.metadata]
         tell_as_expected(console, as_expected, len(compared) - len(as_expected))
@@ -179,7 +234,9 @@ def _tell_questions(console: Console, progress: Progress, compared: Mapping[str,
     table = Table("Question", "Rows", *comparison, box=None, pad_edge=False)
     table.columns[1].justify = "right"
     for name, rows in answered.items():
-        table.add_row(name, f"{rows:,}", *([compared[name].description or ""] if name in compared else []))
+        # What is not loaded is said once, by the check's line above.
+        told = (compared[name].description or "").partition("; not loaded")[0] if name in compared else ""
+        table.add_row(name, f"{rows:,}", *([told] if compared else []))
     console.print()
     console.print(table)
 
@@ -190,7 +247,3 @@ def _clear_errors() -> Iterator[None]:
         yield
     except (SourceError, WarehouseError) as error:
         raise EtlError(str(error)) from error
-
-
-def _window_in_words() -> str:
-    return f"{log_days.get_first_partition_key()} to {log_days.get_last_partition_key()}"

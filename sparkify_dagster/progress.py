@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sparkify_dagster import interrupts
+from sparkify_dagster.checks.analytics import NOT_LOADED
 from sparkify_dagster.step_failures import reason_of
 from sparkify_dagster.wording import count, visible
 
@@ -27,7 +28,9 @@ class Progress:
     rows: dict[str, int] = field(default_factory=dict)
     """Of each asset."""
     checks: dict[dg.AssetCheckKey, dg.AssetCheckEvaluation] = field(default_factory=dict)
-    """Of each check the latest evaluation: a later run may put right what an earlier one found."""
+    """The worst evaluation per check, since each run looks at days of its own."""
+    checks_again: bool = False
+    """Whether the latest evaluation counts instead: a run for late songs may put right what an earlier one found."""
     _assets: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """Of each step."""
     _not_run: list[str] = field(default_factory=list)
@@ -38,17 +41,15 @@ class Progress:
     def ok(self) -> bool:
         return not self.failed_steps and not self.count_checks()["error"]
 
-    @property
-    def match_rate(self) -> float | None:
-        for key, check in self.checks.items():
-            if key.name == "match_rate":
-                rate = check.metadata["match_rate"].value
-                return float(rate) if isinstance(rate, int | float) else None
-        return None
-
     def count_checks(self) -> Counter[str]:
-        """How many passed, and how many failed with severity warn and error."""
-        return Counter("passed" if check.passed else check.severity.value.lower() for check in self.checks.values())
+        """How many passed, how many failed with severity warn and error, and how many as a consequence of others."""
+
+        def outcome(check: dg.AssetCheckEvaluation) -> str:
+            if is_consequence(check):
+                return "consequence"
+            return "passed" if check.passed else check.severity.value.lower()
+
+        return Counter(map(outcome, self.checks.values()))
 
     def handle(self, entry: dg.EventLogEntry) -> None:
         event = entry.dagster_event
@@ -90,7 +91,9 @@ class Progress:
 
     def _evaluated(self, step: str, check: dg.AssetCheckEvaluation) -> None:
         self._evaluations[step].append(check)
-        self.checks[check.asset_check_key] = check
+        earlier = self.checks.get(check.asset_check_key)
+        if earlier is None or self.checks_again or _badness(check) >= _badness(earlier):
+            self.checks[check.asset_check_key] = check
 
     def _finished(self, step: str, seconds: float) -> None:
         evaluations = self._evaluations.pop(step, [])
@@ -115,8 +118,15 @@ class Progress:
             self._print_lines(reason)
 
     def _tell_failed(self, evaluations: Sequence[dg.AssetCheckEvaluation]) -> None:
+        consequences = [check for check in evaluations if is_consequence(check)]
+        if consequences:
+            cause = consequences[0].metadata[NOT_LOADED].value
+            self._print_lines(
+                f"WARN: {consequences[0].check_name}: {count(len(consequences), 'answer')} of {len(evaluations):,} "
+                f"not as expected, since not all of the source is loaded: {cause}"
+            )
         for check in evaluations:
-            if not check.passed:
+            if not check.passed and check not in consequences:
                 where = f"{check.asset_key.to_user_string()}.{check.check_name}"
                 self._print_lines(f"{check.severity.value}: {where}: {check.description or ''}")
                 for line in _first_rows(check):
@@ -126,6 +136,15 @@ class Progress:
         """Prints each line of a text below its step's line."""
         for line in text.split("\n"):
             self.console.print(f"{' ' * indent}{line}")
+
+
+def is_consequence(check: dg.AssetCheckEvaluation) -> bool:
+    """Returns whether an answer differs from the expected one while not all of the source is loaded."""
+    return not check.passed and NOT_LOADED in check.metadata
+
+
+def _badness(check: dg.AssetCheckEvaluation) -> int:
+    return 0 if check.passed else 1 + (check.severity is dg.AssetCheckSeverity.ERROR)
 
 
 def tell_counts(console: Console, counts: dict[str, int]) -> None:

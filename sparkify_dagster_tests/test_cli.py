@@ -122,7 +122,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(project: Project) -> None:
 def test_the_first_run_loads_everything_and_says_so(loaded_once: Project) -> None:
     output = (loaded_once.folder / "first_run.txt").read_text()
     assert "Loading 2018-11-01 to 2018-11-03 into duckdb:///.sparkify/warehouse.duckdb" in output
-    assert "Checks: 30 passed, 0 warn, 0 failed" in output
+    assert "Checks: 37 passed, 0 warn, 0 failed" in output
     assert "13 of 13 questions as expected" in output
     assert "Match rate: " in output
     assert "`make ui`" in output
@@ -269,7 +269,7 @@ def test_a_day_over_the_limit_fails_the_command_and_no_other_day(small: World, p
         small.write_log(day, event(time=f"{day}T10:00:00"), *(["not JSON"] * 2 if day == DAYS[1] else []))
     small.write_songs("A/A/A/TRAAA.json", song())
     output = project.sparkify("etl", expect=1, SPARKIFY_MAX_LOAD_ERRORS="1")
-    assert "2018-11-02 is refused: 2 of 3 lines have errors, 1 are allowed; the day keeps what it held" in output
+    assert "2018-11-02 is refused: 2 of 3 records have errors, the limit is 1. The day keeps what it held." in output
     assert "ERROR: staging_events.no_refused_days: " in output
     assert "Not everything succeeded: `make ui` shows the run with its log and check results" in output
     assert [start.date().isoformat() for start in small.column("songplays", "start_time")] == [DAYS[0], DAYS[2]]
