@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from sparkify_dagster import interrupts, runs, wording
+from sparkify_dagster.analytics.question import broken_questions
 from sparkify_dagster.analytics.verification import tell_as_expected
 from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUESTIONS, SONG_ASSETS
 from sparkify_dagster.checks.analytics import AS_EXPECTED
@@ -50,7 +51,7 @@ def run(
     console = wording.console()
     resources = defs.resources or {}
     source, warehouse = resources["source"], resources["warehouse"]
-    progress = Progress(console)
+    progress = Progress(console, broken_questions=broken_questions())
     with persisted_instance() as instance, _clear_errors():
         for run_id in runs.fail_dead_runs(instance):
             console.print(f"Run {run_id} had died; it is marked as failed.")
@@ -81,6 +82,7 @@ def run(
         if not progress.failed_steps:
             # Once all plays are matched, and in a run without days: of those Dagster plans each asset for each day.
             _execute(instance, "answer_questions", progress)
+        progress.print_broken_questions()
         _tell_result(console, warehouse, progress)
         if nothing_to_load is not None:
             console.print(nothing_to_load, markup=False)
@@ -219,7 +221,7 @@ def _tell_result(console: Console, warehouse: Warehouse, progress: Progress) -> 
         console.print(f"Match rate: {matched / plays:.1%} of the plays found their song")
     if compared:
         as_expected = [check.passed for check in compared.values() if "expected_rows" in check.metadata]
-        tell_as_expected(console, as_expected, len(compared) - len(as_expected))
+        tell_as_expected(console, as_expected, len(compared) - len(as_expected), len(progress.broken_questions))
     if progress.ok:
         console.print("Next: `make ui` shows the graph, the checks and this run on http://127.0.0.1:3000")
     else:

@@ -3,11 +3,12 @@
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from sparkify_dagster import interrupts
@@ -25,6 +26,8 @@ class Progress:
 
     console: Console
     failed_steps: list[str] = field(default_factory=list)
+    broken_questions: Mapping[str, Exception] = field(default_factory=dict)
+    """The questions that no step asks, since their file cannot be understood."""
     rows: dict[str, int] = field(default_factory=dict)
     """Of each asset."""
     checks: dict[dg.AssetCheckKey, dg.AssetCheckEvaluation] = field(default_factory=dict)
@@ -39,7 +42,7 @@ class Progress:
 
     @property
     def ok(self) -> bool:
-        return not self.failed_steps and not self.count_checks()["error"]
+        return not self.failed_steps and not self.count_checks()["error"] and not self.broken_questions
 
     def count_checks(self) -> Counter[str]:
         """How many passed, how many failed with severity warn and error, and how many as a consequence of others."""
@@ -81,6 +84,11 @@ class Progress:
             steps = ", ".join(dict.fromkeys(self._not_run))
             self.console.print(f"  [yellow]-[/yellow] Not run, since an upstream step failed: {steps}", markup=True)
         self._not_run.clear()
+
+    def print_broken_questions(self) -> None:
+        for name, error in self.broken_questions.items():
+            self.console.print(f"  [red]✗[/red] {escape(name)}", markup=True)
+            self._print_lines(str(error))
 
     def _asset_materialized(self, step: str, materialization: dg.AssetMaterialization) -> None:
         rows = materialization.metadata.get("dagster/row_count")

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from sparkify_dagster.analytics.question import all_questions
 from sparkify_dagster.cli import main
-from sparkify_dagster_tests.project import SECRET, Project
+from sparkify_dagster_tests.project import ROOT, SECRET, Project
 from sparkify_dagster_tests.world import World, event, song
 
 DAYS = ["2018-11-01", "2018-11-02", "2018-11-03"]
@@ -397,6 +397,39 @@ def test_query_answers_in_three_formats(loaded: Project) -> None:
     assert as_table[0].split() == ["song", "artist", "plays", "listeners"]
     assert as_table[1].startswith(top_songs[0][0])
     assert len(as_table) == 1 + len(top_songs)
+
+
+@pytest.mark.slow
+def test_a_mistake_in_a_query_s_file_stops_that_query_alone(loaded: Project) -> None:
+    shutil.copytree(ROOT / "sparkify_dagster", loaded.folder / "sparkify_dagster")
+    # Before the package that is installed.
+    loaded.environment["PYTHONPATH"] = str(loaded.folder)
+    folder = loaded.folder / "sparkify_dagster" / "analytics" / "questions"
+    top_songs, top_artists = folder / "top_songs.sql", folder / "top_artists.sql"
+    # One that is found by reading the file, and one that only the warehouse finds.
+    top_songs.write_text(top_songs.read_text("utf-8").replace("-- Asked by:", "-- Asked:"), "utf-8")
+    top_artists.write_text(top_artists.read_text("utf-8").replace("p.artist", "p.artiste"), "utf-8")
+    broken = "top_songs.sql: the header lacks '-- Asked by: who wants to know, and what for'"
+    kept = loaded.world.query("SELECT * FROM analytics.top_songs ORDER BY ALL")
+
+    assert one_line(loaded.sparkify("query", "top_songs", expect=1)) == f"sparkify: {broken}"
+    refused = one_line(loaded.sparkify("query", "top_artists", expect=1))
+    assert refused.startswith("sparkify: the question top_artists (top_artists.sql): Binder Error: ")
+    assert loaded.sparkify("query", "plays_by_day", "--format", "csv").count("\n") == 4
+    listed = loaded.sparkify("query").splitlines()
+    assert f"sparkify: {broken}" in listed
+    assert any(line.startswith("plays_by_day ") for line in listed)
+
+    verified = loaded.sparkify("verify", expect=1)
+    assert f"\ntop_songs: {broken}\n" in verified
+    assert "\ntop_artists: the question top_artists (top_artists.sql): Binder Error: " in verified
+    assert verified.splitlines()[-1] == "11 of 11 questions as expected; 2 questions cannot be asked"
+
+    output = loaded.sparkify("etl", expect=1)
+    assert f"  ✗ top_songs\n    {broken}\n" in output
+    assert "    the question top_artists (top_artists.sql): Binder Error: " in output
+    assert "Not everything succeeded" in output
+    assert loaded.world.query("SELECT * FROM analytics.top_songs ORDER BY ALL") == kept
 
 
 def test_query_of_what_nobody_asks_is_one_line(loaded: Project) -> None:

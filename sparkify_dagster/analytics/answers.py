@@ -1,7 +1,7 @@
 """Asks questions of the star, and keeps the answers as tables, made anew only when the star or the question changed."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -86,9 +86,9 @@ def refresh(
     return [answer for answers, _ in alone for answer in answers], [error for _, errors in alone for error in errors]
 
 
-def drop_forgotten(connection: Connection, known: Mapping[str, Question]) -> Sequence[str]:
+def drop_forgotten(connection: Connection, known: Collection[str]) -> Sequence[str]:
     """Drops the tables of questions whose file is gone, since their answers would only grow old; tells their names."""
-    forgotten = sorted(_kept_versions(connection).keys() - known.keys())
+    forgotten = sorted(_kept_versions(connection).keys() - set(known))
     for name in forgotten:
         connection.execute(text(f"DROP TABLE IF EXISTS {ANALYTICS_SCHEMA}.{name}"))
         connection.execute(delete(answered_questions).where(answered_questions.c.question == name))

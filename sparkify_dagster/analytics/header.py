@@ -36,6 +36,8 @@ _SIMPLE_TYPES: Final[Mapping[str, type[TypeEngine[Any]]]] = {
     "DATE": Date,
     "TIMESTAMP": TIMESTAMP,
 }
+# Of Redshift; the other warehouses take as much or more.
+_MAX_PRECISION, _MAX_LENGTH = 38, 65535
 _TYPES_IN_WORDS: Final = f"{', '.join(_SIMPLE_TYPES)}, DECIMAL(p,s) or VARCHAR(n)"
 
 
@@ -137,7 +139,9 @@ def _type(text: str) -> TypeEngine[Any] | None:
     if text in _SIMPLE_TYPES:
         return _SIMPLE_TYPES[text]()
     if decimal := re.fullmatch(r"DECIMAL\(([0-9]+), ?([0-9]+)\)", text):
-        return Numeric(int(decimal[1]), int(decimal[2]))
+        precision, scale = int(decimal[1]), int(decimal[2])
+        return Numeric(precision, scale) if max(scale, 1) <= precision <= _MAX_PRECISION else None
     if varchar := re.fullmatch(r"VARCHAR\(([0-9]+)\)", text):
-        return ByteOrdered(int(varchar[1]))
+        length = int(varchar[1])
+        return ByteOrdered(length) if 1 <= length <= _MAX_LENGTH else None
     return None

@@ -9,13 +9,14 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import MetaData, Table
+from sqlalchemy import MetaData, Table, text
 
 from sparkify_dagster.analytics.charts import Picture
 from sparkify_dagster.analytics.header import Header, HeaderError, read_header
 from sparkify_dagster.warehouse.lineage import ColumnOrigin, LineageError, origins_in, parsed_select, tables_read_by
 from sparkify_dagster.warehouse.tables import ANALYTICS_SCHEMA, STAR_TABLES, ByteOrdered, is_personal, metadata
 
+PARAMETERS: Final = ("first_day", "end_day")
 FOLDER: Final = Path(__file__).with_name("questions")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _STAR: Final = frozenset(table.name for table in STAR_TABLES)
@@ -65,25 +66,48 @@ class Question:
         return tables_read_by(self.select)
 
 
-@cache
 def all_questions() -> Mapping[str, Question]:
-    """Every question of the project by its name. Raises QuestionError."""
-    return {path.stem: read_question(path) for path in sorted(FOLDER.glob("*.sql"))}
+    """Returns by name the questions of the project whose file can be understood."""
+    return _read_all()[0]
+
+
+def broken_questions() -> Mapping[str, QuestionError]:
+    """Returns what is wrong with each of the other files, by the question's name."""
+    return _read_all()[1]
+
+
+@cache
+def _read_all() -> tuple[Mapping[str, Question], Mapping[str, QuestionError]]:
+    questions: dict[str, Question] = {}
+    broken: dict[str, QuestionError] = {}
+    for path in sorted(FOLDER.glob("*.sql")):
+        try:
+            questions[path.stem] = read_question(path)
+        except QuestionError as error:
+            broken[path.stem] = error
+    return questions, broken
 
 
 def read_question(path: Path) -> Question:
     """The question in a file. Raises QuestionError."""
     if not _NAME.fullmatch(path.stem) or path.stem in _TAKEN_NAMES:
         raise QuestionError(f"{path.name}: a question is named in small letters, digits and _, and like no other table")
-    select = path.read_text("utf-8")
+    try:
+        select = path.read_text("utf-8")
+    except OSError as error:
+        raise QuestionError(f"{path.name}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise QuestionError(f"{path.name}: is not UTF-8 text: save it as such") from error
+    line = None
     try:
         header = read_header(select)
+        line = _line_of_select(select)
+        _check_parameters(select)
         order = _checked_order(select, tuple(header.columns))
+        line = None
         _mark_personal_columns(select, header)
     except (HeaderError, LineageError) as error:
-        raise QuestionError(
-            f"{path.name}, {error}" if str(error).startswith("line ") else f"{path.name}: {error}"
-        ) from error
+        raise QuestionError(_in_file(path, error, line)) from error
     table = Table(
         path.stem,
         MetaData(),
@@ -93,6 +117,29 @@ def read_question(path: Path) -> Question:
         info={"select": select},
     )
     return Question(path, header.title, header.asked_by, header.notes, table, order, header.picture, select)
+
+
+def _in_file(path: Path, error: Exception, line: int | None = None) -> str:
+    """The error with its file, and a line where it names none itself."""
+    if str(error).startswith("line "):
+        return f"{path.name}, {error}"
+    return f"{path.name}, line {line}: {error}" if line else f"{path.name}: {error}"
+
+
+def _line_of_select(select: str) -> int:
+    """The number of the first line below the header."""
+    lines = select.splitlines()
+    return next((number for number, line in enumerate(lines, 1) if line and not line.startswith("--")), len(lines))
+
+
+def _check_parameters(select: str) -> None:
+    for name in text(select).compile().params:
+        if name not in PARAMETERS:
+            line = select[: select.index(f":{name}")].count("\n") + 1
+            raise HeaderError(
+                f"line {line}: there is no parameter :{name}, there are :{' and :'.join(PARAMETERS)}; "
+                f"write \\:{name} where it is text"
+            )
 
 
 def _mark_personal_columns(select: str, header: Header) -> None:

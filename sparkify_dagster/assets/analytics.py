@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from sparkify_dagster.analytics import answers
 from sparkify_dagster.analytics.answers import Answer, AnswerRow
 from sparkify_dagster.analytics.charts import Picture, draw
-from sparkify_dagster.analytics.question import Question, all_questions
+from sparkify_dagster.analytics.question import Question, all_questions, broken_questions
 from sparkify_dagster.assets.loading import clear_failures
 from sparkify_dagster.assets.results import Told
 from sparkify_dagster.assets.shown_rows import rows_metadata
@@ -39,7 +39,9 @@ def questions(
     """All in one step: what the star holds is looked through once, and only what changed is asked again."""
     selected = [all_questions()[key.path[-1]] for key in sorted(context.selected_asset_keys)]
     with clear_failures(), warehouse.open(f"questions of run {context.run.run_id}") as engine:
-        forgotten = warehouse.transact(engine, lambda connection: answers.drop_forgotten(connection, all_questions()))
+        # A file with a mistake in it is still a question, whose table keeps its answer.
+        known = all_questions().keys() | broken_questions().keys()
+        forgotten = warehouse.transact(engine, lambda connection: answers.drop_forgotten(connection, known))
         for name in forgotten:
             context.log.info(f"The table of {name} is dropped, since there is no such question any more.")
         answered, failed = answers.refresh(warehouse, engine, selected)

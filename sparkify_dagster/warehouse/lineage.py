@@ -13,7 +13,7 @@ from sparkify_dagster.warehouse.transforms import VIEWS, select_of, view_definit
 
 if TYPE_CHECKING:
     # Importing sqlglot takes 0.3 s: only who asks for lineage pays for it.
-    from sqlglot import exp
+    from sqlglot import ParseError, exp
     from sqlglot.optimizer import Scope
 
 # Steps on the way from an asset to an asset: lineage looks through them.
@@ -84,24 +84,41 @@ def _sql_of(table: str) -> str:
 
 @cache
 def _scope_of(select: str) -> Scope:
-    from sqlglot import ParseError, parse_one
+    from sqlglot import ParseError, exp, parse_one
+    from sqlglot.errors import SqlglotError, TokenError
     from sqlglot.optimizer.scope import build_scope
 
     # Every column in our SQL names its table (a test sees to it), so sqlglot's slower qualification is not needed.
     try:
-        scope = build_scope(parse_one(select, dialect="redshift"))
+        parsed = parse_one(select, dialect="redshift")
+        # An INSERT has a scope too, of the SELECT in it.
+        scope = build_scope(parsed) if isinstance(parsed, exp.Query) else None
+    except TokenError as error:
+        raise LineageError("a quote or a comment is opened and not closed") from error
     except ParseError as error:
+        raise LineageError(_place_of(error)) from error
+    except SqlglotError as error:
         raise LineageError(str(error).partition("\n")[0]) from error
+    except RecursionError as error:
+        raise LineageError("its expressions are nested too deeply") from error
     if scope is None:
-        raise LineageError(f"not a SELECT: {select}")
+        raise LineageError("it is not one SELECT")
     return scope
+
+
+def _place_of(error: ParseError) -> str:
+    """The line of an error and what is wrong there."""
+    if not error.errors or not error.errors[0].get("line"):
+        return "there is no SELECT"
+    found = error.errors[0]
+    return f"line {found['line']}: {str(found['description']).rstrip('.')} at '{found['highlight']}'"
 
 
 def _select(scope: Scope) -> exp.Select:
     from sqlglot import exp
 
     if not isinstance(scope.expression, exp.Select):
-        raise LineageError(f"lineage follows plain SELECTs only, not: {scope.expression.sql(dialect='redshift')}")
+        raise LineageError(f"lineage follows plain SELECTs only, not: {_one_line(scope.expression)}")
     return scope.expression
 
 
@@ -125,7 +142,9 @@ def _selected(scope: Scope, name: str) -> exp.Expr:
     for selected in _select(scope).selects:
         if selected.alias_or_name == name:
             return selected.unalias()
-    raise LineageError(f"no column {name} in: {scope.expression.sql(dialect='redshift')}")
+    if not name:
+        raise LineageError("a column of the SELECT has no name: write it as expression AS name")
+    raise LineageError(f"no column {name} in: {_one_line(scope.expression)}")
 
 
 def _origin_in_source(scope: Scope, alias: str, column: str) -> ColumnOrigin:
@@ -134,7 +153,9 @@ def _origin_in_source(scope: Scope, alias: str, column: str) -> ColumnOrigin:
 
     source = scope.sources.get(alias)
     if source is None:
-        raise LineageError(f"{column} names no table of: {scope.expression.sql(dialect='redshift')}")
+        raise LineageError(
+            f"{alias or column} names no table of: {_one_line(scope.expression)}; write each column as table.column"
+        )
     if isinstance(source, Scope):
         return _origin(source, column)
     if source.name in _INTERMEDIATE:
@@ -168,6 +189,11 @@ def _without_the_obvious(node: exp.Expr) -> exp.Expr:
     is_cast = isinstance(node, exp.Cast) and node.is_type("DOUBLE")
     is_rtrim = isinstance(node, exp.Trim) and node.args.get("position") == "TRAILING"
     return _without_the_obvious(node.this) if is_cast or is_rtrim else node
+
+
+def _one_line(expression: exp.Expr, most: int = 200) -> str:
+    sql = expression.sql(dialect="redshift", comments=False)
+    return sql if len(sql) <= most else f"{sql[:most]}…"
 
 
 def _short_sql(expression: exp.Expr) -> str:

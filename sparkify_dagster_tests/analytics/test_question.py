@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from sparkify_dagster.analytics.question import Question, QuestionError, all_questions, read_question
+from sparkify_dagster.analytics.question import (
+    FOLDER,
+    Question,
+    QuestionError,
+    all_questions,
+    broken_questions,
+    read_question,
+)
 from sparkify_dagster.warehouse.tables import STAR_TABLES, type_name
 
 PLAYS_BY_LEVEL = """-- How many plays are there,
@@ -76,8 +83,21 @@ def test_the_select_says_how_rows_are_ordered_and_what_is_read(tmp_path: Path) -
         ("FROM songplays", "FROM staging.staging_events", "it reads staging.staging_events AS p: a question reads the"),
         ("FROM songplays", "FROM songplay", "it reads songplay AS p: a question reads the star alone, artists, son"),
         ("p.level ASC", "p.user_id ASC", "ORDER BY p.user_id: order by columns of the answer alone"),
-        ("SELECT\n", "SELEKT\n", "plays_by_level.sql: "),
-        ("GROUP BY p.level", "GROUP p.level", "plays_by_level.sql: "),
+        ("SELECT\n", "SELEKT\n", "plays_by_level.sql, line 14: "),
+        ("GROUP BY p.level", "GROUP p.level", "plays_by_level.sql, line 19: Invalid expression"),
+        ("SELECT\n", "INSERT INTO users SELECT\n", "plays_by_level.sql, line 13: "),
+        ("    p.level,\n", "    level,\n", "line 13: level names no table of: SELECT level, COUNT(*) AS plays"),
+        (
+            "COUNT(*) AS plays",
+            "COUNT(*)",
+            "line 13: a column of the SELECT has no name: write it as",
+        ),
+        ("ORDER BY plays", "ORDER BY 'plays", "line 13: a quote or a comment is opened and not closed"),
+        ("COUNT(*) AS", "(" * 3000 + "1" + ")" * 3000 + " AS", "line 13: its expressions are nested too deeply"),
+        ("ASC\n", "ASC;\nSELECT 1\n", "line 13: it is not one SELECT"),
+        (":first_day", ":frist_day", "line 18: there is no parameter :frist_day, there are :first_day and :end_day"),
+        ("VARCHAR(64) ", "VARCHAR(0) ", "line 8: 'level  VARCHAR(0)   Level of the play' is not a column as"),
+        ("DECIMAL(7,4)", "DECIMAL(4,7)", "line 10: 'share  DECIMAL(4,7)  Their share' is not a column as"),
     ],
 )
 def test_what_cannot_be_understood_is_one_line_with_the_remedy(
@@ -154,6 +174,20 @@ def test_our_questions_show_people_by_their_ids_alone() -> None:
     shown = {name: question.personal_columns for name, question in all_questions().items()}
     assert shown["most_active_users"] == shown["level_changes"] == ("first_name", "last_name")
     assert shown["plays_by_area"] == ()
+
+
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "latin.sql").write_bytes("-- Müssen alle?".encode("latin-1"))
+    with pytest.raises(QuestionError, match=r"^latin.sql: is not UTF-8 text: save it as such$"):
+        read_question(tmp_path / "latin.sql")
+    (tmp_path / "folder.sql").mkdir()
+    with pytest.raises(QuestionError, match=r"^folder.sql: cannot be read: Is a directory$"):
+        read_question(tmp_path / "folder.sql")
+
+
+def test_none_of_our_files_has_a_mistake() -> None:
+    assert broken_questions() == {}
+    assert len(all_questions()) == len(list(FOLDER.glob("*.sql")))
 
 
 @pytest.mark.parametrize("name", ["Top songs.sql", "songplays.sql", "staging_events.sql", f"{'a' * 64}.sql"])
