@@ -62,7 +62,7 @@ def run(
         else:
             listing = source.list_log_files()
             _tell_outside(console, listing)
-            blocks = _blocks(listing, warehouse, first_day, last_day)
+            blocks = blocks_to_load(listing, warehouse, first_day, last_day)
             nothing_to_load = None if blocks else _without_a_day(listing, "logs" in allow_empty)
         if not blocks:
             console.print("No day of the window has a log file or rows: loading the songs alone")
@@ -124,10 +124,13 @@ def _require_days(first_day: date | None, last_day: date | None) -> None:
         raise EtlError(f"--from {first_day} is after --to {last_day}")
 
 
-def _blocks(
-    listing: Listing, warehouse: Warehouse, first_day: date | None, last_day: date | None
+def blocks_to_load(
+    listing: Listing, warehouse: Warehouse, first_day: date | None = None, last_day: date | None = None
 ) -> list[tuple[date, date]]:
-    """Returns the first and the last day of each run: days far apart are loaded in runs of their own."""
+    """Returns the first and the last day of each run: of days with files, and of those that the warehouse knows of.
+
+    Days far apart are loaded in runs of their own.
+    """
     with warehouse.transaction("sparkify etl") as connection:
         known = {*staging.known_days(connection), *listing.by_day, *(day for day in (first_day, last_day) if day)}
     days = sorted(

@@ -13,10 +13,8 @@ from sparkify_dagster.assets.staging import staging_songs
 from sparkify_dagster.checks.results import Metadata
 from sparkify_dagster.partitions import window_in_words
 from sparkify_dagster.runs import root_run_id
+from sparkify_dagster.sources.emptiness import LOG_FILE_NAMES, SONG_FILE_NAMES
 from sparkify_dagster.wording import count
-
-LOG_FILE_NAMES = "log files are called YYYY-MM-DD-events.json or YYYY-MM-DD-events.json.gz"
-SONG_FILE_NAMES = "song files end in .json or .json.gz"
 
 
 def log_files_recognized(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
@@ -39,14 +37,14 @@ def no_lost_song_files(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckR
     load = _latest_metadata(context, staging_songs.key, root_run_id(context.run))
     gone, emptied = load.get("removed_files", 0), load.get("emptied_files", 0)
     parts = [
-        *([f"{count(gone, 'song file')} held before are gone"] if gone else []),
-        *([f"{count(emptied, 'song file')} held before have no good song any more"] if emptied else []),
+        *([f"gone since the load before: {count(gone, 'song file')}"] if gone else []),
+        *([f"without a good song since then: {count(emptied, 'song file')}"] if emptied else []),
     ]
     return dg.AssetCheckResult(
         passed=not parts,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"removed_files": gone, "emptied_files": emptied},
-        description=f"{' and '.join(parts)}: restore the files if that is not meant" if parts else None,
+        description=f"{', '.join(parts)}: restore the files if that is not meant" if parts else None,
     )
 
 

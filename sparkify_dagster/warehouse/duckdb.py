@@ -90,6 +90,8 @@ def _connect(path: Path, engine: Engine) -> None:
         if path.is_file() and not path.stat().st_size:
             # A process that is killed just then leaves such a file. DuckDB refuses it, and it holds nothing.
             path.resolve().unlink()
+        if not path.exists():
+            _inode_with_tables.pop(path, None)
         engine.connect().close()
     except OSError as error:
         raise WarehouseError(f"{path} cannot be written: {error.strerror}; {_REMEDY}") from error
@@ -102,15 +104,15 @@ def _connect(path: Path, engine: Engine) -> None:
         raise WarehouseError(f"{path} cannot be opened: {cause}; {_REMEDY}") from error
 
 
-_files_with_tables: set[tuple[Path, int]] = set()
+_inode_with_tables: dict[Path, int] = {}
 
 
 def _create_tables_once(path: Path, engine: Engine) -> None:
-    # A file that was removed and made anew since has another inode.
-    if not path.exists() or (path, path.stat().st_ino) not in _files_with_tables:
+    # Another process may have put another file in the place of the one that had them.
+    if _inode_with_tables.get(path) != path.stat().st_ino:
         with engine.begin() as connection:
             create_tables(connection)
-        _files_with_tables.add((path, path.stat().st_ino))
+        _inode_with_tables[path] = path.stat().st_ino
 
 
 @contextmanager

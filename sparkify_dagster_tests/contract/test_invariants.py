@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
-from sparkify_dagster.warehouse.base import Warehouse
-from sparkify_dagster_tests.world import EVENTS, OBJECTS, Item, Loaded, World, event, in_order, song
+from sparkify_dagster.etl import blocks_to_load
+from sparkify_dagster.warehouse.base import Warehouse, create_tables
+from sparkify_dagster_tests.world import ERRORS, EVENTS, OBJECTS, Item, Loaded, World, event, in_order, song
 
 DAY, NEXT_DAY, THIRD_DAY, FOURTH_DAY = "2018-11-01", "2018-11-02", "2018-11-03", "2018-11-04"
 DAYS = (DAY, NEXT_DAY, THIRD_DAY, FOURTH_DAY)
@@ -101,6 +102,58 @@ class TestConvergence:
         month.load(DAY, FOURTH_DAY)
         assert month.everything() == month.from_scratch(DAY, FOURTH_DAY).everything()
         assert 77 not in month.column("users", "user_id")
+
+    def test_days_that_are_gone_are_seen_to_without_naming_them(self, month: World) -> None:
+        """Files of the first, a middle and the last day go, and the run that empties them gets only so far."""
+        files = {day: month.folder / f"log_data/2018/11/{day}-events.json" for day in DAYS}
+        contents = {day: path.read_bytes() for day, path in files.items()}
+        for done in (
+            ["staging_events"],
+            ["staging_events", "users"],
+            ["staging_events", "songplays"],
+            ["staging_events", "songplays", "time"],
+            ["staging_events", "songplays", "users"],
+        ):
+            for day, path in files.items():
+                path.write_bytes(contents[day])
+            self.load_what_is_known(month)
+            assert len(month.rows("songplays")) == 40
+            for day in (DAY, NEXT_DAY, FOURTH_DAY):
+                files[day].unlink()
+            month.materialize(DAY, FOURTH_DAY, job="load_log_days", assets=done)
+            self.load_what_is_known(month)
+            assert month.everything() == month.from_scratch(THIRD_DAY).everything(), done
+            assert month.column("staging.stale_days", "log_date") == []
+
+    def test_a_rejected_day_whose_file_goes_leaves_nothing(self, month: World) -> None:
+        month.load(DAY, FOURTH_DAY)
+        month.write_log(NEXT_DAY, "<Error><Code>AccessDenied</Code></Error>")
+        month.write_log("2018-11-20", "broken")
+        self.load_what_is_known(month)
+        assert len(month.rows("staging.refused_loads")) == 2
+        for day in (NEXT_DAY, "2018-11-20"):
+            month.delete(f"log_data/2018/11/{day}-events.json")
+        self.load_what_is_known(month)
+        assert month.rows("staging.refused_loads") == []
+        assert month.everything() == month.from_scratch(DAY, FOURTH_DAY).everything()
+
+    def test_a_warehouse_of_before_sees_to_days_that_only_the_star_holds(self, month: World) -> None:
+        """What a killed run of an earlier version left behind, which kept no list of such days."""
+        month.load(DAY, FOURTH_DAY)
+        with month.warehouse.transaction("a test") as connection:
+            for table in (EVENTS, OBJECTS, ERRORS):
+                connection.execute(text(f"DELETE FROM {table} WHERE log_date = '{FOURTH_DAY}'"))
+            connection.execute(text("DROP TABLE staging.stale_days"))
+            create_tables(connection)
+        month.delete(f"log_data/2018/11/{FOURTH_DAY}-events.json")
+        self.load_what_is_known(month)
+        assert month.everything() == month.from_scratch(DAY, THIRD_DAY).everything()
+
+    @staticmethod
+    def load_what_is_known(world: World) -> None:
+        """What `sparkify etl` loads without days."""
+        for first, last in blocks_to_load(world.source.list_log_files(), world.warehouse):
+            world.load(first.isoformat(), last.isoformat())
 
     def test_a_day_that_breaks_off_inside_its_load_keeps_what_it_held(self, month: World) -> None:
         month.load(DAY, FOURTH_DAY)

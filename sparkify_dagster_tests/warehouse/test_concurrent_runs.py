@@ -76,7 +76,7 @@ def test_two_commands_at_once_both_succeed(world: World) -> None:
             wait_until(lambda: statuses(instance) == [dg.DagsterRunStatus.STARTED] * 2, "two runs", pause=0.1)
         for command in (one, other):
             assert command.process.wait(DEADLINE_SECONDS) == 0, command.output
-            assert "Checks: 17 passed, 0 warn, 0 failed" in command.output
+            assert "Checks: 24 passed, 0 warn, 0 failed" in command.output
             assert "had died" not in command.output
         # A load and the questions each.
         assert statuses(instance) == [dg.DagsterRunStatus.SUCCESS] * 4
