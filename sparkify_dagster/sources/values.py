@@ -1,4 +1,4 @@
-"""Converts the JSON values of one row exactly as the contract says: the slow path, for what is not plain."""
+"""Converts the JSON values of one row exactly as docs/contract.md (Values) says: the slow path, for all else."""
 
 import json
 import re

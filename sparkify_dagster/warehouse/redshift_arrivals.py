@@ -73,7 +73,7 @@ def texts_to_repair(connection: Connection) -> set[str]:
 
 
 def check_trusted(connection: Connection, day: date) -> None:
-    """What COPY does not refuse, and the contract does. Raises WarehouseError."""
+    """Raises WarehouseError for rows that COPY accepts and the contract (docs/contract.md) does not."""
     start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
     found = connection.execute(text(_UNTRUSTWORTHY), {"start_ms": start, "end_ms": start + DAY_MS}).one()
     problems = {

@@ -1,7 +1,8 @@
 """The warehouse's tables: types, sizes, keys, comments and Redshift's distribution, each stated once.
 
 Every warehouse creates its tables from this metadata, and Dagster's column schemas are read from it. All timestamps are
-UTC without a zone, kept to the millisecond. Text sizes are UTF-8 bytes, as Redshift counts them.
+UTC without a zone, kept to the millisecond. Text sizes are UTF-8 bytes, as Redshift counts them. The columns that
+users can rely on are in docs/contract.md.
 
 A column's `info` says what SQL cannot: "form_of" names the column of the same table of which the loader writes another
 form, "references" the dimension's column that it points to (no SQL foreign key: Redshift would trust it unchecked).
@@ -45,7 +46,7 @@ metadata = MetaData()
 
 
 class ByteOrdered(TypeDecorator[str]):
-    """VARCHAR that sorts by UTF-8 bytes on every warehouse, as the contract orders keys and ids."""
+    """VARCHAR that sorts by UTF-8 bytes on every warehouse, as the contract (docs/contract.md) orders keys and ids."""
 
     impl = String
     cache_ok = True

@@ -1,6 +1,7 @@
 """Runs the star's SQL: one file with one SELECT a table, verbatim on every warehouse.
 
-Each function replaces what it builds inside the caller's transaction, so that readers see the old rows or the new ones.
+The rules are those of docs/contract.md (The star). Each function replaces what it builds inside the caller's
+transaction, so that readers see the old rows or the new ones.
 """
 
 from datetime import date, datetime, time, timedelta
