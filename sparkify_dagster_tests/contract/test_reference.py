@@ -3,7 +3,7 @@
 import gzip
 import json
 import tempfile
-from collections.abc import Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -81,10 +81,25 @@ def documents(draw: st.DrawFn, usual: Values, odd: Values) -> dict[str, Any]:
     return document
 
 
+BROKEN = [
+    b"broken",
+    b"[]",
+    b"{}",
+    b"",
+    b"\xff",
+    b' \t {"page": "Home"}',
+    b'{"ts": 1}{',
+    b"null 12",
+    b"[{",
+    b"{",
+    b"}\r",
+]
+
+
 @st.composite
 def events(draw: st.DrawFn, day: str) -> bytes:
-    if draw(st.integers(0, 14)) == 0:
-        return draw(st.sampled_from([b"broken", b"[]", b"{}", b"", b"\xff", b' \t {"page": "Home"}', b'{"ts": 1}{']))
+    if draw(st.integers(0, 14)) == 14:
+        return draw(st.sampled_from(BROKEN))
     start = millis(day)
     times = [*[start, start + 1, start + 86_399_999] * 4, str(start), start - 1, start + 86_400_000, None, 0.5]
     document = event(ts=draw(st.sampled_from(times))) | draw(documents(USUAL_EVENT, ODD_EVENT))
@@ -114,22 +129,65 @@ class Load:
     last_day: str
 
 
+def pretty(text: bytes) -> bytes:
+    """JSON over many lines; other text as it is."""
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False, indent=1).encode()
+    except ValueError:
+        return text
+
+
+def in_pairs(texts: Sequence[bytes]) -> list[bytes]:
+    return [b" ".join(texts[start : start + 2]) for start in range(0, len(texts), 2)]
+
+
+# What a log file is made of records by. Arrays and pretty-printed files end where one of them is broken.
+FORMS: dict[str, Callable[[Sequence[bytes]], bytes]] = {
+    "lines": lambda texts: lines(*texts),
+    "lines of Windows": lambda texts: b"\xef\xbb\xbf" + b"\r\n".join(texts),
+    "several values per line": lambda texts: lines(*in_pairs(texts)),
+    "an array on one line": lambda texts: b"[" + b", ".join(texts) + b"]\n",
+    "an array over many lines": lambda texts: b"\n[\n" + b",\n".join(map(pretty, texts)) + b"\n]",
+    "an array that was cut": lambda texts: (b"[" + b",\n".join(texts))[:-9],
+    "pretty-printed": lambda texts: b"\n".join(map(pretty, texts)),
+    "pretty-printed, then cut": lambda texts: b"".join(map(pretty, texts))[:-9],
+}
+USUAL_FORMS = [*["lines"] * 4, *FORMS]
+NO_RECORDS = [b"", b"\n", b"[]", b"\xef\xbb\xbf \r\n"]
+ONLY_ERRORS = [
+    b"<Error>\n<Code>AccessDenied</Code>\n</Error>",
+    b"broken",
+    b"{}\n{}",
+    b"\x1f\x8b",
+    b"[{",
+    b"\xff\xfe{\x00",
+]
+
+
 @st.composite
 def log_files(draw: st.DrawFn) -> Write:
     day = draw(st.sampled_from(DAYS))
-    key = draw(st.sampled_from([f"log_data/a/{day}-events.json", f"log_data/B/{day}-events.json.gz"]))
-    good = event(ts=millis(day) + draw(st.integers(0, 9)))
-    return Write(key, zipped(key, lines(*draw(st.lists(events(day), min_size=3, max_size=10)), good)))
+    folder, name = draw(
+        st.sampled_from([*[("a", "json"), ("B", "json.gz")] * 4, ("level=paid", "json"), (".a", "json")])
+    )
+    key = f"log_data/{folder}/{day}-events.{name}"
+    if draw(st.integers(0, 9)) == 9:
+        return Write(key, draw(st.sampled_from(NO_RECORDS + ONLY_ERRORS)))
+    form = FORMS[draw(st.sampled_from(USUAL_FORMS))]
+    return Write(key, draw(maybe_zipped(form(draw(st.lists(events(day), min_size=3, max_size=10))))))
 
 
 @st.composite
 def song_files(draw: st.DrawFn) -> Write:
-    key = draw(st.sampled_from(["song_data/A.json", "song_data/a/B.json.gz", "song_data/C.json"]))
-    return Write(key, zipped(key, "\n".join(draw(st.lists(songs(), min_size=2, max_size=5))).encode()))
+    key = draw(st.sampled_from([*["A.json", "a/B.json.gz", "C.json"] * 3, ".a/D.json", "a/._D.json"]))
+    content = "\n".join(draw(st.lists(songs(), min_size=2, max_size=5))).encode()
+    return Write(f"song_data/{key}", draw(maybe_zipped(content)))
 
 
-def zipped(key: str, content: bytes) -> bytes:
-    return gzip.compress(content, mtime=0) if key.endswith(".gz") else content
+@st.composite
+def maybe_zipped(draw: st.DrawFn, content: bytes) -> bytes:
+    """Gzip or not: the names say nothing."""
+    return gzip.compress(content, mtime=0) if draw(st.booleans()) else content
 
 
 DELETIONS = st.sampled_from(
