@@ -1,6 +1,6 @@
 """Inspects a day's log files: which are plain, what the others hold, what is wrong with which line.
 
-A plain file holds nothing that any warehouse's own reader could read in another way than the contract says. It is
+A plain file holds nothing that any warehouse's own reader could read in another way than docs/contract.md says. It is
 read as it is; from any other a cleaned copy is made: the plain lines as they are, the odd ones written anew.
 """
 

@@ -1,7 +1,8 @@
 """Splits the content of a source file into records, each with the line on which it begins.
 
 A log file has one of three forms, tried in this order: one JSON array of records; pretty-printed objects, one after the
-other; or lines, each with one or more JSON values. A song file is objects one after the other.
+other; or lines, each with one or more JSON values. A song file is objects one after the other. docs/contract.md
+(Reading a file) has the rules in full, with examples.
 """
 
 import json

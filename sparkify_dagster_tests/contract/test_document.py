@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from sparkify_dagster import settings_keys
 from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS
+from sparkify_dagster.sources.records import MAX_NESTING, MAX_RECORD_BYTES
 from sparkify_dagster.warehouse.tables import STAR_TABLES, key_columns, staging_events, staging_songs, type_name
 from sparkify_dagster_tests.contract.reference import BROKEN, log_records
 from sparkify_dagster_tests.project import ROOT
@@ -37,6 +39,19 @@ def test_the_star_has_the_tables_keys_and_columns() -> None:
     given = {name.strip("`"): (key, tuple(columns.split(", "))) for name, key, columns in table_below("## The star")}
     keys = {table.name: ", ".join(key_columns(table)) for table in STAR_TABLES}
     assert given == {name: (keys[name], columns) for name, columns in STAR.items()}
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    gibibytes = (settings_keys.MAX_INFLATED_BYTES.default or 0) >> 30
+    limits = {name: limit for name, limit, _ in table_below("### Limits")}
+    assert limits == {
+        "size of a file, decompressed": f"`SPARKIFY_MAX_INFLATED_BYTES`, by default {gibibytes} GiB",
+        "length of a line or a record": f"{MAX_RECORD_BYTES >> 20} MiB",
+        "nesting of arrays and objects in a record": f"{MAX_NESTING} levels",
+        "errors per day, and errors in all song files": (
+            f"`SPARKIFY_MAX_LOAD_ERRORS`, by default {settings_keys.MAX_LOAD_ERRORS.default}"
+        ),
+    }
 
 
 def test_the_usual_keys_are_given_in_their_order() -> None:
