@@ -262,7 +262,8 @@ class Loaded:
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     world = World(tmp_path_factory.mktemp("values"), max_load_errors=10_000)
     world.write_log(DAY, *(line_of(number, column, value) for number, (column, value, _) in enumerate(CASES, 1)))
-    assert world.materialize(DAY).ok
+    # No page is NextSong, which a check reports.
+    assert not world.materialize(DAY).failures
     rows = [dict(zip(EVENT_COLUMNS, row, strict=True)) for row in world.rows(EVENTS, *EVENT_COLUMNS)]
     errors = world.rows(ERRORS, "line_number", "column_name", "reason", "raw_text")
     found: dict[int, dict[str, Any]] = {}
