@@ -1,0 +1,24 @@
+"""`sparkify etl` is killed between its steps: the next one, without days, sees to what was left half-way."""
+
+import pytest
+
+from sparkify_dagster_tests.warehouse.projects import DAYS, assert_loaded_as_from_scratch, project_of
+from sparkify_dagster_tests.world import World
+
+
+@pytest.mark.slow
+def test_days_that_a_killed_command_emptied_are_seen_to(six_days: World) -> None:
+    """The first, a middle and the last day go; the command that empties them dies after this step, the next after that."""
+    project = project_of(six_days)
+    project.sparkify("etl")
+    for day in (DAYS[0], DAYS[2], DAYS[-1]):
+        six_days.delete(f"log_data/2018/11/{day}-events.json")
+    for step in ("staging_events", "check_staging_events", "users"):
+        with project.start("sparkify", "etl") as killed:
+            killed.wait_for(f"✓ {step} ")
+            killed.kill_group()
+    assert six_days.rows("staging.stale_days") != []
+    project.sparkify("etl")
+    assert six_days.rows("staging.stale_days") == []
+    assert {start.date().isoformat() for start in six_days.column("time", "start_time")} == {*DAYS[1:2], *DAYS[3:-1]}
+    assert_loaded_as_from_scratch(six_days)
