@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sparkify_dagster.analytics.question import all_questions
 from sparkify_dagster.cli import main
 from sparkify_dagster_tests.project import ROOT, SECRET, Project
-from sparkify_dagster_tests.world import World, event, song
+from sparkify_dagster_tests.world import World, event, lines, song
 
 DAYS = ["2018-11-01", "2018-11-02", "2018-11-03"]
 
@@ -302,6 +302,48 @@ def test_without_a_day_the_songs_are_loaded_alone(small: World, project: Project
     assert "No day of the window has a log file or rows: loading the songs alone" in output
     assert small.column("songs", "song_id") == [song()["song_id"]]
     assert [run.job_name for run in runs_of(project)] == ["load_songs", "answer_questions"]
+
+
+def test_days_far_apart_are_loaded_in_runs_of_their_own(small: World, project: Project) -> None:
+    for day in (DAYS[0], "2024-11-25"):
+        small.write_log(day, event(time=f"{day}T10:00:00"))
+    small.write_songs("A/A/A/TRAAA.json", song())
+    output = project.sparkify("etl", SPARKIFY_LOG_END="")
+    assert f"Loading {DAYS[0]} to {DAYS[0]} into" in output
+    assert "Loading 2024-11-25 to 2024-11-25 into" in output
+    assert [start.year for start in small.column("songplays", "start_time")] == [2018, 2024]
+    assert [run.job_name for run in reversed(runs_of(project))] == ["answer_questions", "load_log_days", "sparkify"]
+    # What one of them finds counts, also where the last one finds nothing.
+    small.write_log(DAYS[0], "broken")
+    output = project.sparkify("etl", expect=1, SPARKIFY_LOG_END="")
+    assert "2018-11-01-events.json has 1 error and no good record. The day keeps what it held." in output
+    assert "1 failed" in output
+
+
+def test_a_source_without_a_day_of_the_window_is_told(small: World, project: Project) -> None:
+    small.write_songs("A/A/A/TRAAA.json", song())
+    small.write_log("2019-02-03", event(time="2019-02-03T10:00:00"))
+    output = project.sparkify("etl", expect=1)
+    assert "1 log file left alone, outside the window of 2018-11-01 to 2018-11-03: 2019-02-03 to 2019-02-03" in output
+    assert "No day was loaded: none of the 1 log file of" in output
+    small.delete("log_data/2019/02/2019-02-03-events.json")
+    small.write("log_data/mini_sparkify_event_data.json", lines(event()))
+    output = project.sparkify("etl", expect=1)
+    assert "looks empty: no log file, and 1 other object ('mini_sparkify_event_data.json')" in output
+    assert len(small.rows("songs")) == 1
+
+
+def test_an_unmounted_disk_empties_nothing_unless_it_is_meant(loaded: Project) -> None:
+    folder = loaded.folder / "source" / "log_data"
+    held = loaded.world.star()
+    folder.rename(folder.with_name("elsewhere"))
+    folder.mkdir()
+    output = loaded.sparkify("etl", expect=1)
+    assert "looks empty: no log file, and nothing else" in output
+    assert loaded.world.star() == held
+    output = loaded.sparkify("etl", "--allow-empty", "logs", expect=1)
+    assert "staging_events.no_lost_events: the files of 3 days are gone, first 2018-11-01" in output
+    assert loaded.world.rows("songplays") == []
 
 
 def test_without_a_source_a_month_is_simulated_first(project: Project) -> None:

@@ -8,7 +8,7 @@ from sparkify_dagster_tests.world import World
 
 @pytest.mark.slow
 def test_days_that_a_killed_command_emptied_are_seen_to(six_days: World) -> None:
-    """The first, a middle and the last day go; the command that empties them dies after this step, the next after that."""
+    """The first, a middle and the last day go. The command that empties them dies, and so do two more, a step later."""
     project = project_of(six_days)
     project.sparkify("etl")
     for day in (DAYS[0], DAYS[2], DAYS[-1]):
