@@ -164,10 +164,14 @@ def tell_counts(console: Console, counts: dict[str, int]) -> None:
 
 
 def _first_rows(check: dg.AssetCheckEvaluation, most: int = 5) -> list[str]:
-    """The first rows of the check's tables, a line each."""
+    """The first rows of the check's tables, a line per row."""
     tables = [value for value in check.metadata.values() if isinstance(value, dg.TableMetadataValue)]
-    return [
-        visible(", ".join(f"{name} {value}" for name, value in record.data.items()))
-        for table in tables
-        for record in table.records[:most]
-    ]
+    rows = []
+    for table in tables:
+        rows += [
+            visible(", ".join(f"{name} {value}" for name, value in record.data.items()))
+            for record in table.records[:most]
+        ]
+        if len(table.records) > most:
+            rows.append(f"(showing the first {most})")
+    return rows

@@ -278,6 +278,25 @@ def test_a_day_over_the_limit_fails_the_command_and_no_other_day(small: World, p
     assert len(small.rows("songplays")) == 3
 
 
+def test_a_day_cut_by_local_time_and_what_was_not_run_are_told_in_a_line_each(small: World, project: Project) -> None:
+    others = [event(time=f"2018-11-02T0{hour}:00:00", itemInSession=hour) for hour in range(7)]
+    small.write_log(DAYS[0], event(), *others)
+    # Songs that cannot be listed.
+    Path(small.song_data).rmdir()
+    output = project.sparkify("etl", expect=1, SPARKIFY_MAX_LOAD_ERRORS="1")
+    (refused,) = (line for line in output.splitlines() if "is refused" in line)
+    assert "7 of 8 records have errors, the limit is 1. The day keeps what it held. " in refused
+    assert (
+        "Every error is an event of another UTC day: cut the files by UTC days, not by local time. First: " in refused
+    )
+    assert "SPARKIFY_MAX_LOAD_ERRORS" not in output
+    assert "      (showing the first 5)\n" in output
+    assert "Dependencies for step" not in output
+    (not_run,) = (line for line in output.splitlines() if "Not run" in line)
+    assert not_run.startswith("  - Not run, since an upstream step failed: ")
+    assert {"songs", "artists", "songplays"} <= set(not_run.partition("failed: ")[2].split(", "))
+
+
 def test_a_late_song_is_matched_on_days_outside_the_range(small: World, project: Project) -> None:
     for day in DAYS:
         small.write_log(day, event(time=f"{day}T10:00:00"))

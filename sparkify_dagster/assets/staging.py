@@ -20,7 +20,7 @@ from sparkify_dagster.assets.sources import (
 )
 from sparkify_dagster.assets.sparkline import first_day_shown, sparkline
 from sparkify_dagster.assets.table_metadata import definition_metadata
-from sparkify_dagster.inspected import StoredObject
+from sparkify_dagster.inspected import InspectedDay, StoredObject
 from sparkify_dagster.limits import Limits
 from sparkify_dagster.partitions import (
     days_between,
@@ -39,6 +39,8 @@ from sparkify_dagster.warehouse import tables
 from sparkify_dagster.warehouse.base import Warehouse, count_rows
 from sparkify_dagster.warehouse.staging import Loaded
 from sparkify_dagster.wording import count
+
+NOT_CUT_BY_DAY = "Every error is an event of another UTC day: cut the files by UTC days, not by local time"
 
 
 class StagingConfig(dg.Config):
@@ -181,7 +183,7 @@ def staging_songs(
     if load.refused:
         context.log.error(
             f"The songs are refused: {count(load.errors_standing, 'error')} in their files, "
-            f"{limits.max_load_errors:,} are allowed; staging_songs keeps what it held. Correct the files "
+            f"the limit is {limits.max_load_errors:,}; staging_songs keeps what it held. Correct the files "
             "(`sparkify load-errors` shows the lines), or raise SPARKIFY_MAX_LOAD_ERRORS."
         )
     else:
@@ -270,13 +272,23 @@ def _day_metadata(result: LoadedDay | None) -> Told:
     }
 
 
+def is_cut_otherwise(reasons: Sequence[str]) -> bool:
+    """Returns whether errors with these reasons are all events of other days."""
+    return bool(reasons) and all("belongs to " in reason for reason in reasons)
+
+
+def _remedy(day: InspectedDay, limits: Limits) -> str:
+    if is_cut_otherwise([error.reason for error in day.errors]):
+        return NOT_CUT_BY_DAY
+    correct = f"Correct the file (`sparkify load-errors --from {day.day} --to {day.day}` shows the records)"
+    return f"{correct}, or raise SPARKIFY_MAX_LOAD_ERRORS" if day.error_count > limits.max_load_errors else correct
+
+
 def _tell(log: dg.DagsterLogManager, loaded: LoadedDay, limits: Limits) -> None:
     day = loaded.inspected
     if loaded.rejection is not None:
         log.error(
-            f"{day.day} is refused: {loaded.rejection}. The day keeps what it held. Correct the file "
-            f"(`sparkify load-errors --from {day.day} --to {day.day}` shows the records)"
-            f"{', or raise SPARKIFY_MAX_LOAD_ERRORS' if day.error_count > limits.max_load_errors else ''}. "
+            f"{day.day} is refused: {loaded.rejection}. The day keeps what it held. {_remedy(day, limits)}. "
             f"First: {day.errors[0].key} line {day.errors[0].line_number}: {day.errors[0].reason}"
         )
     elif day.error_count or day.duplicates:

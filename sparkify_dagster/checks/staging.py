@@ -1,15 +1,15 @@
 """What must be true of staging before anything of it reaches the star."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import dagster as dg
-from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, select, true
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, case, func, select, true
 
 from sparkify_dagster.assets.loading import clear_failures
 from sparkify_dagster.assets.shown_rows import SHOWN_ROWS
-from sparkify_dagster.assets.staging import staging_events, staging_songs
+from sparkify_dagster.assets.staging import NOT_CUT_BY_DAY, is_cut_otherwise, staging_events, staging_songs
 from sparkify_dagster.checks import completeness, drift, files
 from sparkify_dagster.checks.results import Metadata, selected, table_of
 from sparkify_dagster.partitions import days_of
@@ -18,6 +18,7 @@ from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.tables import load_errors, loaded_objects, refused_loads
 from sparkify_dagster.warehouse.tables import staging_events as events
 from sparkify_dagster.warehouse.tables import staging_songs as songs
+from sparkify_dagster.wording import count
 
 # Which rows of a table of staging's bookkeeping a check looks at.
 Concerns: TypeAlias = Callable[[Table], ColumnElement[bool]]
@@ -212,7 +213,9 @@ def _reconcile_days(
     return dg.AssetCheckResult(
         passed=not wrong,
         metadata=metadata,
-        description=f"{len(wrong)} days do not add up: load them again with `full` set" if wrong else None,
+        description=f"Records of {count(len(wrong), 'day')} do not add up: load again with `full` set"
+        if wrong
+        else None,
     )
 
 
@@ -248,7 +251,9 @@ def _reconcile_song_files(connection: Connection) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=not wrong,
         metadata=metadata,
-        description=f"{wrong} song files do not add up: load staging_songs again with `full` set" if wrong else None,
+        description=f"Songs of {count(wrong, 'file')} do not add up: load staging_songs again with `full` set"
+        if wrong
+        else None,
     )
 
 
@@ -263,13 +268,18 @@ def _refused(connection: Connection, concerns: Concerns) -> dg.AssetCheckResult:
     metadata: Metadata = {"refused": len(refused)}
     if refused:
         metadata["first_refused"] = table_of(refused)
-    return dg.AssetCheckResult(
-        passed=not refused,
-        metadata=metadata,
-        description="Correct the files (`sparkify load-errors` shows the lines), or raise SPARKIFY_MAX_LOAD_ERRORS"
-        if refused
-        else None,
-    )
+    remedy = "Correct the files (`sparkify load-errors` shows the lines), or raise SPARKIFY_MAX_LOAD_ERRORS"
+    if refused and _only_other_days(connection, [row.log_date for row in refused]):
+        remedy = NOT_CUT_BY_DAY
+    return dg.AssetCheckResult(passed=not refused, metadata=metadata, description=remedy if refused else None)
+
+
+def _only_other_days(connection: Connection, days: Sequence[date | None]) -> bool:
+    """Returns whether all errors of some days say that the event belongs to another day."""
+    reasons = connection.execute(
+        select(load_errors.c.reason).where(load_errors.c.log_date.in_([day for day in days if day])).distinct()
+    ).scalars()
+    return is_cut_otherwise(list(reasons))
 
 
 def _load_errors(connection: Connection, concerns: Concerns, options: str = "") -> dg.AssetCheckResult:
@@ -278,33 +288,49 @@ def _load_errors(connection: Connection, concerns: Concerns, options: str = "") 
     refused = connection.execute(
         select(refused_loads.c.log_date, refused_loads.c.errors).where(concerns(refused_loads))
     ).all()
-    errors = {day: int(count) for day, count in refused}
+    errors = {day: int(number) for day, number in refused}
     held = connection.execute(
         select(loaded_objects.c.log_date, func.sum(loaded_objects.c.errors))
         .where(concerns(loaded_objects))
         .group_by(loaded_objects.c.log_date)
     )
-    count = sum(({day: int(number) for day, number in held} | errors).values())
-    metadata: Metadata = {"load_errors": count}
-    if count:
-        first = connection.execute(
-            select(
-                load_errors.c.key.label("source"),
-                load_errors.c.line_number.label("line"),
-                load_errors.c.column_name.label("column"),
-                load_errors.c.reason,
-            )
-            .where(concerns(load_errors))
-            .order_by(load_errors.c.key, load_errors.c.line_number)
-            .limit(SHOWN_ROWS)
-        ).all()
-        metadata["first_errors"] = table_of(first)
+    total = sum(({day: int(number) for day, number in held} | errors).values())
+    metadata: Metadata = {"load_errors": total}
+    shown = "their text"
+    if total:
+        metadata["first_errors"] = table_of(_first_errors(connection, concerns))
+        recorded = connection.execute(
+            select(func.count()).select_from(load_errors).where(concerns(load_errors))
+        ).scalar_one()
+        if recorded < total:
+            shown = f"the text of the first {recorded:,}"
     return dg.AssetCheckResult(
-        passed=count == 0,
+        passed=total == 0,
         severity=dg.AssetCheckSeverity.WARN,
         metadata=metadata,
-        description=f"Not loaded: {count:,}; `sparkify load-errors{options}` shows their text" if count else None,
+        description=f"Not loaded: {total:,}; `sparkify load-errors{options}` shows {shown}" if total else None,
     )
+
+
+def _first_errors(connection: Connection, concerns: Concerns) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Returns the first error of each file, then the second ones, so that one bad file does not hide the others."""
+    place = func.row_number().over(partition_by=load_errors.c.key, order_by=load_errors.c.line_number)
+    errors = (
+        select(
+            load_errors.c.key.label("source"),
+            load_errors.c.line_number.label("line"),
+            load_errors.c.column_name.label("column"),
+            load_errors.c.reason,
+            place.label("place"),
+        )
+        .where(concerns(load_errors))
+        .subquery()
+    )
+    return connection.execute(
+        select(errors.c.source, errors.c.line, errors.c.column, errors.c.reason)
+        .order_by(errors.c.place, errors.c.source, errors.c.line)
+        .limit(SHOWN_ROWS)
+    ).all()
 
 
 def _options(days: tuple[date, date] | None) -> str:

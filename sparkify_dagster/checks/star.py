@@ -15,6 +15,7 @@ from sparkify_dagster.partitions import days_of
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.tables import artists, key_columns, songplays, songs, staging_events, time, users
 from sparkify_dagster.warehouse.transforms import day_bounds
+from sparkify_dagster.wording import count
 
 _REFERENCES = {"user_id": users, "song_id": songs, "artist_id": artists, "start_time": time}
 
@@ -124,7 +125,7 @@ def _unique_key(connection: Connection, table: Table, condition: ColumnElement[b
     return dg.AssetCheckResult(
         passed=passed,
         metadata=metadata,
-        description=None if passed else f"{name}: {counts.duplicates} duplicates, {counts.missing} missing",
+        description=None if passed else f"{name}: {count(counts.duplicates, 'duplicate')}, {counts.missing:,} missing",
     )
 
 
@@ -159,7 +160,7 @@ def _as_many_as_staged(connection: Connection, days: tuple[date, date] | None) -
     return dg.AssetCheckResult(
         passed=not wrong,
         metadata=metadata,
-        description=f"{len(wrong)} days differ: materialize songplays for them" if wrong else None,
+        description=f"Plays of {count(len(wrong), 'day')} differ: materialize songplays again" if wrong else None,
     )
 
 

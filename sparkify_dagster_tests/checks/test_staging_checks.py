@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 
 from sparkify_dagster_tests.checks.conftest import DAYS, Tables, numbers, rows
-from sparkify_dagster_tests.world import World, song
+from sparkify_dagster_tests.world import World, event, song
 
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 
@@ -42,7 +42,7 @@ def test_a_lost_row_fails_the_reconciliation_of_its_day(tables: Tables, days: tu
     assert not check.passed
     assert check.severity is ERROR
     assert check.blocking
-    assert check.description == "1 days do not add up: load them again with `full` set"
+    assert check.description == "Records of 1 day do not add up: load again with `full` set"
     assert numbers(check)["days_that_do_not_add_up"] == 1
     assert rows(check, "first_days") == [
         {"log_date": "2018-11-01", "lines": 5, "rows": 2, "duplicates": 1, "errors": 1}
@@ -92,6 +92,32 @@ def test_all_load_errors_of_a_refused_day_are_counted(world: World) -> None:
     check = Tables(world).check("staging_events", "no_load_errors", "2018-11-01")
     assert numbers(check) == {"load_errors": 150}
     assert len(rows(check, "first_errors")) == 20
+    assert check.description == (
+        "Not loaded: 150; `sparkify load-errors --from 2018-11-01 --to 2018-11-01` shows the text of the first 100"
+    )
+
+
+def test_the_first_load_errors_are_of_different_files(world: World) -> None:
+    world.write_log("2018-11-01", event(), *["not JSON"] * 30)
+    world.write_log("2018-11-02", event(time="2018-11-02T10:00:00"), "not JSON", "nor this")
+    world.load(*DAYS)
+    errors = rows(Tables(world).check("staging_events", "no_load_errors"), "first_errors")
+    files = [str(error["source"])[-22:] for error in errors]
+    assert files[:4] == ["2018-11-01-events.json", "2018-11-02-events.json"] * 2
+    assert [error["line"] for error in errors[:5]] == [2, 2, 3, 3, 4]
+    assert len(errors) == 20
+
+
+@pytest.mark.parametrize("also", [None, "not JSON"])
+def test_a_day_that_is_cut_by_local_time_is_not_a_matter_of_the_limit(world: World, also: str | None) -> None:
+    world.max_load_errors = 1
+    others = [event(time=f"2018-11-02T0{hour}:00:00", itemInSession=hour) for hour in range(3)]
+    world.write_log("2018-11-01", event(), *others, *([also] if also else []))
+    world.load("2018-11-01")
+    check = Tables(world).check("staging_events", "no_refused_days")
+    assert check.description is not None
+    assert check.description.startswith("Every error is an event of another UTC day") == (also is None)
+    assert ("SPARKIFY_MAX_LOAD_ERRORS" in check.description) == (also is not None)
 
 
 def test_days_without_load_errors_pass(tables: Tables) -> None:
@@ -139,7 +165,7 @@ def test_a_lost_song_fails_the_reconciliation_of_its_file(tables: Tables) -> Non
     assert not check.passed
     assert check.severity is ERROR
     assert check.blocking
-    assert check.description == "1 song files do not add up: load staging_songs again with `full` set"
+    assert check.description == "Songs of 1 file do not add up: load staging_songs again with `full` set"
     assert numbers(check) == {"files": 2, "songs": 3, "staged": 1, "load_errors": 1, "files_that_do_not_add_up": 1}
     assert rows(check, "first_files") == [{"key": "A/A/B/TRAAB.json", "songs": 2, "staged": 0, "load_errors": 1}]
 

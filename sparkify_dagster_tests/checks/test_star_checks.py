@@ -45,7 +45,7 @@ def test_a_key_that_is_there_twice_fails(tables: Tables, table: str) -> None:
     assert not check.passed
     assert check.severity is ERROR
     assert check.blocking
-    assert check.description == f"{key}: 1 duplicates, 0 missing"
+    assert check.description == f"{key}: 1 duplicate, 0 missing"
     assert numbers(check) == {"rows": ROWS[table] + 1, "duplicates": 1, "missing": 0}
     (first,) = rows(check, "first_duplicates")
     assert first["rows"] == 2
@@ -83,7 +83,7 @@ def test_a_lost_play_fails_its_day(tables: Tables, days: tuple[str | None, str |
     check = tables.check("songplays", "as_many_as_staged", *days)
     assert not check.passed
     assert check.severity is ERROR
-    assert check.description == "1 days differ: materialize songplays for them"
+    assert check.description == "Plays of 1 day differ: materialize songplays again"
     assert numbers(check) == {"staged": 3, "songplays": 2, "days_that_differ": 1}
     assert rows(check, "first_days") == [{"log_date": "2018-11-01", "staged": 2, "songplays": 1}]
     assert tables.check("songplays", "as_many_as_staged", "2018-11-02").passed
