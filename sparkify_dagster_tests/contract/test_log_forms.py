@@ -5,12 +5,14 @@ import json
 import subprocess
 import sys
 import zlib
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sparkify_dagster.assets import loading
 from sparkify_dagster.sources.records import MAX_NESTING, MAX_RECORD_BYTES
 from sparkify_dagster_tests.world import EVENTS, World, event, lines, song
 
@@ -161,6 +163,21 @@ def test_a_file_may_inflate_so_far(world: World) -> None:
     world.max_inflated_bytes = len(content)
     world.load(DAY)
     assert world.column(EVENTS, "item_in_session") == [1, 2, 3]
+
+
+def test_a_batch_is_bounded_by_what_its_files_inflate_to(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of a few kilobytes each, one transaction for as many as inflate to the limit."""
+    content = lines(*(event(itemInSession=item) for item in range(300)))
+    monkeypatch.setattr(loading, "BATCH_BYTES", 2 * len(content))
+    for number in range(5):
+        that_day = content.replace(b"1541066400796", b"%d" % (1541066400796 + number * 86_400_000))
+        path = world.write(f"log_data/{DAYS[number]}-events.json.gz", that_day)
+        assert path.stat().st_size < len(content) / 20
+    batches: list[int] = []
+    with world.hooked(lambda loaded: batches.append(len(loaded)) if isinstance(loaded, Sequence) else None):
+        world.load(str(DAYS[0]), str(DAYS[4]))
+    assert batches == [2, 2, 1]
+    assert len(world.rows(EVENTS)) == 1_500
 
 
 def test_a_file_that_inflates_to_a_gigabyte_is_held_once(tmp_path: Path) -> None:
