@@ -28,7 +28,10 @@ def is_in_window(day: date) -> bool:
 
 def window_in_words() -> str:
     """Returns the window's first and last day, as "2018-11-01 to 2018-11-30"."""
-    return f"{log_days.get_first_partition_key()} to {log_days.get_last_partition_key()}"
+    last_day = log_days.get_last_partition_key()
+    return (
+        f"{log_days.start.date()} to {last_day}" if last_day else f"{log_days.start.date()} on, none of which is over"
+    )
 
 
 class RunContext(Protocol):

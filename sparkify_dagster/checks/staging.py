@@ -268,7 +268,9 @@ def _refused(connection: Connection, concerns: Concerns) -> dg.AssetCheckResult:
     metadata: Metadata = {"refused": len(refused)}
     if refused:
         metadata["first_refused"] = table_of(refused)
-    remedy = "Correct the files (`sparkify load-errors` shows the lines), or raise SPARKIFY_MAX_LOAD_ERRORS"
+    remedy = "Correct the files (`sparkify load-errors` shows the lines)"
+    if any(row.errors > row.max_load_errors for row in refused):
+        remedy += ", or raise SPARKIFY_MAX_LOAD_ERRORS"
     if refused and _only_other_days(connection, [row.log_date for row in refused]):
         remedy = NOT_CUT_BY_DAY
     return dg.AssetCheckResult(passed=not refused, metadata=metadata, description=remedy if refused else None)
