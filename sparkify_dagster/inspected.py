@@ -37,6 +37,11 @@ class LoadError:
     reason: str
     raw_text: str | None
 
+    @property
+    def place(self) -> str:
+        """Returns the file, and the line where one is to blame."""
+        return self.key if self.line_number is None else f"{self.key} line {self.line_number}"
+
 
 @dataclass(frozen=True)
 class InspectedFile:

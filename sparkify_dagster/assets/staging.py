@@ -289,7 +289,7 @@ def _tell(log: dg.DagsterLogManager, loaded: LoadedDay, limits: Limits) -> None:
     if loaded.rejection is not None:
         log.error(
             f"{day.day} is refused: {loaded.rejection}. The day keeps what it held. {_remedy(day, limits)}. "
-            f"First: {day.errors[0].key} line {day.errors[0].line_number}: {day.errors[0].reason}"
+            f"First: {day.errors[0].place}: {day.errors[0].reason}"
         )
     elif day.error_count or day.duplicates:
         log.warning(

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 
@@ -153,7 +153,7 @@ def check(engine: Engine, contents: dict[str, bytes]) -> None:
 
 
 @given(first=files(), second=files())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_plain_and_the_exact_way_agree(engine: Engine, first: bytes, second: bytes) -> None:
     check(engine, {"a/2018-11-01-events.json": first, "b/2018-11-01-events.json": second})
 
@@ -166,14 +166,14 @@ def test_the_plain_and_the_exact_way_agree(engine: Engine, first: bytes, second:
 @example(content=b"\xef\xbb\xbf")
 @example(content=b"\n" * 5)
 @example(content=b"\xef\xbb\xbf\xef\xbb\xbf{}")
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_bytes_are_lines_or_errors(engine: Engine, content: bytes) -> None:
     check(engine, {"2018-11-01-events.json": content})
     check(engine, {"2018-11-01-events.json.gz": gzip.compress(content)})
 
 
 @given(content=st.binary(max_size=60), cut=st.integers(0, 80))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_bytes_for_gzip_are_one_error_or_a_file(engine: Engine, content: bytes, cut: int) -> None:
     check(engine, {"2018-11-01-events.json.gz": content})
     check(engine, {"2018-11-01-events.json.gz": gzip.compress(content)[:cut]})
