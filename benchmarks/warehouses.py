@@ -49,7 +49,7 @@ def load_events(warehouse: Warehouse, source: Source) -> None:
     days = [FIRST_DAY + timedelta(days=number) for number in range(DAYS)]
     objects = {day: listing.by_day[day] for day in days if day in listing.by_day}
     with warehouse.open("a benchmark") as engine:
-        for _ in load_days(engine, warehouse, inspector, objects, Limits(), logging.getLogger()):
+        for _ in load_days(engine, warehouse, inspector, objects, Limits(), logging.getLogger(), "a benchmark"):
             pass
 
 
