@@ -92,7 +92,7 @@ def test_a_failed_check_is_told_of_though_its_run_succeeded(failures: Ticks, web
 
 
 def test_a_warning_is_not_told_of(failures: Ticks, webhook: Webhook) -> None:
-    failures.world.write_log("2018-11-03", b"one", event())
+    failures.world.write_log("2018-11-03", b"one", event(time="2018-11-03T10:00:00"))
     assert run(failures.world, failures.instance, "load_log_days", "2018-11-03").success
     failures.evaluate()
     assert webhook.texts == []
