@@ -86,6 +86,8 @@ class Project:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # As from a terminal's shell; a shell that runs the tests in its background has it ignored.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
         started = Started(process, output)
         try:
