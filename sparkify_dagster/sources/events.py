@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -27,7 +27,7 @@ from sparkify_dagster.sources.decompression import MAX_INFLATED_BYTES, Decompres
 from sparkify_dagster.sources.keys import is_hidden
 from sparkify_dagster.sources.log_fields import ABSENT, ABSENT_RAW, FieldTracker
 from sparkify_dagster.sources.object_store import ObjectMissing, ObjectStore
-from sparkify_dagster.sources.records import MAX_NESTING, Document, json_values, log_records, raw_text
+from sparkify_dagster.sources.records import MAX_NESTING, Document, Record, json_values, log_records, raw_text
 from sparkify_dagster.sources.text_repair import repairs
 from sparkify_dagster.sources.values import (
     BIGINT,
@@ -185,7 +185,7 @@ class EventInspector:
                 return InspectedFile(source, lines=1, errors=1, plain=False)
         plain = None if rewrite else _read_plain(content, inspection.decoder)
         if plain is not None and plain.holds_no_event_twice and inspection.identities.isdisjoint(plain.identities):
-            inspection.accept(plain)
+            inspection.accept(plain.identities, plain.texts, plain.fields)
             # Warehouses tell gzip by the name.
             in_place = is_compressed == key.endswith(".gz")
             path = self._store.local_path(key) if in_place else None
@@ -207,42 +207,16 @@ class EventInspector:
         lines = duplicates = errors = 0
         cleaned = []
         for record in log_records(content):
-            plain = None if rewrite or record.problem else _read_plain(record.text, inspection.decoder)
-            if plain is not None and plain.lines == 1:
+            for event in self._read_record(source.key, record, inspection, rewrite=rewrite):
                 lines += 1
-                if plain.identities & inspection.identities:
+                if isinstance(event, LoadError):
+                    errors += 1
+                    inspection.add_error(event)
+                elif event.identity in inspection.identities:
                     duplicates += 1
                 else:
-                    inspection.accept(plain)
-                    cleaned.append(record.text)
-                continue
-            try:
-                if record.problem is not None:
-                    raise ValueProblem(record.problem)
-                documents = json_values(record.text)
-            except ValueProblem as problem:
-                lines += 1
-                errors += 1
-                inspection.add_error(
-                    LoadError(source.key, record.line_number, None, problem.reason, raw_text(record.text))
-                )
-                continue
-            for document in documents:
-                lines += 1
-                try:
-                    row = self._convert(document, inspection.day)
-                except ValueProblem as problem:
-                    errors += 1
-                    raw = raw_text(document.text.encode(errors="replace"))
-                    inspection.add_error(LoadError(source.key, record.line_number, problem.column, problem.reason, raw))
-                    continue
-                user = "" if row["user_id"] is None else str(row["user_id"])
-                identity = (user, row["session_id"], row["item_in_session"], row["ts"])
-                if identity in inspection.identities:
-                    duplicates += 1
-                    continue
-                inspection.accept_row(identity, document.value, row, self._key_of)
-                cleaned.append(self._encode(row, user))
+                    inspection.accept({event.identity}, event.texts, event.fields)
+                    cleaned.append(event.line)
         return InspectedFile(
             source,
             lines=lines,
@@ -251,6 +225,41 @@ class EventInspector:
             plain=False,
             content=b"\n".join(cleaned),
             inflated_bytes=len(content),
+        )
+
+    def _read_record(
+        self, key: str, record: Record, inspection: "_DayInspection", *, rewrite: bool
+    ) -> Iterator["_Event | LoadError"]:
+        """Returns the events of a record's text, one per JSON value, or why they are none."""
+        plain = None if rewrite or record.problem else _read_plain(record.text, inspection.decoder)
+        if plain is not None and plain.lines == 1:
+            (identity,) = plain.identities
+            yield _Event(identity, record.text, plain.texts, plain.fields)
+            return
+        try:
+            documents = json_values(record)
+        except ValueProblem as problem:
+            yield LoadError(key, record.line_number, None, problem.reason, raw_text(record.text))
+            return
+        for document in documents:
+            try:
+                yield self._read_document(document, inspection.day)
+            except ValueProblem as problem:
+                raw = raw_text(document.text.encode(errors="replace"))
+                yield LoadError(key, record.line_number, problem.column, problem.reason, raw)
+
+    def _read_document(self, document: Document, day: date) -> "_Event":
+        """Raises ValueProblem."""
+        row = self._convert(document, day)
+        user = "" if row["user_id"] is None else str(row["user_id"])
+        fields = FieldTracker()
+        if isinstance(document.value, dict):
+            fields.add_record(document.value, row, self._key_of)
+        return _Event(
+            (user, row["session_id"], row["item_in_session"], row["ts"]),
+            self._encode(row, user),
+            (row["artist"], row["song"]),
+            fields,
         )
 
     def _convert(self, document: Document, day: date) -> dict[str, Any]:
@@ -294,25 +303,23 @@ class _DayInspection:
         if len(self.errors) < self.keep_errors:
             self.errors.append(error)
 
-    def accept(self, plain: "_PlainLines") -> None:
-        """Adds plain lines none of whose events is there already."""
+    def accept(self, identities: set[Identity], texts: Iterable[object], fields: FieldTracker) -> None:
+        """Adds events none of which is there already."""
         if self.identities:
-            self.identities |= plain.identities
+            self.identities |= identities
         else:
-            self.identities = plain.identities
-        self._note_texts(plain.texts)
-        self.fields.merge(plain.fields)
-
-    def accept_row(
-        self, identity: Identity, document: object, row: Mapping[str, Any], key_of: Mapping[str, str]
-    ) -> None:
-        self.identities.add(identity)
-        self._note_texts((row["artist"], row["song"]))
-        if isinstance(document, dict):
-            self.fields.add_record(document, row, key_of)
-
-    def _note_texts(self, texts: Iterable[object]) -> None:
+            self.identities = identities
         self.non_ascii.update(text for text in texts if isinstance(text, str) and not text.isascii())
+        self.fields.merge(fields)
+
+
+class _Event(NamedTuple):
+    """An event of a file that is not plain: its line in the cleaned copy, and what the day keeps of it."""
+
+    identity: Identity
+    line: bytes
+    texts: Iterable[object]
+    fields: FieldTracker
 
 
 class _PlainDecoder:

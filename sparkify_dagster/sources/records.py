@@ -76,11 +76,13 @@ def documents_of(text: str) -> Iterator[Document]:
         position = end
 
 
-def json_values(text: bytes) -> list[Document]:
+def json_values(record: Record) -> list[Document]:
     """Returns the JSON values of a record's text, at least one. Raises ValueProblem where any of it is not JSON."""
-    _require_length(len(text))
+    if record.problem is not None:
+        raise ValueProblem(record.problem)
+    _require_length(len(record.text))
     try:
-        documents = list(documents_of(text.decode()))
+        documents = list(documents_of(record.text.decode()))
     except UnicodeDecodeError as error:
         raise ValueProblem(f"not UTF-8: byte {error.start + 1} of the line") from None
     for document in documents:
@@ -170,7 +172,7 @@ def _decode(text: str, position: int) -> tuple[object, int]:
 
 def _is_json(line: bytes) -> bool:
     try:
-        json_values(line)
+        json_values(Record(1, line))
     except ValueProblem:
         return False
     return True
