@@ -10,6 +10,9 @@ from sparkify_dagster.wording import count
 # In UTF-8, as Redshift counts VARCHAR.
 SHORT_TEXT_BYTES = 64
 TEXT_BYTES = 1_024
+# The page of a play. An event of it should have these columns; all other ones of a user, if it has a user.
+NEXT_SONG = "NextSong"
+PLAY_COLUMNS = ("artist", "song", "length")
 # A load error's raw text is cut to this length.
 RAW_TEXT_CHARACTERS = 1_000
 

@@ -6,7 +6,7 @@ finding is an error in the run that loads the day. Later runs that find the day 
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 
 import dagster as dg
@@ -14,8 +14,9 @@ from sqlalchemy import Connection
 
 from sparkify_dagster.assets.shown_rows import rows_metadata
 from sparkify_dagster.checks.results import Metadata
+from sparkify_dagster.inspected import NEXT_SONG
 from sparkify_dagster.partitions import is_in_window
-from sparkify_dagster.warehouse.day_profiles import NEXT_SONG, DayProfile, read_profiles
+from sparkify_dagster.warehouse.day_profiles import DayProfile, read_profiles
 from sparkify_dagster.wording import count
 
 # Without these, plays are lost or say nothing.
@@ -38,18 +39,15 @@ class Finding:
     text: str
 
 
-@dataclass
+@dataclass(frozen=True)
 class Drift:
     """The profiles of the days held, and of the days that a run looks at."""
 
     held: Sequence[DayProfile]
     judged: Sequence[DayProfile]
     run_id: str
-    lost: Sequence[DayProfile] = field(default_factory=tuple)
+    lost: Sequence[DayProfile]
     """Days that this run left with fewer than half of their events, or without files."""
-
-    def others(self, profile: DayProfile) -> Iterable[DayProfile]:
-        return (other for other in self.held if other.day != profile.day)
 
 
 def read_drift(connection: Connection, days: tuple[date, date] | None, run_id: str) -> Drift:
@@ -68,6 +66,8 @@ def expected_fields(drift: Drift) -> dg.AssetCheckResult:
     """Compares the keys of each day's records with the JSONPaths file and with the other days."""
     present = Counter(column for profile in drift.held for column in profile.present_fields or ())
     unknown = Counter(name for profile in drift.held for name in profile.unknown_fields)
+    # A first load, of one day or many, has nothing to be compared with.
+    is_first_load = len({profile.run_id for profile in drift.held}) <= 1
     findings = []
     for profile in drift.judged:
         for column, key in profile.missing_fields.items():
@@ -79,10 +79,8 @@ def expected_fields(drift: Drift) -> dg.AssetCheckResult:
                     f"no record has {key}" + (f", which {count(elsewhere, 'other day')} have" if elsewhere else ""),
                 )
             )
-        # A first load, of one day or many, has nothing to be compared with.
-        has_earlier_loads = any(other.run_id != profile.run_id for other in drift.others(profile))
         names = [name for name in profile.unknown_fields if unknown[name] == 1]
-        if names and has_earlier_loads:
+        if names and not is_first_load:
             findings.append(Finding(profile, False, f"only this day has {_listed(names)}"))
     return _result(drift, findings, "unexpected_fields")
 

@@ -10,6 +10,7 @@ from sparkify_dagster.assets import star
 from sparkify_dagster.assets.loading import clear_failures
 from sparkify_dagster.assets.shown_rows import SHOWN_ROWS
 from sparkify_dagster.checks.results import Metadata, selected, table_of
+from sparkify_dagster.inspected import NEXT_SONG
 from sparkify_dagster.limits import Limits
 from sparkify_dagster.partitions import days_of
 from sparkify_dagster.warehouse.base import Warehouse
@@ -130,7 +131,7 @@ def _unique_key(connection: Connection, table: Table, condition: ColumnElement[b
 
 
 def _as_many_as_staged(connection: Connection, days: tuple[date, date] | None) -> dg.AssetCheckResult:
-    is_play = and_(func.rtrim(staging_events.c.page, " ") == "NextSong", staging_events.c.user_id.is_not(None))
+    is_play = and_(func.rtrim(staging_events.c.page, " ") == NEXT_SONG, staging_events.c.user_id.is_not(None))
     in_days = true() if days is None else staging_events.c.log_date.between(*days)
     staged = (
         select(staging_events.c.log_date, func.count().label("plays"))

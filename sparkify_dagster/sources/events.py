@@ -15,6 +15,7 @@ from typing import Annotated, Any, NamedTuple, TypeAlias
 import msgspec
 
 from sparkify_dagster.inspected import (
+    NEXT_SONG,
     SHORT_TEXT_BYTES,
     TEXT_BYTES,
     InspectedDay,
@@ -269,7 +270,7 @@ class EventInspector:
         for column, is_missing in (("ts", row["ts"] is None), ("page", not page)):
             if is_missing:
                 raise ValueProblem(f"{column}: is missing", column)
-        if page == "NextSong":
+        if page == NEXT_SONG:
             for column in ("session_id", "item_in_session"):
                 if row[column] is None:
                     raise ValueProblem(f"{column}: is missing on a NextSong", column)

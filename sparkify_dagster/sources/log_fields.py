@@ -9,12 +9,10 @@ from typing import Any
 
 import msgspec
 
-from sparkify_dagster.inspected import LogFields
+from sparkify_dagster.inspected import NEXT_SONG, PLAY_COLUMNS, LogFields
 
-PLAY_COLUMNS = ("artist", "song", "length")
 USER_COLUMNS = ("first_name", "last_name", "gender", "location", "registration", "user_agent")
 SIGNED_OUT = ("Logged Out", "Guest")
-NEXT_SONG = "NextSong"
 MAX_UNKNOWN_FIELDS = 50
 _MAX_NAME_CHARACTERS = 64
 

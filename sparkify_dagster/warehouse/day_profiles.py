@@ -12,14 +12,10 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, select
 
-from sparkify_dagster.inspected import InspectedDay
+from sparkify_dagster.inspected import NEXT_SONG, PLAY_COLUMNS, InspectedDay, LogFields
 from sparkify_dagster.warehouse.base import Warehouse
-from sparkify_dagster.warehouse.tables import EVENT_COLUMNS, day_profiles, is_personal, loaded_objects
+from sparkify_dagster.warehouse.tables import PROFILED_COLUMNS, day_profiles, is_personal, loaded_objects
 from sparkify_dagster.warehouse.tables import staging_events as events
-
-NEXT_SONG: Final = "NextSong"
-PLAY_COLUMNS: Final = ("artist", "song", "length")
-PROFILED_COLUMNS: Final = tuple(name for name in EVENT_COLUMNS if f"{name}_values" in day_profiles.c)
 
 # Of all 29 configurations that eventsim comes with.
 KNOWN_VALUES: Final[Mapping[str, frozenset[str]]] = {
@@ -102,13 +98,6 @@ def replace_profiles(
         held = before.get(day.day, Held())
         if not day.files and not held.files:
             continue
-        encoded = {}
-        if day.fields is not None:
-            encoded = {
-                "present_fields": _encode(day.fields.present),
-                "missing_fields": _encode(day.fields.missing),
-                "unknown_fields": _encode(day.fields.unknown),
-            }
         rows.append(
             {
                 "log_date": day.day,
@@ -117,8 +106,7 @@ def replace_profiles(
                 "events_before": held.events,
                 "files": len(day.files),
                 **counts.get(day.day, _NOTHING),
-                **dict.fromkeys(("present_fields", "missing_fields", "unknown_fields")),
-                **encoded,
+                **_encoded_fields(day.fields),
                 "new_values": _encode(new_values.get(day.day, {})),
             }
         )
@@ -170,11 +158,9 @@ def _counts(connection: Connection, days: Sequence[date]) -> Mapping[date, Mappi
     return {row.log_date: {name: row._mapping[name] for name in counted} for row in rows}
 
 
-_NOTHING: Final = {
-    "events": 0,
-    **dict.fromkeys(("next_songs", "songs", "signed_in", "plays"), 0),
-    **{f"{name}_values": 0 for name in PROFILED_COLUMNS},
-}
+_NOTHING: Final = dict.fromkeys(
+    ("events", "next_songs", "songs", "signed_in", "plays", *(f"{name}_values" for name in PROFILED_COLUMNS)), 0
+)
 
 
 def _count(condition: ColumnElement[bool], value: ColumnElement[Any] | int = 1) -> ColumnElement[int]:
@@ -207,6 +193,16 @@ def _personal(connection: Connection, values: set[str]) -> Iterator[str]:
     for column in _PERSONAL:
         trimmed = func.rtrim(column, " ")
         yield from connection.scalars(select(trimmed).where(trimmed.in_(sorted(values))).distinct())
+
+
+def _encoded_fields(fields: LogFields | None) -> Mapping[str, str | None]:
+    if fields is None:
+        return dict.fromkeys(("present_fields", "missing_fields", "unknown_fields"))
+    return {
+        "present_fields": _encode(fields.present),
+        "missing_fields": _encode(fields.missing),
+        "unknown_fields": _encode(fields.unknown),
+    }
 
 
 def _encode(value: object) -> str:

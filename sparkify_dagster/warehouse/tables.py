@@ -130,6 +130,8 @@ staging_events = Table(
     redshift_sortkey="log_date",
 )
 
+EVENT_COLUMNS = tuple(str(column.name) for column in staging_events.columns)[:18]
+
 staging_songs = Table(
     "staging_songs",
     metadata,
@@ -207,9 +209,7 @@ stale_days = Table(
 )
 
 # How many events have a value: of artist, song and length among the plays, of all others among the signed-in events.
-_PROFILED_COLUMNS = tuple(
-    column.name for column in staging_events.columns[:18] if column.name not in ("page", "ts", "user_id")
-)
+PROFILED_COLUMNS = tuple(name for name in EVENT_COLUMNS if name not in ("page", "ts", "user_id"))
 
 day_profiles = Table(
     "day_profiles",
@@ -226,7 +226,7 @@ day_profiles = Table(
     Column("plays", BigInteger, nullable=False, comment="Events of page NextSong with a user"),
     *(
         Column(f"{name}_values", BigInteger, nullable=False, comment=f"Events with a value of {name}, where it is due")
-        for name in _PROFILED_COLUMNS
+        for name in PROFILED_COLUMNS
     ),
     Column("present_fields", String(4096), comment="Columns whose key some record has, as JSON"),
     Column("missing_fields", String(4096), comment="Columns whose key no record has though some should, as JSON"),
@@ -377,7 +377,6 @@ for _name, _columns in {
 
 STAR_TABLES = (songplays, users, songs, artists, time)
 DAILY_STAR_TABLES = (songplays, users, time)
-EVENT_COLUMNS = tuple(str(column.name) for column in staging_events.columns)[:18]
 SONG_COLUMNS = tuple(column.name for column in staging_songs.columns)[:10]
 
 
