@@ -110,14 +110,11 @@ def staging_events(
             )
             started = time.perf_counter()
             loaded = {}
+            run_id = root_run_id(context.run)
             if warehouse.trusts(listing.location):
-                results = load_trusted_days(
-                    engine, warehouse, inspector, objects, context.log, root_run_id(context.run)
-                )
+                results = load_trusted_days(engine, warehouse, inspector, objects, context.log, run_id)
             else:
-                results = load_days(
-                    engine, warehouse, inspector, objects, limits, context.log, root_run_id(context.run)
-                )
+                results = load_days(engine, warehouse, inspector, objects, limits, context.log, run_id)
             for day_loaded in results:
                 loaded[day_loaded.inspected.day] = day_loaded
                 _tell(context.log, day_loaded, limits)

@@ -35,7 +35,7 @@ from sparkify_dagster.warehouse.tables import (
     staging_songs,
     stale_days,
 )
-from sparkify_dagster.wording import count as pluralized
+from sparkify_dagster.wording import count
 
 # Counts up whenever the same object would be staged otherwise, so that the next run loads everything again.
 LOADER_VERSION = 2
@@ -158,11 +158,9 @@ def known_days(connection: Connection) -> Set[date]:
 
 def replace_days(connection: Connection, warehouse: Warehouse, days: Sequence[InspectedDay], run_id: str) -> None:
     """Each of the days holds just its files from now on. Raises ReadMismatch."""
-    before = held_before(connection, [day.day for day in days])
-    _delete_days(connection, [day.day for day in days])
-    warehouse.insert_events(connection, days)
-    _record_days(connection, warehouse, days)
-    replace_profiles(connection, warehouse, days, before, run_id)
+    with _replacing(connection, warehouse, [day.day for day in days], run_id) as loaded:
+        warehouse.insert_events(connection, days)
+        loaded += days
 
 
 def replace_trusted_day(
@@ -173,17 +171,24 @@ def replace_trusted_day(
     run_id: str,
 ) -> InspectedDay:
     """The day holds just its files from now on, as the warehouse reads them. Raises WarehouseError."""
-    before = held_before(connection, [day.day])
-    _delete_days(connection, [day.day])
-    counted = warehouse.read_uninspected(connection, day, repairs)
-    _record_days(connection, warehouse, [counted])
-    replace_profiles(connection, warehouse, [counted], before, run_id)
+    with _replacing(connection, warehouse, [day.day], run_id) as loaded:
+        counted = warehouse.read_uninspected(connection, day, repairs)
+        loaded.append(counted)
     return counted
 
 
-def _delete_days(connection: Connection, days: Sequence[date]) -> None:
+@contextmanager
+def _replacing(
+    connection: Connection, warehouse: Warehouse, days: Sequence[date], run_id: str
+) -> Iterator[list[InspectedDay]]:
+    """Empties the days, and records what the block loads instead, which it adds to the list."""
+    before = held_before(connection, days)
+    loaded: list[InspectedDay] = []
     for table in (staging_events, loaded_objects, load_errors, refused_loads, stale_days):
         connection.execute(delete(table).where(table.c.log_date.in_(days)))
+    yield loaded
+    _record_days(connection, warehouse, loaded)
+    replace_profiles(connection, warehouse, loaded, before, run_id)
 
 
 def _record_days(connection: Connection, warehouse: Warehouse, days: Sequence[InspectedDay]) -> None:
@@ -224,7 +229,7 @@ def replace_songs(
 
 
 def refuse_songs(
-    connection: Connection, warehouse: Warehouse, errors: Sequence[LoadError], count: int, max_load_errors: int
+    connection: Connection, warehouse: Warehouse, errors: Sequence[LoadError], error_count: int, max_load_errors: int
 ) -> None:
     """Staging keeps the songs it holds; the first errors of what it was to hold are recorded beside theirs."""
     with _temporary_keys(connection, warehouse, sorted({error.key for error in errors})) as keys:
@@ -233,8 +238,8 @@ def refuse_songs(
         )
     _record_errors(connection, warehouse, [(None, error) for error in errors])
     connection.execute(delete(refused_loads).where(refused_loads.c.log_date.is_(None)))
-    reason = f"{pluralized(count, 'load error')}, the limit is {max_load_errors:,}"
-    _record_refusal(connection, None, count, max_load_errors, reason)
+    reason = f"{count(error_count, 'load error')}, the limit is {max_load_errors:,}"
+    _record_refusal(connection, None, error_count, max_load_errors, reason)
 
 
 def pending_days(connection: Connection) -> list[date]:
