@@ -18,7 +18,7 @@ from sparkify_dagster import interrupts, runs, wording
 from sparkify_dagster.analytics.question import broken_questions
 from sparkify_dagster.analytics.verification import tell_as_expected
 from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUESTIONS, SONG_ASSETS
-from sparkify_dagster.checks.analytics import AS_EXPECTED
+from sparkify_dagster.checks.analytics import AS_EXPECTED, how_it_compares
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.locks import exclusive
 from sparkify_dagster.partitions import contiguous_blocks, is_in_window, range_tags, window_in_words
@@ -239,9 +239,8 @@ def _tell_questions(console: Console, progress: Progress, compared: Mapping[str,
     table = Table("Question", "Rows", *comparison, box=None, pad_edge=False)
     table.columns[1].justify = "right"
     for name, rows in answered.items():
-        # What is not loaded is said once, by the check's line above.
-        told = (compared[name].description or "").partition("; not loaded")[0] if name in compared else ""
-        table.add_row(name, f"{rows:,}", *([told] if compared else []))
+        result = how_it_compares(compared[name]) if name in compared else ""
+        table.add_row(name, f"{rows:,}", *([result] if compared else []))
     console.print()
     console.print(table)
 

@@ -41,7 +41,6 @@ def print_errors(console: Console, errors: Sequence[LoadError]) -> None:
 
 
 def _place_and_reason(error: LoadError) -> str:
-    line = f" line {error.line_number}" if error.line_number is not None else ""
     # Most reasons begin with the column.
     named = error.column_name is None or error.reason.startswith(f"{error.column_name}: ")
-    return f"{error.key}{line}: {error.reason if named else f'{error.column_name}: {error.reason}'}"
+    return f"{error.place}: {error.reason if named else f'{error.column_name}: {error.reason}'}"

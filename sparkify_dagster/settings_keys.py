@@ -17,6 +17,8 @@ from pydantic import SecretStr
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from sparkify_dagster.sources import decompression
+
 T = TypeVar("T")
 
 DRIVER_OF_BACKEND = {"duckdb": "duckdb", "postgresql": "postgresql+psycopg2", "redshift": "redshift+psycopg2"}
@@ -235,7 +237,8 @@ LOG_END = Key("Day after the last day of the event logs (ISO date). Set but empt
 MAX_LOAD_ERRORS = Key("Broken records that one load tolerates (count).", parse_count, ("SPARKIFY_MAX_LOAD_ERRORS",),
                       default=100)
 MAX_INFLATED_BYTES = Key("Maximum size of a compressed file once it is decompressed (bytes). Nothing of a larger "
-                         "one is loaded.", parse_count, ("SPARKIFY_MAX_INFLATED_BYTES",), default=8 << 30)
+                         "one is loaded.", parse_count, ("SPARKIFY_MAX_INFLATED_BYTES",),
+                         default=decompression.MAX_INFLATED_BYTES)
 MIN_MATCH_RATE = Key("Least share of the song plays that have to match a song (0 to 1).", parse_rate,
                      ("SPARKIFY_MIN_MATCH_RATE",), default=0.0)
 ALERT_WEBHOOK = Key("Where the sensor `failures` posts what failed, as `{\"text\": ...}`: an incoming webhook of "

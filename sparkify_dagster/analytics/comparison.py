@@ -72,17 +72,17 @@ class Comparison:
     def _told(self, difference: Difference, hidden: Collection[str]) -> Mapping[str, str]:
         # What is missing, or not expected, is shown as it is.
         expected, found = difference.expected or difference.found or (), difference.found or difference.expected or ()
-        told = {"row": difference.kind}
+        row = {"row": difference.kind}
         differ_unseen = []
         for name, e, f, tolerance in zip(
             self.question.columns, expected, found, tolerances(self.question), strict=True
         ):
             same = _agree(e, f, tolerance)
             if name not in hidden:
-                told[name] = _shown(e) if same else f"expected {_shown(e)}, found {_shown(f)}"
+                row[name] = _shown(e) if same else f"expected {_shown(e)}, found {_shown(f)}"
             elif not same:
                 differ_unseen.append(f"{name} differs")
-        return told | {"not_shown": ", ".join(differ_unseen)} if hidden else told
+        return row | {"not_shown": ", ".join(differ_unseen)} if hidden else row
 
 
 def compare(question: Question, expected: Sequence[Values], rows: Iterable[Sequence[Any]]) -> Comparison:

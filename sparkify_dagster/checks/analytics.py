@@ -82,15 +82,26 @@ def _compare(
         metadata["first_differences"] = rows_metadata(comparison.side_by_side(SHOWN_ROWS, show_personal=False))
     # What is expected is expected of the whole source.
     missing = [] if comparison.as_expected else not_loaded()
-    if missing:
-        metadata[NOT_LOADED] = ", ".join(missing)
+    cause = ", ".join(missing)
+    if cause:
+        metadata[NOT_LOADED] = cause
     return _result(
         question,
-        "; not loaded: ".join([str(comparison), *([", ".join(missing)] if missing else [])]),
+        f"{comparison}{_because_of(cause)}",
         passed=comparison.as_expected,
         severity=dg.AssetCheckSeverity.WARN if missing else dg.AssetCheckSeverity.ERROR,
         metadata=metadata,
     )
+
+
+def how_it_compares(check: dg.AssetCheckEvaluation) -> str:
+    """Returns the check's description without what is not loaded, which is the same for all answers."""
+    cause = check.metadata.get(NOT_LOADED)
+    return (check.description or "").removesuffix(_because_of(str(cause.value)) if cause else "")
+
+
+def _because_of(cause: str) -> str:
+    return f"; not loaded: {cause}" if cause else ""
 
 
 def _result(

@@ -21,10 +21,10 @@ def log_files_recognized(context: dg.AssetCheckExecutionContext) -> dg.AssetChec
     """Warns of files under other names, and of log files none of which is in the window."""
     found = _latest_metadata(context, log_data.key)
     files, outside = found.get("files", 0), found.get("files_outside_the_window", 0)
-    told = (
-        [f"all {count(files, 'log file')} are outside the window, {window_in_words()}"] if 0 < files == outside else []
-    )
-    return _recognized(found, LOG_FILE_NAMES, told, {"files_outside_the_window": outside})
+    problems = []
+    if 0 < files == outside:
+        problems.append(f"all {count(files, 'log file')} are outside the window, {window_in_words()}")
+    return _recognized(found, LOG_FILE_NAMES, problems, {"files_outside_the_window": outside})
 
 
 def song_files_recognized(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
@@ -48,16 +48,16 @@ def no_lost_song_files(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckR
     )
 
 
-def _recognized(found: Mapping[str, Any], names: str, told: list[str], metadata: Metadata) -> dg.AssetCheckResult:
+def _recognized(found: Mapping[str, Any], names: str, problems: list[str], metadata: Metadata) -> dg.AssetCheckResult:
     unrecognized = found.get("unrecognized_files", 0)
     if unrecognized:
         examples = ", ".join(found.get("unrecognized_examples", ()))
-        told = [f"{count(unrecognized, 'file')} under other names, such as {examples}: {names}", *told]
+        problems = [f"{count(unrecognized, 'file')} under other names, such as {examples}: {names}", *problems]
     return dg.AssetCheckResult(
-        passed=not told,
+        passed=not problems,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"unrecognized_files": unrecognized, **metadata},
-        description="; ".join(told) or None,
+        description="; ".join(problems) or None,
     )
 
 
