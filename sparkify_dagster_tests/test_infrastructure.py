@@ -44,8 +44,6 @@ KNOWN = {
 }
 # What each call needs, and on what. The code's calls are looked for below.
 CALLS = {
-    ("obstore", "list"): [("s3:ListBucket", SOURCE)],
-    ("obstore", "list_with_delimiter"): [("s3:ListBucket", SOURCE)],
     ("obstore", "get"): [
         ("s3:GetObject", f"{SOURCE}/log_data/2018/11/2018-11-01-events.json"),
         ("s3:GetObject", f"{SOURCE}/song_data/A/A/A/TRAAAAW128F429D538.json"),
@@ -56,6 +54,9 @@ CALLS = {
     ("obstore", "put"): [("s3:PutObject", f"{STAGING}/1/manifest"), ("s3:AbortMultipartUpload", f"{STAGING}/1/a.gz")],
     ("obstore", "delete"): [("s3:DeleteObject", f"{STAGING}/1/manifest")],
     ("s3", "head_bucket"): [("s3:ListBucket", SOURCE), ("s3:ListBucket", STAGING)],
+    ("s3", "list_objects_v2"): [("s3:ListBucket", SOURCE)],
+    ("s3", "get_object"): [("s3:GetObject", f"{SOURCE}/song_data/A//TRAAAAW128F429D538.json")],
+    ("s3", "head_object"): [("s3:GetObject", f"{SOURCE}/log_data/2018//2018-11-01-events.json")],
     ("secretsmanager", "get_secret_value"): [("secretsmanager:GetSecretValue", SECRET)],
     ("redshift-serverless", "get_credentials"): [("redshift-serverless:GetCredentials", WORKGROUP)],
     ("redshift", "describe_clusters"): [("redshift:DescribeClusters", ACCOUNT.format("redshift", "cluster:sparkify"))],
@@ -185,11 +186,11 @@ def _calls_in_code() -> Iterator[tuple[str, str]]:
     for source in sources:
         for function in re.findall(r"\bobstore\.([a-z_]+)\(", source):
             yield "obstore", function
-        for service in re.findall(r"""\.client\(\s*["']([a-z0-9-]+)["']""", source):
-            model = session.get_service_model(service)
-            for operation in model.operation_names:
-                if f".{xform_name(operation)}(" in source:
-                    yield service, xform_name(operation)
+    everything = "\n".join(sources)
+    for service in re.findall(r"""\.client\(\s*["']([a-z0-9-]+)["']""", everything):
+        for operation in map(xform_name, session.get_service_model(service).operation_names):
+            if f".{operation}(" in everything or f'get_paginator("{operation}")' in everything:
+                yield service, operation
 
 
 def test_runner_may_do_what_the_code_does() -> None:

@@ -209,7 +209,7 @@ def test_the_commands_are_the_same(tmp_path: Path, postgres: PostgresServer) -> 
     project.sparkify("create-tables")
     on_postgres = project.sparkify("etl")
     assert counts(on_postgres) == counts(on_duckdb)
-    assert "30 passed, 0 warn, 0 failed" in on_postgres
+    assert "37 passed, 0 warn, 0 failed" in on_postgres
     assert "13 of 13 questions as expected" in on_postgres
     assert counts(project.sparkify("etl")) == counts(on_duckdb)
     assert "13 of 13 questions as expected" in project.sparkify("verify")

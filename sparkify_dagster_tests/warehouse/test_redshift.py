@@ -569,7 +569,7 @@ def test_the_commands_are_the_same(
     project.sparkify("create-tables")
     on_redshift = project.sparkify("etl")
     assert counts(on_redshift) == counts(on_duckdb)
-    assert "30 passed, 0 warn, 0 failed" in on_redshift
+    assert "37 passed, 0 warn, 0 failed" in on_redshift
     assert "13 of 13 questions as expected" in on_redshift
     assert counts(project.sparkify("etl")) == counts(on_duckdb)
     assert "13 of 13 questions as expected" in project.sparkify("verify")
