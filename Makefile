@@ -6,7 +6,7 @@ INSTALL = if $(BIN)/pip install --quiet --disable-pip-version-check uv; \
 	then $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e $(1); \
 	else $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e $(1); fi
 
-.PHONY: help run ui test browser pictures check format benchmark benchmark-warehouses benchmark-questions constraints clean
+.PHONY: help run ui test browser screenshots check format benchmark benchmark-warehouses benchmark-queries constraints clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,21 +21,21 @@ test: .venv/installed-dev ## Run every test
 	$(BIN)/pytest
 
 browser: .venv/installed-dev ## Get the Chromium that the UI's tests need, where there is none
-	@$(BIN)/python -m sparkify_dagster_tests.browser.install
+	@$(BIN)/python -m sparkify_dagster_tests.support.browser.install
 
-pictures: .venv/installed-dev ## Take the README's pictures of the UI anew
-	$(BIN)/python -m sparkify_dagster_tests.browser.pictures
+screenshots: .venv/installed-dev ## Take the README's screenshots of the UI again
+	$(BIN)/python -m sparkify_dagster_tests.support.browser.screenshots
 
 check: .venv/installed-dev ## Check format, lint, types and SQL
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint --quiet sparkify_dagster/warehouse sparkify_dagster/analytics
+	$(BIN)/sqlfluff lint --quiet sparkify_dagster/sql
 
 format: .venv/installed-dev ## Format the Python and the SQL
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/sqlfluff fix --quiet sparkify_dagster/warehouse sparkify_dagster/analytics
+	$(BIN)/sqlfluff fix --quiet sparkify_dagster/sql
 
 benchmark: .venv/installed ## Measure what the warehouse costs, as ratios (some minutes)
 	$(BIN)/python benchmarks/cost.py
@@ -43,8 +43,8 @@ benchmark: .venv/installed ## Measure what the warehouse costs, as ratios (some 
 benchmark-warehouses: .venv/installed-dev ## Measure what loading PostgreSQL and Redshift costs (some minutes)
 	$(BIN)/python benchmarks/warehouses.py
 
-benchmark-questions: .venv/installed ## Measure what the analysts' questions cost on ten million plays (some minutes)
-	$(BIN)/python benchmarks/questions.py
+benchmark-queries: .venv/installed ## Measure what the analysts' queries cost on ten million plays (some minutes)
+	$(BIN)/python benchmarks/queries.py
 
 constraints: .venv/installed ## Resolve the dependencies anew into constraints.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --extra production \

@@ -5,7 +5,7 @@ from datetime import date
 
 import dagster as dg
 
-from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUESTIONS, SONG_ASSETS
+from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUERIES, SONG_ASSETS
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.partitions import range_tags
 
@@ -38,16 +38,16 @@ def main(first_day: str, last_day: str) -> None:
         assets=[*specs, *assets],
         asset_checks=checks,
         jobs=[
-            dg.define_asset_job("sparkify", selection=dg.AssetSelection.assets(*SONG_ASSETS, *LOG_DAY_ASSETS)),
-            dg.define_asset_job("answer_questions", selection=dg.AssetSelection.assets(*QUESTIONS)),
+            dg.define_asset_job("load_all", selection=dg.AssetSelection.assets(*SONG_ASSETS, *LOG_DAY_ASSETS)),
+            dg.define_asset_job("refresh_analytics", selection=dg.AssetSelection.assets(*QUERIES)),
         ],
         executor=dg.in_process_executor,
     )
     with dg.DagsterInstance.from_config(".") as instance:
         # The runs of `sparkify etl`.
         for job, tags in (
-            ("sparkify", range_tags(date.fromisoformat(first_day), date.fromisoformat(last_day))),
-            ("answer_questions", None),
+            ("load_all", range_tags(date.fromisoformat(first_day), date.fromisoformat(last_day))),
+            ("refresh_analytics", None),
         ):
             result = empty.resolve_job_def(job).execute_in_process(
                 instance=instance,

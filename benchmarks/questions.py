@@ -1,7 +1,7 @@
-"""What the analysts' questions cost on DuckDB: `make benchmark-questions` (some minutes for ten million plays).
+"""What the analysts' queries cost on DuckDB: `make benchmark-queries` (some minutes for ten million plays).
 
-A simulated month is loaded by `sparkify etl`, which answers the questions too. Then, in this process and on that
-warehouse: what it takes to look through the star, to ask each question, and to bring all answers up to date when
+A simulated month is loaded by `sparkify etl`, which answers the queries too. Then, in this process and on that
+warehouse: what it takes to look through the star, to ask each query, and to bring all answers up to date when
 nothing has changed, when a play has, and when only an artist has.
 """
 
@@ -14,10 +14,9 @@ from pathlib import Path
 from cost import SPARKIFY, Workplace, simulate
 from sqlalchemy import text
 
-from sparkify_dagster.analytics import answers
-from sparkify_dagster.analytics.question import all_questions
+from sparkify_dagster.analytics.query import all_queries
+from sparkify_dagster.schema.tables import STAR_TABLES
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
-from sparkify_dagster.warehouse.tables import STAR_TABLES
 
 # A hundred simulated users play 6,745 songs in a month.
 PLAYS_A_USER = 67
@@ -41,13 +40,13 @@ def main() -> None:
         place = folder / "place"
         if not place.exists():
             workplace = Workplace(place, source)
-            workplace.environment["SPARKIFY_EXPECTED"] = str(source / "expected")
-            timed("sparkify etl, questions and their checks included", lambda: workplace.seconds(SPARKIFY, "etl"))
+            workplace.environment["SPARKIFY_EXPECTED_RESULTS"] = str(source / "expected")
+            timed("sparkify etl, queries and their checks included", lambda: workplace.seconds(SPARKIFY, "etl"))
         ask_all(DuckDBWarehouse(path=str(place / ".sparkify" / "warehouse.duckdb")))
 
 
 def ask_all(warehouse: DuckDBWarehouse) -> None:
-    questions = list(all_questions().values())
+    queries = list(all_queries().values())
     with warehouse.open("a benchmark") as engine:
 
         def count(sql: str) -> int:
@@ -61,9 +60,9 @@ def ask_all(warehouse: DuckDBWarehouse) -> None:
             return f"{count('SELECT count(*) FROM songplays'):,} plays"
 
         def refresh() -> str:
-            answered, failed = answers.refresh(warehouse, engine, questions)
+            answered, failed = refresh.refresh(warehouse, engine, queries)
             assert not failed
-            asked = [answer.question.name for answer in answered if answer.asked]
+            asked = [answer.query.name for answer in answered if answer.asked]
             return f"{len(asked)} of {len(answered)} asked: {', '.join(asked) or '-'}"
 
         def change(sql: str) -> Callable[[], str]:
@@ -75,13 +74,13 @@ def ask_all(warehouse: DuckDBWarehouse) -> None:
             return work
 
         timed("looking through the star", fingerprints)
-        for question in questions:
+        for query in queries:
 
-            def ask(question=question) -> str:
+            def ask(query=query) -> str:
                 with engine.begin() as connection:
-                    return f"{len(answers.ask(warehouse, connection, question)):,} rows"
+                    return f"{len(refresh.ask(warehouse, connection, query)):,} rows"
 
-            timed(f"  {question.name}", ask)
+            timed(f"  {query.name}", ask)
         timed("all answers, when nothing has changed", refresh)
         timed("all answers, when nothing has changed, again", refresh)
         for table, column, key in (("songplays", "level", "songplay_id"), ("artists", "location", "artist_id")):

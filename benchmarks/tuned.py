@@ -5,7 +5,7 @@ from pathlib import Path
 
 import duckdb
 
-TRANSFORMS = Path(__file__).parent.parent / "sparkify_dagster" / "warehouse"
+SQL = Path(__file__).parent.parent / "sparkify_dagster" / "sql"
 EVENTS = """
     artist VARCHAR, auth VARCHAR, first_name VARCHAR, gender VARCHAR, item_in_session INTEGER, last_name VARCHAR,
     length DECIMAL(10, 5), level VARCHAR, location VARCHAR, method VARCHAR, page VARCHAR, registration TIMESTAMP,
@@ -58,12 +58,12 @@ def main(source: str, database: str, first_day: str, last_day: str) -> None:
             """.replace("$2", repr(SONG_COLUMNS)),
             [str(bundle)],
         )
-        for view in ("catalogue", "song_matches"):
-            run(f"CREATE VIEW staging.{view} AS {(TRANSFORMS / 'views' / f'{view}.sql').read_text()}")
+        for view in ("current_songs", "song_matches"):
+            run(f"CREATE VIEW staging.{view} AS {(SQL / 'staging' / f'{view}.sql').read_text()}")
         days = {":first_day": f"DATE '{first_day}'", ":last_day": f"DATE '{last_day}'", ":end_day": "DATE '9999-12-31'"}
         run("CREATE TEMP TABLE touched_users AS SELECT DISTINCT user_id FROM staging.staging_events")
         for table in ("user_days", "users", "songs", "artists", "songplays", "time"):
-            select = (TRANSFORMS / "transforms" / f"{table}.sql").read_text()
+            select = (SQL / ("staging" if table == "user_days" else "star") / f"{table}.sql").read_text()
             for name, value in days.items():
                 select = select.replace(name, value)
             run(f"CREATE TABLE {'staging.' if table == 'user_days' else ''}{table} AS {select}")

@@ -23,16 +23,16 @@ from cost import run, simulate
 from obstore.store import LocalStore
 from sqlalchemy import make_url, text
 
-from sparkify_dagster.assets.loading import load_days, load_songs
-from sparkify_dagster.aws import AwsAccess, s3_store
-from sparkify_dagster.limits import Limits
+from sparkify_dagster.config.aws import AwsAccess, s3_store
+from sparkify_dagster.ingest.limits import Limits
+from sparkify_dagster.ingest.load_logs import load_days, load_songs
 from sparkify_dagster.sources.events import EventInspector
-from sparkify_dagster.sources.resource import Source
 from sparkify_dagster.sources.songs import inspect_songs
+from sparkify_dagster.sources.source import Source
 from sparkify_dagster.warehouse.base import Warehouse
-from sparkify_dagster.warehouse.redshift_copy import compressed
-from sparkify_dagster_tests import postgres_server, s3_server
-from sparkify_dagster_tests.redshift.fixtures import RedshiftServers
+from sparkify_dagster.warehouse.redshift.copy import compressed
+from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers
+from sparkify_dagster_tests.support.servers import postgres, s3
 
 FIRST_DAY, DAYS = date(2018, 11, 1), 30
 
@@ -58,7 +58,7 @@ def postgres_events(folder: Path, rounds: int) -> None:
     source = Source(log_data=str(place / "log_data"), song_data=str(place / "song_data"))
     rows_file = folder / "events.csv"
     ours, bare = [], []
-    with postgres_server.serving() as server:
+    with postgres.serving() as server:
         for _ in range(rounds):
             warehouse = server.new_warehouse()
             warehouse.run("a benchmark", lambda connection: None)
@@ -91,7 +91,7 @@ def songs(folder: Path, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         servers = Path(temporary)
         (servers / "s3").mkdir()
-        with postgres_server.serving() as database, s3_server.serving(servers / "s3") as server:
+        with postgres.serving() as database, s3.serving(servers / "s3") as server:
             os.environ |= {
                 "AWS_ACCESS_KEY_ID": server.access_key,
                 "AWS_SECRET_ACCESS_KEY": server.secret_key,

@@ -4,23 +4,23 @@ import dagster as dg
 
 from sparkify_dagster.analytics.expected import ExpectedResults
 from sparkify_dagster.assets import analytics, sources, staging, star
-from sparkify_dagster.assets.code_links import with_code_links
 from sparkify_dagster.automation import jobs
-from sparkify_dagster.automation.failures import failures
+from sparkify_dagster.automation.failure_alerts import failure_alerts
 from sparkify_dagster.automation.late_songs import late_songs
 from sparkify_dagster.automation.log_files import log_files
-from sparkify_dagster.automation.schedules import daily
+from sparkify_dagster.automation.schedules import daily_load
 from sparkify_dagster.automation.song_files import song_files
-from sparkify_dagster.checks.analytics import check_questions
-from sparkify_dagster.checks.staging import check_staging_events, check_staging_songs
-from sparkify_dagster.checks.star import check_dimensions, check_songplays
-from sparkify_dagster.limits import Limits
-from sparkify_dagster.settings import Settings
-from sparkify_dagster.sources.resource import Source
-from sparkify_dagster.warehouse.connect import warehouse_of
+from sparkify_dagster.checks.analytics_checks import check_queries
+from sparkify_dagster.checks.staging_checks import check_staging_events, check_staging_songs
+from sparkify_dagster.checks.star_checks import check_dimensions, check_songplays
+from sparkify_dagster.config.settings import Settings
+from sparkify_dagster.ingest.limits import Limits
+from sparkify_dagster.presentation.code_references import with_code_links
+from sparkify_dagster.sources.source import Source
+from sparkify_dagster.warehouse.connect import create_warehouse
 
 _settings = Settings.load()
-_warehouse = warehouse_of(_settings)
+_warehouse = create_warehouse(_settings)
 _tables = [
     staging.staging_events,
     staging.staging_songs,
@@ -29,7 +29,7 @@ _tables = [
     star.songs,
     star.artists,
     star.time,
-    analytics.questions,
+    analytics.queries,
 ]
 
 defs = dg.Definitions(
@@ -50,11 +50,11 @@ defs = dg.Definitions(
         check_staging_songs,
         check_songplays,
         check_dimensions,
-        *([check_questions] if _settings.expected else []),
+        *([check_queries] if _settings.expected else []),
     ],
-    jobs=[jobs.sparkify, jobs.load_songs, jobs.load_log_days, jobs.answer_questions, jobs.maintain_warehouse],
-    schedules=[daily],
-    sensors=[log_files, song_files, late_songs, failures],
+    jobs=[jobs.load_all, jobs.load_songs, jobs.load_log_days, jobs.refresh_analytics, jobs.maintain_warehouse],
+    schedules=[daily_load],
+    sensors=[log_files, song_files, late_songs, failure_alerts],
     resources={
         "source": Source(
             log_data=_settings.log_data,

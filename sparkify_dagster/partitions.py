@@ -5,7 +5,7 @@ from typing import Protocol
 
 import dagster as dg
 
-from sparkify_dagster.settings import Settings
+from sparkify_dagster.config.settings import Settings
 
 _settings = Settings.load()
 
@@ -26,7 +26,7 @@ def is_in_window(day: date) -> bool:
     return log_days.start.date() <= day < end
 
 
-def window_in_words() -> str:
+def format_window() -> str:
     """Returns the window's first and last day, as "2018-11-01 to 2018-11-30"."""
     last_day = log_days.get_last_partition_key()
     return (
@@ -45,7 +45,7 @@ class RunContext(Protocol):
     def partition_keys(self) -> "list[str] | tuple[str, ...]": ...
 
 
-def days_of(context: RunContext) -> tuple[date, date] | None:
+def partition_days(context: RunContext) -> tuple[date, date] | None:
     """The first and the last day of the run; None for a run without days."""
     if not (context.has_partition_key or context.has_partition_key_range):
         return None
@@ -53,9 +53,9 @@ def days_of(context: RunContext) -> tuple[date, date] | None:
     return date.fromisoformat(keys[0]), date.fromisoformat(keys[-1])
 
 
-def required_days_of(context: RunContext) -> tuple[date, date]:
+def required_partition_days(context: RunContext) -> tuple[date, date]:
     """The first and the last day of the run. Raises a Failure that says how to choose days where there are none."""
-    days = days_of(context)
+    days = partition_days(context)
     if days is None:
         raise dg.Failure(
             "This asset is loaded by day and the run has no days. Choose some: in the UI under Jobs > sparkify > "
@@ -70,7 +70,7 @@ def days_between(first_day: date, last_day: date) -> list[date]:
     return [first_day + timedelta(days=number) for number in range((last_day - first_day).days + 1)]
 
 
-def in_words(first_day: date, last_day: date) -> str:
+def format_days(first_day: date, last_day: date) -> str:
     """ "2018-11-01", or "2018-11-01 to 2018-11-07"."""
     return f"{first_day}" if first_day == last_day else f"{first_day} to {last_day}"
 

@@ -3,7 +3,7 @@ import os
 import hypothesis
 
 # Reads its settings before they are taken from the environment below.
-from sparkify_dagster_tests.redshift.real_cluster import CLUSTER
+from sparkify_dagster_tests.redshift_stand_in.real_cluster import CLUSTER
 
 __all__ = ["CLUSTER"]
 
@@ -20,9 +20,9 @@ if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
 
 pytest_plugins = [
-    "sparkify_dagster_tests.s3_server",
-    "sparkify_dagster_tests.aws_server",
-    "sparkify_dagster_tests.postgres_server",
-    "sparkify_dagster_tests.redshift.fixtures",
-    "sparkify_dagster_tests.browser.fixtures",
+    "sparkify_dagster_tests.support.servers.s3",
+    "sparkify_dagster_tests.support.servers.aws_api",
+    "sparkify_dagster_tests.support.servers.postgres",
+    "sparkify_dagster_tests.redshift_stand_in.fixtures",
+    "sparkify_dagster_tests.support.browser.fixtures",
 ]

@@ -8,14 +8,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from sparkify_dagster.analytics.question import Question, all_questions
-from sparkify_dagster.checks.analytics import AS_EXPECTED
+from sparkify_dagster.analytics.query import Query, all_queries
+from sparkify_dagster.checks.analytics_checks import MATCHES_EXPECTED
 from sparkify_dagster.definitions import defs
-from sparkify_dagster.warehouse import tables
-from sparkify_dagster.warehouse.lineage import source_tables
-from sparkify_dagster_tests.definitions_in_words import SNAPSHOT, definitions_in_words
-from sparkify_dagster_tests.project import ROOT, Project
-from sparkify_dagster_tests.world import World, asset_key, event
+from sparkify_dagster.schema import tables
+from sparkify_dagster.schema.lineage import source_tables
+from sparkify_dagster_tests.support.definitions_snapshot import SNAPSHOT, describe_definitions
+from sparkify_dagster_tests.support.project import ROOT, Project
+from sparkify_dagster_tests.support.world import World, asset_key, event
 
 SOURCES = ("log_data", "log_json_path", "song_data")
 STAGING = ("staging_events", "staging_songs")
@@ -36,11 +36,13 @@ def backfill_policy(name: str) -> dg.BackfillPolicy | None:
 
 
 def test_the_definitions_are_as_they_were() -> None:
-    found, before = definitions_in_words(), SNAPSHOT.read_text().splitlines()
+    found, before = describe_definitions(), SNAPSHOT.read_text().splitlines()
     gone = [f"- {line}" for line in before if line not in found]
     new = [f"+ {line}" for line in found if line not in before]
     changed = "\n".join([*gone, *new])
-    assert not changed, f"If this is meant, run `python -m sparkify_dagster_tests.definitions_in_words`:\n{changed}"
+    assert not changed, (
+        f"If this is meant, run `python -m sparkify_dagster_tests.support.definitions_snapshot`:\n{changed}"
+    )
 
 
 def test_each_job_says_what_it_is_for_and_runs_in_one_process() -> None:
@@ -83,35 +85,35 @@ def test_each_table_shows_its_columns_lineage_and_name(name: str) -> None:
     (table,) = (table for table in tables.metadata.tables.values() if table.name == name)
     metadata = spec(name).metadata
     assert metadata["dagster/relation_identifier"] == metadata["dagster/table_name"] == table.fullname
-    schema, lineage, picture = (
-        metadata[key] for key in ("dagster/column_schema", "dagster/column_lineage", "column_lineage_picture")
+    schema, lineage, diagram = (
+        metadata[key] for key in ("dagster/column_schema", "dagster/column_lineage", "column_lineage_diagram")
     )
     names = [column.name for column in table.columns]
     assert [column.name for column in schema.columns] == names
     assert all(column.description and " ← " in column.description for column in schema.columns)
     assert set(lineage.deps_by_column) == set(names)
-    assert "(data:image/svg+xml;base64," in picture.value
+    assert "(data:image/svg+xml;base64," in diagram.value
 
 
-@pytest.mark.parametrize("question", all_questions().values(), ids=list(all_questions()))
-def test_each_question_is_an_asset_with_a_check_from_its_file_alone(question: Question) -> None:
-    of_it = spec(question.name)
+@pytest.mark.parametrize("query", all_queries().values(), ids=list(all_queries()))
+def test_each_query_is_an_asset_with_a_check_from_its_file_alone(query: Query) -> None:
+    of_it = spec(query.name)
     assert (of_it.group_name, of_it.owners) == ("analytics", ["team:analytics"])
-    assert {dep.asset_key.to_user_string() for dep in of_it.deps} == question.reads
-    assert question.title in (of_it.description or "")
-    assert question.asked_by in (of_it.description or "")
+    assert {dep.asset_key.to_user_string() for dep in of_it.deps} == query.reads
+    assert query.title in (of_it.description or "")
+    assert query.asked_by in (of_it.description or "")
     schema = of_it.metadata["dagster/column_schema"]
-    assert [column.name for column in schema.columns] == list(question.columns)
+    assert [column.name for column in schema.columns] == list(query.columns)
     assert all(" ← " in column.description for column in schema.columns)
-    assert "(data:image/svg+xml;base64," in of_it.metadata["column_lineage_picture"].value
-    assert dg.AssetCheckKey(asset_key(question.name), AS_EXPECTED) in defs.resolve_asset_graph().asset_check_keys
-    assert backfill_policy(question.name) == dg.BackfillPolicy.single_run()
+    assert "(data:image/svg+xml;base64," in of_it.metadata["column_lineage_diagram"].value
+    assert dg.AssetCheckKey(asset_key(query.name), MATCHES_EXPECTED) in defs.resolve_asset_graph().asset_check_keys
+    assert backfill_policy(query.name) == dg.BackfillPolicy.single_run()
 
 
-@pytest.mark.parametrize("job", ["sparkify", "load_songs", "load_log_days", "answer_questions"])
-def test_whatever_changes_the_star_asks_the_questions(job: str) -> None:
+@pytest.mark.parametrize("job", ["load_all", "load_songs", "load_log_days", "refresh_analytics"])
+def test_whatever_changes_the_star_asks_the_queries(job: str) -> None:
     made = set(defs.resolve_job_def(job).asset_layer.executable_asset_keys)
-    assert {asset_key(name) for name in all_questions()} <= made
+    assert {asset_key(name) for name in all_queries()} <= made
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -173,7 +175,7 @@ def assert_no_warning(output: str) -> None:
         ("dg check defs", "All definitions loaded successfully"),
         ("dg list defs --json", "songplays"),
         ("dagster definitions validate", "Validation successful"),
-        ("dagster job list -w workspace.yaml", "Job: sparkify"),
+        ("dagster job list -w workspace.yaml", "Job: load_all"),
     ],
 )
 def test_commands_read_the_definitions_from_the_folder(project: Project, command: str, expected: str) -> None:
@@ -186,7 +188,7 @@ def test_commands_read_the_definitions_from_the_folder(project: Project, command
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
-    ["dg launch --job sparkify", "dagster asset materialize -m sparkify_dagster.definitions --select *"],
+    ["dg launch --job load_all", "dagster asset materialize -m sparkify_dagster.definitions --select *"],
     ids=["dg launch", "dagster asset materialize"],
 )
 def test_commands_load_a_range_of_days_in_one_run(project: Project, source: Path, command: str) -> None:

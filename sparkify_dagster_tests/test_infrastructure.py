@@ -14,8 +14,8 @@ from botocore.session import get_session
 from cfnlint import decode  # type: ignore[import-untyped]
 from cfnlint.api import ManualArgs, lint  # type: ignore[import-untyped]
 
-from sparkify_dagster.settings import Settings
-from sparkify_dagster.settings_keys import KEYS
+from sparkify_dagster.config.keys import KEYS
+from sparkify_dagster.config.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "infrastructure" / "redshift-serverless.yaml"
@@ -206,7 +206,7 @@ def test_runner_may_do_what_the_code_does() -> None:
 
 def test_dwh_cfg_of_the_outputs_is_understood(tmp_path: Path) -> None:
     (tmp_path / "dwh.cfg").write_text(resolved(OUTPUTS["DwhCfg"]["Value"]))
-    environment = {"SPARKIFY_STAGING": resolved(OUTPUTS["StagingLocation"]["Value"])}
+    environment = {"SPARKIFY_COPY_STAGING": resolved(OUTPUTS["StagingLocation"]["Value"])}
     settings = Settings.load(environment, tmp_path)
     assert str(settings.warehouse) == f"redshift+psycopg2://{HOST}:5439/sparkify"
     assert settings.cluster_region == "us-west-2"
@@ -227,7 +227,7 @@ def test_page_names_only_settings_that_exist() -> None:
     known = {name for key in KEYS for name in [*key.env, key.cfg_name]}
     known |= set(re.findall(r"env: (\w+)", (ROOT / "infrastructure" / "dagster.yaml").read_text("utf-8")))
     named = set(re.findall(r"\bSPARKIFY_[A-Z_]+|\[[A-Z0-9_]+\] [A-Z_]+", PAGE))
-    assert "SPARKIFY_STAGING" in named
+    assert "SPARKIFY_COPY_STAGING" in named
     assert "[CLUSTER] HOST" in named
     assert named - known == set()
 

@@ -18,10 +18,10 @@ from threading import Thread
 import dagster as dg
 import pytest
 
-from sparkify_dagster.automation import failures
-from sparkify_dagster_tests.postgres_server import PostgresServer
-from sparkify_dagster_tests.project import ROOT, Project
-from sparkify_dagster_tests.world import World, event, song
+from sparkify_dagster.automation import failure_alerts
+from sparkify_dagster_tests.support.project import ROOT, Project
+from sparkify_dagster_tests.support.servers.postgres import PostgresServer
+from sparkify_dagster_tests.support.world import World, event, song
 
 DAYS = [f"2018-11-{number:02}" for number in range(1, 31)]
 # Such as no code, no word and no other data has.
@@ -64,7 +64,7 @@ BROWSERS = f"""{HEADER}--   browser  VARCHAR(1024)  Browser
 --   who      VARCHAR(1024)  Somebody
 --   plays    BIGINT         Plays
 --
--- Picture: bar of plays by browser
+-- Chart: bar of plays by browser
 SELECT
     p.user_agent AS browser,
     MAX(u.first_name || ' ' || u.last_name) AS who,
@@ -77,19 +77,19 @@ GROUP BY p.user_agent
 
 @pytest.fixture(params=["duckdb", "postgres"])
 def project(tmp_path: Path, request: pytest.FixtureRequest) -> Project:
-    """A project with one question more, of whose questions none declares that a column groups people."""
+    """A project with one query more, of whose queries none declares that a column groups people."""
     project = Project(tmp_path)
     project.use(tmp_path, days=29)
     shutil.copytree(ROOT / "sparkify_dagster", tmp_path / "sparkify_dagster")
-    add_question(project, "browsers", BROWSERS)
-    areas = tmp_path / "sparkify_dagster" / "analytics" / "questions" / "plays_by_area.sql"
+    add_query(project, "browsers", BROWSERS)
+    areas = tmp_path / "sparkify_dagster" / "analytics" / "queries" / "plays_by_area.sql"
     declared = areas.read_text("utf-8")
     assert "-- Groups people: location\n" in declared
     areas.write_text(declared.replace("-- Groups people: location\n", ""), "utf-8")
     project.environment |= {
         # Before the package that is installed.
         "PYTHONPATH": str(tmp_path),
-        "SPARKIFY_EXPECTED": str(tmp_path / "expected"),
+        "SPARKIFY_EXPECTED_RESULTS": str(tmp_path / "expected"),
         "SPARKIFY_LOG_END": "2018-12-01",
     }
     if request.param == "postgres":
@@ -98,8 +98,8 @@ def project(tmp_path: Path, request: pytest.FixtureRequest) -> Project:
     return project
 
 
-def add_question(project: Project, name: str, sql: str) -> None:
-    folder = project.folder / "sparkify_dagster" / "analytics" / "questions"
+def add_query(project: Project, name: str, sql: str) -> None:
+    folder = project.folder / "sparkify_dagster" / "analytics" / "queries"
     (folder / f"{name}.sql").write_text(sql, "utf-8")
 
 
@@ -218,24 +218,28 @@ def test_neither_history_nor_logs_nor_alerts_name_a_listener(
     url, bodies = webhook
     monkeypatch.setenv("SPARKIFY_ALERT_WEBHOOK", url)
     with project.instance() as instance:
-        before = failures.failures.evaluate_tick(dg.build_sensor_context(instance))
+        before = failure_alerts.failure_alerts.evaluate_tick(dg.build_sensor_context(instance))
     printed = {"etl": project.sparkify("etl", expect=1)}
-    # As a run of the UI, with all that Dagster itself logs; and with a question that fails.
-    add_question(project, "names_as_numbers", NAMES_AS_NUMBERS)
+    # As a run of the UI, with all that Dagster itself logs; and with a query that fails.
+    add_query(project, "names_as_numbers", NAMES_AS_NUMBERS)
     world.write_log(DAYS[3], *_dirt(DAYS[3]))
     days = f"{DAYS[2]}...{DAYS[3]}"
-    printed["dg"] = project.run("dg", "launch", "--job", "sparkify", "--partition-range", days, expect=1)
+    printed["dg"] = project.run("dg", "launch", "--job", "load_all", "--partition-range", days, expect=1)
     with project.instance() as instance:
-        after = failures.failures.evaluate_tick(dg.build_sensor_context(instance, cursor=before.cursor))
+        after = failure_alerts.failure_alerts.evaluate_tick(dg.build_sensor_context(instance, cursor=before.cursor))
     printed["skip message"] = after.skip_message or ""
 
     # All of it happened.
     assert "staging_events.no_load_errors" in printed["etl"]
-    assert "staging_events.no_refused_days" in printed["etl"]
+    assert "staging_events.no_rejected_loads" in printed["etl"]
     # Folded into one line, since a day is not loaded.
-    assert re.search(r"WARN: as_expected: .*, since not all of the source is loaded: .*1 rejected day", printed["etl"])
-    assert "the question names_as_numbers (names_as_numbers.sql): " in printed["dg"]
-    assert [b"no_refused_days" in body and b"as_expected" in body and b"names_as_" in body for body in bodies] == [True]
+    assert re.search(
+        r"WARN: matches_expected: .*, since not all of the source is loaded: .*1 rejected day", printed["etl"]
+    )
+    assert "the query names_as_numbers (names_as_numbers.sql): " in printed["dg"]
+    assert [
+        b"no_rejected_loads" in body and b"matches_expected" in body and b"names_as_" in body for body in bodies
+    ] == [True]
     stored = stored_in(project.folder / ".sparkify" / "dagster")
     assert any(b"STEP_FAILURE" in content for content in stored.values())
     assert any(b"first_name differs, last_name differs" in content for content in stored.values())

@@ -1,4 +1,4 @@
-"""Draws the rows that answer a question, by Vega-Lite, as a picture small enough for an asset's metadata."""
+"""Draws the rows that answer a query, by Vega-Lite, as a chart small enough for an asset's metadata."""
 
 import json
 import re
@@ -14,17 +14,17 @@ from typing import Any, Final, TypeAlias
 Rows: TypeAlias = Sequence[Mapping[str, object]]
 
 # More could not be told apart.
-MOST_BARS: Final = 20
-MOST_POINTS: Final = 400
-MOST_CELLS: Final = 500
+MAX_BARS: Final = 20
+MAX_POINTS: Final = 400
+MAX_CELLS: Final = 500
 _NAME: Final = "[a-z_][a-z0-9_]*"
-_PICTURE: Final = re.compile(
+_CHART: Final = re.compile(
     f"(?P<chart>bar|line|heat map) of (?P<values>{_NAME}(?:, ?{_NAME})*) by (?P<by>{_NAME}(?: and {_NAME})*)"
 )
-# Neither too dark for the UI's dark theme nor too light for its light one: the picture has no ground of its own.
+# Neither too dark for the UI's dark theme nor too light for its light one: the chart has no ground of its own.
 _INK: Final = "#7d8590"
 _COLOURS: Final = ("#6a8fe0", "#e8871e", "#3fa66b", "#b07ad0")
-_LEAST_TO_GREATEST: Final = ("#5b50c9", "#b5429a", "#ea6f5e", "#f5b53d")
+_ASCENDING: Final = ("#5b50c9", "#b5429a", "#ea6f5e", "#f5b53d")
 _AXIS: Final = {"labelColor": _INK, "titleColor": _INK, "titleFontWeight": "normal", "labelLimit": 180}
 _CONFIG: Final = {
     "aria": False,
@@ -36,7 +36,7 @@ _CONFIG: Final = {
     "title": {"anchor": "start", "color": _INK, "subtitleColor": _INK, "frame": "bounds"},
     "axis": {**_AXIS, "gridColor": _INK, "gridOpacity": 0.3, "domain": False, "ticks": False},
     "legend": {"labelColor": _INK, "title": None},
-    "range": {"category": _COLOURS, "ramp": _LEAST_TO_GREATEST, "heatmap": _LEAST_TO_GREATEST},
+    "range": {"category": _COLOURS, "ramp": _ASCENDING, "heatmap": _ASCENDING},
 }
 # In pixels; a dialog of the UI is some 700 wide.
 _WIDTH: Final = 420
@@ -52,7 +52,7 @@ class Chart(Enum):
 
 
 @dataclass(frozen=True)
-class Picture:
+class ChartSpec:
     """Which columns a chart draws, and by which: by one column, or by the one across and the one down a heat map."""
 
     chart: Chart
@@ -63,12 +63,12 @@ class Picture:
         return f"{', '.join(self.values)} by {' and '.join(self.by)}"
 
 
-def parse_picture(text: str) -> Picture:
+def parse_chart(text: str) -> ChartSpec:
     """Reads "bar of plays by song", "line of plays, listeners by day" or "heat map of plays by hour and day".
 
-    The text of a ValueError goes on where "Picture: <text>" ends.
+    The text of a ValueError goes on where "ChartSpec: <text>" ends.
     """
-    parts = _PICTURE.fullmatch(text)
+    parts = _CHART.fullmatch(text)
     if parts is None:
         raise ValueError(
             "must read 'bar of <columns> by <column>', 'line of <columns> by <column>' or 'heat map of <column> by "
@@ -84,11 +84,11 @@ def parse_picture(text: str) -> Picture:
         raise ValueError("must name one column after 'by': only a heat map has two")
     if len(values) > len(_COLOURS):
         raise ValueError(f"names {len(values)} columns before 'by': more than {len(_COLOURS)} cannot be told apart")
-    return Picture(chart, tuple(values), tuple(by))
+    return ChartSpec(chart, tuple(values), tuple(by))
 
 
-def draw(picture: Picture, title: str, rows: Rows) -> str:
-    """A data URI of the picture; the same rows give the same bytes.
+def draw(chart: ChartSpec, title: str, rows: Rows) -> str:
+    """A data URI of the chart; the same rows give the same bytes.
 
     Bars and the lines of a heat map come in the order of the rows; a line goes from the least to the greatest. What is
     NULL is left out. Of very many rows the first ones are drawn as bars, the last ones as lines or heat map.
@@ -96,21 +96,21 @@ def draw(picture: Picture, title: str, rows: Rows) -> str:
     # It starts a JavaScript engine: only who draws pays for it.
     import vl_convert
 
-    svg = vl_convert.vegalite_to_svg(json.dumps(_specification(picture, title, rows)))
-    # The engine numbers the gradients of all pictures that it draws; each of ours has one at most.
+    svg = vl_convert.vegalite_to_svg(json.dumps(_specification(chart, title, rows)))
+    # The engine numbers the gradients of all charts that it draws; each of ours has one at most.
     svg = re.sub(r"gradient_[0-9]+", "gradient", svg)
     return f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"
 
 
-def _specification(picture: Picture, title: str, rows: Rows) -> dict[str, Any]:
-    shown, which = _shown(picture.chart, rows)
-    drawn = (*picture.values, *picture.by)
+def _specification(chart: ChartSpec, title: str, rows: Rows) -> dict[str, Any]:
+    shown, which = _shown(chart.chart, rows)
+    drawn = (*chart.values, *chart.by)
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "config": _CONFIG,
-        "title": {"text": wrap(title, _TITLE_CHARACTERS), "subtitle": f"{picture}{which}"},
+        "title": {"text": wrap(title, _TITLE_CHARACTERS), "subtitle": f"{chart}{which}"},
         "data": {"values": [{"row": number, **_values(row, drawn)} for number, row in enumerate(shown)]},
-        **_PARTS[picture.chart](picture, shown),
+        **_PARTS[chart.chart](chart, shown),
     }
 
 
@@ -118,50 +118,50 @@ def _shown(chart: Chart, rows: Rows) -> tuple[Rows, str]:
     """The rows that have room, and which these are."""
     match chart:
         case Chart.BAR:
-            shown, which = rows[:MOST_BARS], "first"
+            shown, which = rows[:MAX_BARS], "first"
         case Chart.LINE:
-            shown, which = rows[-MOST_POINTS:], "last"
+            shown, which = rows[-MAX_POINTS:], "last"
         case Chart.HEAT_MAP:
-            shown, which = rows[-MOST_CELLS:], "last"
+            shown, which = rows[-MAX_CELLS:], "last"
     return shown, f", the {which} {len(shown):,} of {len(rows):,}" if len(shown) < len(rows) else ""
 
 
-def _bars(picture: Picture, rows: Rows) -> dict[str, Any]:
-    labels = json.dumps([str(row[picture.by[0]]) for row in rows])
+def _bars(chart: ChartSpec, rows: Rows) -> dict[str, Any]:
+    labels = json.dumps([str(row[chart.by[0]]) for row in rows])
     return {
         "width": _WIDTH,
         "height": {"step": _BAR_HEIGHT},
         "mark": "bar",
-        "transform": [_by_column(picture)],
+        "transform": [_by_column(chart)],
         "encoding": {
             "x": {"field": "value", "type": "quantitative", "title": None},
             # By number, as two songs may well have the same title.
             "y": {"field": "row", "type": "ordinal", "title": None, "axis": {"labelExpr": f"{labels}[datum.value]"}},
             "yOffset": {"field": "column", "sort": None},
-            "color": _colour(picture),
+            "color": _colour(chart),
         },
     }
 
 
-def _lines(picture: Picture, rows: Rows) -> dict[str, Any]:
-    is_time = any(isinstance(row[picture.by[0]], date) for row in rows)
+def _lines(chart: ChartSpec, rows: Rows) -> dict[str, Any]:
+    is_time = any(isinstance(row[chart.by[0]], date) for row in rows)
     days = {"format": "%Y-%m-%d", "tickCount": 5, "labelOverlap": True}
     across = {"type": "temporal", "scale": {"type": "utc"}, "axis": days} if is_time else {"type": "quantitative"}
     return {
         "width": _WIDTH,
         "height": _HEIGHT,
         "mark": {"type": "line", "point": {"size": 12} if len(rows) <= _WIDTH / 10 else False},
-        "transform": [_by_column(picture)],
+        "transform": [_by_column(chart)],
         "encoding": {
-            "x": {"field": picture.by[0], "title": None, **across},
+            "x": {"field": chart.by[0], "title": None, **across},
             "y": {"field": "value", "type": "quantitative", "title": None},
-            "color": _colour(picture),
+            "color": _colour(chart),
         },
     }
 
 
-def _heat_map(picture: Picture, rows: Rows) -> dict[str, Any]:
-    [value], (across, down) = picture.values, picture.by
+def _heat_map(chart: ChartSpec, rows: Rows) -> dict[str, Any]:
+    [value], (across, down) = chart.values, chart.by
     return {
         "width": _WIDTH,
         "mark": "rect",
@@ -176,12 +176,12 @@ def _heat_map(picture: Picture, rows: Rows) -> dict[str, Any]:
 _PARTS: Final = {Chart.BAR: _bars, Chart.LINE: _lines, Chart.HEAT_MAP: _heat_map}
 
 
-def _by_column(picture: Picture) -> dict[str, Any]:
-    return {"fold": picture.values, "as": ["column", "value"]}
+def _by_column(chart: ChartSpec) -> dict[str, Any]:
+    return {"fold": chart.values, "as": ["column", "value"]}
 
 
-def _colour(picture: Picture) -> dict[str, Any]:
-    legend = {"orient": "top"} if len(picture.values) > 1 else None
+def _colour(chart: ChartSpec) -> dict[str, Any]:
+    legend = {"orient": "top"} if len(chart.values) > 1 else None
     return {"field": "column", "type": "nominal", "sort": None, "legend": legend}
 
 

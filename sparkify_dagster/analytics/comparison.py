@@ -1,4 +1,4 @@
-"""Compares the answer of a question with the expected one, and says which rows differ, and in what."""
+"""Compares the answer of a query with the expected one, and says which rows differ, and in what."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,14 +10,14 @@ from sqlalchemy import Numeric
 
 from sparkify_dagster.analytics.expected import Value, Values
 from sparkify_dagster.analytics.formats import plain
-from sparkify_dagster.analytics.question import Question
-from sparkify_dagster.wording import count
+from sparkify_dagster.analytics.query import Query
+from sparkify_dagster.formatting import pluralize
 
 TOLERANCE = (
     "Decimals may differ by one in their last digit; all else is equal or differs. Empty text and NULL are equal."
 )
 # So many rows that are alike in nothing but some columns are looked at to find the one that was meant.
-_MOST_ROWS_PAIRED = 200
+_MAX_PAIRED_ROWS = 200
 
 _Placed: TypeAlias = tuple[int, Values]
 """A row and its place among the others."""
@@ -39,7 +39,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    question: Question
+    query: Query
     expected: int
     """Rows."""
     found: int
@@ -47,36 +47,34 @@ class Comparison:
     same_order: bool
 
     @property
-    def as_expected(self) -> bool:
+    def matches_expected(self) -> bool:
         return not self.differences and self.same_order
 
     def __str__(self) -> str:
-        if self.as_expected:
-            return f"{count(self.found, 'row')} as expected"
+        if self.matches_expected:
+            return f"{pluralize(self.found, 'row')} as expected"
         if not self.differences:
-            return f"{count(self.found, 'row')} as expected, but in another order"
+            return f"{pluralize(self.found, 'row')} as expected, but in another order"
         kinds = [difference.kind for difference in self.differences]
         told = [f"{kinds.count(kind):,} {kind}" for kind in ("differs", "missing", "not expected") if kind in kinds]
         if kinds.count("differs") > 1:
             told[0] = told[0].replace("differs", "differ")
-        return f"{', '.join(told)}; {count(self.expected, 'row')} expected"
+        return f"{', '.join(told)}; {pluralize(self.expected, 'row')} expected"
 
     def side_by_side(self, most: int, *, show_personal: bool = True) -> Sequence[Mapping[str, str]]:
         """The first differing rows, a mapping each, for people: where a value differs, both.
 
         Personal columns are for a terminal. Dagster's history shows only which of them differ.
         """
-        hidden = () if show_personal else self.question.personal_columns
-        return [self._told(difference, hidden) for difference in self.differences[:most]]
+        hidden = () if show_personal else self.query.personal_columns
+        return [self._described(difference, hidden) for difference in self.differences[:most]]
 
-    def _told(self, difference: Difference, hidden: Collection[str]) -> Mapping[str, str]:
+    def _described(self, difference: Difference, hidden: Collection[str]) -> Mapping[str, str]:
         # What is missing, or not expected, is shown as it is.
         expected, found = difference.expected or difference.found or (), difference.found or difference.expected or ()
         row = {"row": difference.kind}
         differ_unseen = []
-        for name, e, f, tolerance in zip(
-            self.question.columns, expected, found, tolerances(self.question), strict=True
-        ):
+        for name, e, f, tolerance in zip(self.query.columns, expected, found, tolerances(self.query), strict=True):
             same = _agree(e, f, tolerance)
             if name not in hidden:
                 row[name] = _shown(e) if same else f"expected {_shown(e)}, found {_shown(f)}"
@@ -85,24 +83,24 @@ class Comparison:
         return row | {"not_shown": ", ".join(differ_unseen)} if hidden else row
 
 
-def compare(question: Question, expected: Sequence[Values], rows: Iterable[Sequence[Any]]) -> Comparison:
-    """The expected rows with those of a warehouse in any order; then, if the question orders them, their order too."""
+def compare(query: Query, expected: Sequence[Values], rows: Iterable[Sequence[Any]]) -> Comparison:
+    """The expected rows with those of a warehouse in any order; then, if the query orders them, their order too."""
     found: list[Values] = [tuple(row) for row in rows]
-    allowed = tolerances(question)
+    allowed = tolerances(query)
     differences = _paired(*_unmatched(expected, found, allowed), allowed)
     same_order = (
-        not question.order
+        not query.order
         or bool(differences)
         or all(_rows_agree(e, f, allowed) for e, f in zip(expected, found, strict=True))
     )
-    return Comparison(question, len(expected), len(found), differences, same_order)
+    return Comparison(query, len(expected), len(found), differences, same_order)
 
 
-def tolerances(question: Question) -> Sequence[Decimal | None]:
+def tolerances(query: Query) -> Sequence[Decimal | None]:
     """By how much a value of each column may differ; None where it may not."""
     return [
         Decimal(1).scaleb(-(kind.scale or 0)) if isinstance(kind := column.type, Numeric) else None
-        for column in question.table.columns
+        for column in query.table.columns
     ]
 
 
@@ -144,7 +142,7 @@ def _paired(
     remaining = list(unexpected)
     differences = []
     for number, row in enumerate(missing):
-        candidates = remaining[:_MOST_ROWS_PAIRED] if number < _MOST_ROWS_PAIRED else []
+        candidates = remaining[:_MAX_PAIRED_ROWS] if number < _MAX_PAIRED_ROWS else []
         like = max(candidates, key=lambda other: _likeness(row, other, allowed), default=None)
         if like is not None and _likeness(row, like, allowed):
             remaining.remove(like)

@@ -1,4 +1,4 @@
-"""The expected results of the questions: a folder, or a prefix in S3, with a CSV file a question."""
+"""The expected results of the queries: a folder, or a prefix in S3, with a CSV file a query."""
 
 import csv
 import io
@@ -12,10 +12,10 @@ from dagster import ConfigurableResource
 from sqlalchemy import Column, Date, Integer, Numeric
 from sqlalchemy.types import TIMESTAMP
 
-from sparkify_dagster.analytics.question import Question
-from sparkify_dagster.aws import access_of
-from sparkify_dagster.settings import Settings
-from sparkify_dagster.sources.object_store import ObjectMissing, ObjectStore, open_store
+from sparkify_dagster.analytics.query import Query
+from sparkify_dagster.config.aws import aws_access
+from sparkify_dagster.config.settings import Settings
+from sparkify_dagster.sources.object_store import ObjectNotFoundError, ObjectStore, open_store
 
 Value: TypeAlias = str | int | Decimal | date | datetime | None
 Values: TypeAlias = tuple[Value, ...]
@@ -26,9 +26,9 @@ class ExpectedError(ValueError):
 
 
 class ExpectedResults(ConfigurableResource[None]):
-    """What the answers of the questions, over all days, should be: NAME.csv at the location, for each question.
+    """What the answers of the queries, over all days, should be: NAME.csv at the location, for each query.
 
-    The first line of a file has the question's columns, every other one a row; in the question's order, if it has one.
+    The first line of a file has the query's columns, every other one a row; in the query's order, if it has one.
     An empty field is NULL. Times are UTC, as 2018-11-01 20:57:10.796.
     """
 
@@ -37,53 +37,51 @@ class ExpectedResults(ConfigurableResource[None]):
     @cached_property
     def store(self) -> ObjectStore:
         """Opened once: in S3 each opening looks for credentials."""
-        return open_store(self.location, access_of(Settings.load()))
+        return open_store(self.location, aws_access(Settings.load()))
 
-    def of(self, question: Question) -> Sequence[Values] | None:
+    def of(self, query: Query) -> Sequence[Values] | None:
         """The expected rows; None where there is no file. Raises SourceError, ExpectedError."""
-        name = f"{question.name}.csv"
+        name = f"{query.name}.csv"
         try:
             _, content = self.store.read(name)
-        except ObjectMissing:
+        except ObjectNotFoundError:
             return None
-        return parse(question, content, f"{self.location}/{name}")
+        return parse(query, content, f"{self.location}/{name}")
 
 
-def parse(question: Question, content: bytes, file: str) -> Sequence[Values]:
-    """The rows of a CSV file with the question's columns. Raises ExpectedError."""
+def parse(query: Query, content: bytes, file: str) -> Sequence[Values]:
+    """The rows of a CSV file with the query's columns. Raises ExpectedError."""
     try:
         lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
         header = next(lines, [])
-        if tuple(header) != question.columns:
-            given = ", ".join(_quotable(question, header)) or ("others" if header else "missing")
-            raise ExpectedError(
-                f"{file}, line 1: the columns are {given}; the question's are {', '.join(question.columns)}"
-            )
-        parsers = [_parser(column) for column in question.table.columns]
-        return [_row(line, question, parsers, f"{file}, line {lines.line_num}") for line in lines if line]
+        if tuple(header) != query.columns:
+            given = ", ".join(_quotable(query, header)) or ("others" if header else "missing")
+            raise ExpectedError(f"{file}, line 1: the columns are {given}; the query's are {', '.join(query.columns)}")
+        parsers = [_parser(column) for column in query.table.columns]
+        return [_row(line, query, parsers, f"{file}, line {lines.line_num}") for line in lines if line]
     except UnicodeDecodeError as error:
         raise ExpectedError(f"{file}: is not UTF-8 text: save it as such") from error
     except csv.Error as error:
         raise ExpectedError(f"{file}, line {lines.line_num}: is not CSV: {error}") from error
 
 
-def _row(line: Sequence[str], question: Question, parsers: Sequence[Callable[[str], Value]], place: str) -> Values:
+def _row(line: Sequence[str], query: Query, parsers: Sequence[Callable[[str], Value]], place: str) -> Values:
     if len(line) != len(parsers):
         raise ExpectedError(f"{place}: has {len(line)} fields instead of {len(parsers)}")
     row = []
-    for name, text, parser in zip(question.columns, line, parsers, strict=True):
+    for name, text, parser in zip(query.columns, line, parsers, strict=True):
         try:
             row.append(parser(text) if text else None)
         except (ValueError, InvalidOperation):
-            kind = question.table.c[name].type
-            given = ", ".join(f"'{value}'" for value in _quotable(question, [text])) or "a text"
+            kind = query.table.c[name].type
+            given = ", ".join(f"'{value}'" for value in _quotable(query, [text])) or "a text"
             raise ExpectedError(f"{place}: {name} is {given}, which is no {kind}") from None
     return tuple(row)
 
 
-def _quotable(question: Question, texts: Sequence[str]) -> Sequence[str]:
-    """The texts that a message may quote: of a question that shows people, a row in the wrong place holds names."""
-    return texts if not question.personal_columns else [text for text in texts if text in question.columns]
+def _quotable(query: Query, texts: Sequence[str]) -> Sequence[str]:
+    """The texts that a message may quote: of a query that shows people, a row in the wrong place holds names."""
+    return texts if not query.personal_columns else [text for text in texts if text in query.columns]
 
 
 def _parser(column: Column[Any]) -> Callable[[str], Value]:

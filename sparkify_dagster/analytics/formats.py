@@ -11,32 +11,32 @@ from typing import Any, TypeAlias
 from rich.table import Table
 from sqlalchemy import Integer, Numeric
 
-from sparkify_dagster.analytics.question import Question
-from sparkify_dagster.wording import cell
+from sparkify_dagster.analytics.query import Query
+from sparkify_dagster.formatting import cell
 
 Rows: TypeAlias = Iterable[Sequence[Any]]
 
 
-def to_csv(question: Question, rows: Rows) -> str:
+def to_csv(query: Query, rows: Rows) -> str:
     """A line with the columns, then a line a row. NULL is an empty field."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(question.columns)
+    writer.writerow(query.columns)
     writer.writerows(["" if value is None else plain(value) for value in row] for row in rows)
     return text.getvalue()
 
 
-def to_json(question: Question, rows: Rows) -> str:
+def to_json(query: Query, rows: Rows) -> str:
     """An array with an object a row, each on a line of its own. NULL is null, a time is text."""
-    objects = (dict(zip(question.columns, row, strict=True)) for row in rows)
+    objects = (dict(zip(query.columns, row, strict=True)) for row in rows)
     lines = (json.dumps(row, ensure_ascii=False, default=_in_json) for row in objects)
     return "[" + ",\n ".join(lines) + "]\n"
 
 
-def to_table(question: Question, rows: Rows) -> Table:
+def to_table(query: Query, rows: Rows) -> Table:
     """A table for a terminal."""
     table = Table(box=None, pad_edge=False)
-    for column in question.table.columns:
+    for column in query.table.columns:
         # Of SQLAlchemy's types, those of all whole numbers are Integers.
         is_number = isinstance(column.type, Integer | Numeric)
         table.add_column(column.name, justify="right" if is_number else "left", overflow="fold")

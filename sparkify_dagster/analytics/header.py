@@ -1,6 +1,6 @@
-"""The header of a question's file: the comment above its SELECT, as people write and read it.
+"""The header of a query's file: the comment above its SELECT, as people write and read it.
 
-It says what the question answers, who asked it and what is to be known, its columns, and its picture if it has one.
+It says what the query answers, who asked it and what is to be known, its columns, and its chart if it has one.
 Columns that are made of listeners' names, locations or browsers are not shown in Dagster; one that only groups people,
 such as `area`, is shown where the header declares it:
 
@@ -14,7 +14,7 @@ such as `area`, is shown where the header declares it:
     --   plays  BIGINT         How often it was played
     --
     -- Groups people: area, browser
-    -- Picture: bar of plays by song
+    -- Chart: bar of plays by song
 """
 
 import re
@@ -25,8 +25,8 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Column, Date, Integer, Numeric, SmallInteger
 from sqlalchemy.types import TIMESTAMP, TypeEngine
 
-from sparkify_dagster.analytics.charts import Picture, parse_picture
-from sparkify_dagster.warehouse.tables import ByteOrdered
+from sparkify_dagster.analytics.charts import ChartSpec, parse_chart
+from sparkify_dagster.schema.tables import ByteOrdered
 
 _COLUMN: Final = re.compile(r"(?P<name>[a-z][a-z0-9_]*)\s+(?P<type>[A-Z]+(?:\([0-9, ]+\))?)\s+(?P<meaning>\S.*)")
 _SIMPLE_TYPES: Final[Mapping[str, type[TypeEngine[Any]]]] = {
@@ -38,7 +38,7 @@ _SIMPLE_TYPES: Final[Mapping[str, type[TypeEngine[Any]]]] = {
 }
 # Of Redshift; the other warehouses take as much or more.
 _MAX_PRECISION, _MAX_LENGTH = 38, 65535
-_TYPES_IN_WORDS: Final = f"{', '.join(_SIMPLE_TYPES)}, DECIMAL(p,s) or VARCHAR(n)"
+_TYPE_NAMES: Final = f"{', '.join(_SIMPLE_TYPES)}, DECIMAL(p,s) or VARCHAR(n)"
 
 
 class HeaderError(ValueError):
@@ -52,7 +52,7 @@ class Header:
     notes: str = ""
     columns: dict[str, Column[Any]] = field(default_factory=dict)
     """With their types and, as comments, their meanings."""
-    picture: Picture | None = None
+    chart: ChartSpec | None = None
     groups_people: tuple[str, ...] = ()
     """Columns that are shown although they are made of personal ones."""
 
@@ -67,15 +67,15 @@ def read_header(text: str) -> Header:
         except ValueError as error:
             raise HeaderError(f"line {number}: {error}") from error
     for part, given in (
-        ("-- What it answers, as a question", header.title),
+        ("-- What it answers, as a query", header.title),
         ("-- Asked by: who wants to know, and what for", header.asked_by),
         ("-- Columns: and a line for each", header.columns),
     ):
         if not given:
             raise HeaderError(f"the header lacks '{part}'")
-    for name in (*header.picture.values, *header.picture.by) if header.picture else ():
+    for name in (*header.chart.values, *header.chart.by) if header.chart else ():
         if name not in header.columns:
-            raise HeaderError(f"Picture: there is no column {name}")
+            raise HeaderError(f"Chart: there is no column {name}")
     for name in header.groups_people:
         if name not in header.columns:
             raise HeaderError(f"Groups people: there is no column {name}; the columns are {', '.join(header.columns)}")
@@ -101,12 +101,12 @@ def _read_line(header: Header, section: str, line: str) -> str:
         case "Groups people":
             header.groups_people = tuple(name.strip() for name in rest.split(","))
             return "notes"
-        case "Picture":
-            header.picture = _picture(rest.strip())
+        case "Chart":
+            header.chart = _chart(rest.strip())
             return "notes"
     match section:
         case _ if not line:
-            # A blank line ends what the question answers.
+            # A blank line ends what the query answers.
             return "notes" if section == "title" and header.title else section
         case "title":
             header.title = f"{header.title} {line}".strip()
@@ -120,18 +120,18 @@ def _read_line(header: Header, section: str, line: str) -> str:
     return section
 
 
-def _picture(text: str) -> Picture:
+def _chart(text: str) -> ChartSpec:
     try:
-        return parse_picture(text)
+        return parse_chart(text)
     except ValueError as error:
-        raise ValueError(f"Picture: {text} {error}") from error
+        raise ValueError(f"Chart: {text} {error}") from error
 
 
 def _column(line: str) -> Column[Any]:
     found = _COLUMN.fullmatch(line)
     column_type = _type(found["type"]) if found else None
     if found is None or column_type is None:
-        raise ValueError(f"'{line}' is not a column as 'plays BIGINT How often', of type {_TYPES_IN_WORDS}")
+        raise ValueError(f"'{line}' is not a column as 'plays BIGINT How often', of type {_TYPE_NAMES}")
     return Column(found["name"], column_type, comment=found["meaning"])
 
 

@@ -2,11 +2,11 @@
 
 import dagster as dg
 
+from sparkify_dagster.config.settings import Settings
 from sparkify_dagster.partitions import is_in_window
-from sparkify_dagster.settings import Settings
 from sparkify_dagster.sources.jsonpaths import JsonPaths
-from sparkify_dagster.sources.keys import printable
-from sparkify_dagster.sources.resource import Listing
+from sparkify_dagster.sources.object_keys import printable
+from sparkify_dagster.sources.source import Listing
 
 _settings = Settings.load()
 _kinds = {"s3", "json"} if _settings.log_data.startswith("s3://") else {"json"}

@@ -7,9 +7,6 @@ from datetime import date
 import dagster as dg
 from sqlalchemy import Connection, func, select
 
-from sparkify_dagster.assets.loading import LoadedDay, clear_failures, load_days, load_songs, load_trusted_days
-from sparkify_dagster.assets.preview import preview
-from sparkify_dagster.assets.results import Told, preview_of_days, result, tell_days
 from sparkify_dagster.assets.sources import (
     json_paths_metadata,
     listing_metadata,
@@ -18,27 +15,30 @@ from sparkify_dagster.assets.sources import (
     log_listing_metadata,
     song_data,
 )
-from sparkify_dagster.assets.sparkline import first_day_shown, sparkline
-from sparkify_dagster.assets.table_metadata import definition_metadata
-from sparkify_dagster.inspected import InspectedDay, StoredObject
-from sparkify_dagster.limits import Limits
+from sparkify_dagster.batches import InspectedDay, StoredObject
+from sparkify_dagster.formatting import pluralize
+from sparkify_dagster.ingest.limits import Limits
+from sparkify_dagster.ingest.load_logs import LoadedDay, as_dagster_failures, load_days, load_songs, load_trusted_days
 from sparkify_dagster.partitions import (
     days_between,
-    in_words,
+    format_days,
+    format_window,
     is_in_window,
     log_days,
-    required_days_of,
-    window_in_words,
+    required_partition_days,
 )
-from sparkify_dagster.runs import root_run_id
+from sparkify_dagster.presentation.columns import definition_metadata
+from sparkify_dagster.presentation.materialization import DayMetadata, preview_of_days, report_days, result
+from sparkify_dagster.presentation.preview import preview
+from sparkify_dagster.presentation.sparkline import first_day_shown, sparkline
+from sparkify_dagster.runtime.liveness import root_run_id
+from sparkify_dagster.schema import tables
 from sparkify_dagster.sources.emptiness import require_log_files
 from sparkify_dagster.sources.events import EventInspector
-from sparkify_dagster.sources.resource import Listing, Source
-from sparkify_dagster.warehouse import staging as staging_tables
-from sparkify_dagster.warehouse import tables
+from sparkify_dagster.sources.source import Listing, Source
+from sparkify_dagster.warehouse import load_log as staging_tables
 from sparkify_dagster.warehouse.base import Warehouse, count_rows
-from sparkify_dagster.warehouse.staging import Loaded
-from sparkify_dagster.wording import count
+from sparkify_dagster.warehouse.load_log import Loaded
 
 NOT_CUT_BY_DAY = "Every error is an event of another UTC day: cut the files by UTC days, not by local time"
 
@@ -70,9 +70,9 @@ def staging_events(
     warehouse: dg.ResourceParam[Warehouse],
     limits: Limits,
 ) -> dg.MaterializeResult[None]:
-    first_day, last_day = required_days_of(context)
+    first_day, last_day = required_partition_days(context)
     days = days_between(first_day, last_day)
-    with clear_failures():
+    with as_dagster_failures():
         listing = source.list_log_files()
         context.log_event(dg.AssetMaterialization(log_data.key, metadata=log_listing_metadata(listing)))
         json_paths = source.json_paths()
@@ -84,13 +84,13 @@ def staging_events(
                 engine,
                 lambda connection: (
                     staging_tables.loaded_days(connection, first_day, last_day, json_paths.keys),
-                    staging_tables.held_days(connection),
+                    staging_tables.staged_days(connection),
                 ),
             )
             require_log_files(
                 listing,
                 is_in_window,
-                window_in_words(),
+                format_window(),
                 holds_days=any(map(is_in_window, all_held)),
                 allow_empty=config.allow_empty,
             )
@@ -120,7 +120,7 @@ def staging_events(
                 _tell(context.log, day_loaded, limits)
             seconds = time.perf_counter() - started
 
-            def look(connection: Connection) -> tuple[int, Mapping[date, int], Told]:
+            def look(connection: Connection) -> tuple[int, Mapping[date, int], DayMetadata]:
                 table = tables.staging_events
                 by_day = _rows_by_day(connection, first_day, last_day)
                 shown = staging_tables.events_by_day(connection, first_day_shown(last_day), last_day)
@@ -128,9 +128,9 @@ def staging_events(
                 return count_rows(connection, table), by_day, of_the_last
 
             total, by_day, of_the_last = warehouse.transact(engine, look)
-    context.log.info(f"{_loaded_in_words(loaded.values(), seconds)} staging_events has {total:,} rows now.")
+    context.log.info(f"{_describe_loaded(loaded.values(), seconds)} staging_events has {total:,} rows now.")
     told = {day: {"dagster/partition_row_count": by_day.get(day, 0), **_day_metadata(loaded.get(day))} for day in days}
-    tell_days(context, told, of_the_last)
+    report_days(context, told, of_the_last)
     return result(warehouse, total)
 
 
@@ -150,7 +150,7 @@ def staging_songs(
     warehouse: dg.ResourceParam[Warehouse],
     limits: Limits,
 ) -> dg.MaterializeResult[None]:
-    with clear_failures():
+    with as_dagster_failures():
         listing = source.list_song_files()
         context.log_event(dg.AssetMaterialization(song_data.key, metadata=listing_metadata(listing)))
         with warehouse.open(f"staging_songs of run {context.run.run_id}") as engine:
@@ -174,22 +174,22 @@ def staging_songs(
                 ),
             )
     context.log.info(
-        f"{listing.location} has {count(len(listing.files), 'song file')}: {load.new:,} new, {load.changed:,} changed, "
-        f"{load.removed:,} gone since the last load.{_ignored(listing)}"
+        f"{listing.location} has {pluralize(len(listing.files), 'song file')}: {load.new:,} new, "
+        f"{load.changed:,} changed, {load.removed:,} gone since the last load.{_ignored(listing)}"
     )
     if load.refused:
         context.log.error(
-            f"The songs are refused: {count(load.errors_standing, 'error')} in their files, "
+            f"The songs are refused: {pluralize(load.errors_standing, 'error')} in their files, "
             f"the limit is {limits.max_load_errors:,}; staging_songs keeps what it held. Correct the files "
             "(`sparkify load-errors` shows the lines), or raise SPARKIFY_MAX_LOAD_ERRORS."
         )
     else:
         context.log.info(
-            f"Loaded {count(load.staged, 'song')} in {seconds:.1f} s, {count(load.errors_found, 'song')} rejected. "
-            f"staging_songs has {total:,} rows now."
+            f"Loaded {pluralize(load.staged, 'song')} in {seconds:.1f} s, {pluralize(load.errors_found, 'song')} "
+            f"rejected. staging_songs has {total:,} rows now."
         )
     if pending:
-        context.log.info(f"Plays of {count(len(pending), 'day')} match otherwise now, and are to be matched again.")
+        context.log.info(f"Plays of {pluralize(len(pending), 'day')} match otherwise now, and are to be matched again.")
     return result(
         warehouse,
         total,
@@ -212,38 +212,38 @@ def _plan(listing: Listing, days: Sequence[date], objects: Mapping[date, Sequenc
         case _, 0:
             plan = "nothing is new or changed"
         case 0, _:
-            plan = f"{count(len(objects), 'day')} to load"
+            plan = f"{pluralize(len(objects), 'day')} to load"
         case _:
-            plan = f"{count(len(objects), 'day')} to load, {held:,} unchanged"
+            plan = f"{pluralize(len(objects), 'day')} to load, {held:,} unchanged"
     return (
-        f"{listing.location} has {count(len(listing.files), 'log file')}.{_ignored(listing)} "
-        f"{in_words(days[0], days[-1])}: {plan}."
+        f"{listing.location} has {pluralize(len(listing.files), 'log file')}.{_ignored(listing)} "
+        f"{format_days(days[0], days[-1])}: {plan}."
     )
 
 
 def _ignored(listing: Listing) -> str:
-    return f" {count(listing.ignored, 'other object')} ignored." if listing.ignored else ""
+    return f" {pluralize(listing.ignored, 'other object')} ignored." if listing.ignored else ""
 
 
-def _loaded_in_words(days: Collection[LoadedDay], seconds: float) -> str:
+def _describe_loaded(days: Collection[LoadedDay], seconds: float) -> str:
     if not days:
         return "Nothing had to be read."
     accepted = [day.inspected for day in days if day.rejection is None]
     refused = len(days) - len(accepted)
     events = sum(day.staged for day in accepted)
     parts = [
-        f"Loaded {count(events, 'event')} of {count(len(accepted), 'day')} in {seconds:.1f} s",
-        f"{count(sum(day.duplicates for day in accepted), 'duplicate')} left out",
-        f"{count(sum(day.error_count for day in accepted), 'line')} rejected",
-        *([f"{count(refused, 'day')} refused"] if refused else []),
+        f"Loaded {pluralize(events, 'event')} of {pluralize(len(accepted), 'day')} in {seconds:.1f} s",
+        f"{pluralize(sum(day.duplicates for day in accepted), 'duplicate')} left out",
+        f"{pluralize(sum(day.error_count for day in accepted), 'line')} rejected",
+        *([f"{pluralize(refused, 'day')} refused"] if refused else []),
     ]
     return f"{', '.join(parts)}."
 
 
-def _last_four_weeks(by_day: Mapping[date, int], last_day: date) -> Told:
+def _last_four_weeks(by_day: Mapping[date, int], last_day: date) -> DayMetadata:
     words = [
         f"Bars: events a day, {max(by_day.values(), default=0):,} at most.",
-        f"To {last_day}: {count(sum(by_day.values()), 'event')}.",
+        f"To {last_day}: {pluralize(sum(by_day.values()), 'event')}.",
     ]
     return {"last_four_weeks": sparkline(words, last_day, by_day)}
 
@@ -254,7 +254,7 @@ def _rows_by_day(connection: Connection, first_day: date, last_day: date) -> dic
     return dict(connection.execute(counts).all())
 
 
-def _day_metadata(result: LoadedDay | None) -> Told:
+def _day_metadata(result: LoadedDay | None) -> DayMetadata:
     if result is None:
         return {"loaded": "earlier, and unchanged since"}
     day = result.inspected
@@ -290,7 +290,7 @@ def _tell(log: dg.DagsterLogManager, loaded: LoadedDay, limits: Limits) -> None:
         )
     elif day.error_count or day.duplicates:
         log.warning(
-            f"{day.day}: {count(day.staged, 'event')} loaded from {count(len(day.files), 'file')}; left out: "
-            f"{count(day.duplicates, 'duplicate')}, {count(day.error_count, 'line')} with errors."
+            f"{day.day}: {pluralize(day.staged, 'event')} loaded from {pluralize(len(day.files), 'file')}; left out: "
+            f"{pluralize(day.duplicates, 'duplicate')}, {pluralize(day.error_count, 'line')} with errors."
             + (f" `sparkify load-errors --from {day.day} --to {day.day}` shows them." if day.error_count else "")
         )

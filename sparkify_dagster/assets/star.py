@@ -7,16 +7,17 @@ from datetime import date, timedelta
 import dagster as dg
 from sqlalchemy import Connection, Date, Table, cast, func, select
 
-from sparkify_dagster.assets.loading import clear_failures
-from sparkify_dagster.assets.preview import preview
-from sparkify_dagster.assets.results import Told, preview_of_days, result, tell_days
-from sparkify_dagster.assets.sparkline import first_day_shown, sparkline
 from sparkify_dagster.assets.staging import staging_events, staging_songs
-from sparkify_dagster.assets.table_metadata import definition_metadata
-from sparkify_dagster.partitions import days_between, in_words, log_days, required_days_of
-from sparkify_dagster.warehouse import tables, transforms
+from sparkify_dagster.formatting import pluralize
+from sparkify_dagster.ingest.load_logs import as_dagster_failures
+from sparkify_dagster.partitions import days_between, format_days, log_days, required_partition_days
+from sparkify_dagster.presentation.columns import definition_metadata
+from sparkify_dagster.presentation.materialization import DayMetadata, preview_of_days, report_days, result
+from sparkify_dagster.presentation.preview import preview
+from sparkify_dagster.presentation.sparkline import first_day_shown, sparkline
+from sparkify_dagster.schema import tables
+from sparkify_dagster.warehouse import transforms
 from sparkify_dagster.warehouse.base import Warehouse, count_rows
-from sparkify_dagster.wording import count
 
 # A day's file comes once a day, some hours sooner or later: one that is late warns, two in a row fail.
 _LOG_FRESHNESS = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=30), fail_window=timedelta(hours=54))
@@ -32,9 +33,9 @@ class Plays:
     matched: int = 0
 
     @classmethod
-    def sum_of(cls, days: "Iterable[Plays]") -> "Plays":
+    def total(cls, days: "Iterable[Plays]") -> "Plays":
         counts = [(plays.all, plays.matched) for plays in days]
-        return cls(sum(count for count, _ in counts), sum(matched for _, matched in counts))
+        return cls(sum(pluralize for pluralize, _ in counts), sum(matched for _, matched in counts))
 
     def __str__(self) -> str:
         return f"{self.matched:,} of {self.all:,} plays found their song" + (f" ({self.rate:.1%})" if self.all else "")
@@ -44,7 +45,7 @@ class Plays:
         return self.matched / self.all if self.all else None
 
     @property
-    def told(self) -> Told:
+    def told(self) -> DayMetadata:
         rate = {} if self.rate is None else {"match_rate": round(self.rate, 4)}
         return {"dagster/partition_row_count": self.all, "matched": self.matched, **rate}
 
@@ -61,24 +62,24 @@ class Plays:
     freshness_policy=_LOG_FRESHNESS,
 )
 def songplays(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
-    first_day, last_day = required_days_of(context)
+    first_day, last_day = required_partition_days(context)
     first_shown = min(first_day, first_day_shown(last_day))
     table = tables.songplays
 
-    def replace(connection: Connection) -> tuple[int, Mapping[date, Plays], Told]:
+    def replace(connection: Connection) -> tuple[int, Mapping[date, Plays], DayMetadata]:
         transforms.replace_songplays(connection, first_day, last_day)
         by_day = _plays_by_day(connection, first_shown, last_day)
         in_run = {day: plays.all for day, plays in by_day.items() if day >= first_day}
         return count_rows(connection, table), by_day, preview_of_days(connection, table, in_run)
 
-    with clear_failures():
+    with as_dagster_failures():
         total, by_day, rows = warehouse.run(f"songplays of run {context.run.run_id}", replace)
     in_run = {day: by_day.get(day, Plays()) for day in days_between(first_day, last_day)}
     context.log.info(
-        f"{in_words(first_day, last_day)}: {Plays.sum_of(in_run.values())}. songplays has {total:,} rows now."
+        f"{format_days(first_day, last_day)}: {Plays.total(in_run.values())}. songplays has {total:,} rows now."
     )
     told = {day: plays.told for day, plays in in_run.items()}
-    tell_days(context, told, {"last_four_weeks": _last_four_weeks(by_day, last_day), **rows})
+    report_days(context, told, {"last_four_weeks": _last_four_weeks(by_day, last_day), **rows})
     return result(warehouse, total)
 
 
@@ -93,20 +94,21 @@ def songplays(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[War
     freshness_policy=_LOG_FRESHNESS,
 )
 def time(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
-    first_day, last_day = required_days_of(context)
+    first_day, last_day = required_partition_days(context)
 
-    def replace(connection: Connection) -> tuple[int, Mapping[date, int], Told]:
+    def replace(connection: Connection) -> tuple[int, Mapping[date, int], DayMetadata]:
         transforms.replace_time(connection, first_day, last_day)
         by_day = _times_by_day(connection, first_day, last_day)
         return count_rows(connection, tables.time), by_day, preview_of_days(connection, tables.time, by_day)
 
-    with clear_failures():
+    with as_dagster_failures():
         total, by_day, rows = warehouse.run(f"time of run {context.run.run_id}", replace)
     context.log.info(
-        f"{in_words(first_day, last_day)}: {sum(by_day.values()):,} distinct start times. time has {total:,} rows now."
+        f"{format_days(first_day, last_day)}: {sum(by_day.values()):,} distinct start times. "
+        f"time has {total:,} rows now."
     )
     days = days_between(first_day, last_day)
-    tell_days(context, {day: {"dagster/partition_row_count": by_day.get(day, 0)} for day in days}, rows)
+    report_days(context, {day: {"dagster/partition_row_count": by_day.get(day, 0)} for day in days}, rows)
     return result(warehouse, total)
 
 
@@ -122,20 +124,20 @@ def time(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehous
     freshness_policy=_LOG_FRESHNESS,
 )
 def users(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
-    first_day, last_day = required_days_of(context)
+    first_day, last_day = required_partition_days(context)
     day = tables.user_days.c.log_date
     seen = select(day, func.count()).where(day.between(first_day, last_day)).group_by(day)
 
-    def replace(connection: Connection) -> tuple[int, Mapping[date, int], Told]:
+    def replace(connection: Connection) -> tuple[int, Mapping[date, int], DayMetadata]:
         transforms.replace_users(connection, first_day, last_day)
         by_day: dict[date, int] = dict(connection.execute(seen).all())
         return count_rows(connection, tables.users), by_day, preview_of_days(connection, tables.users, by_day)
 
-    with clear_failures():
+    with as_dagster_failures():
         total, by_day, rows = warehouse.run(f"users of run {context.run.run_id}", replace)
-    context.log.info(f"The users of {in_words(first_day, last_day)} are up to date. users has {total:,} rows now.")
+    context.log.info(f"The users of {format_days(first_day, last_day)} are up to date. users has {total:,} rows now.")
     days = days_between(first_day, last_day)
-    tell_days(context, {day: {"users_of_the_day": by_day.get(day, 0)} for day in days}, rows)
+    report_days(context, {day: {"users_of_the_day": by_day.get(day, 0)} for day in days}, rows)
     return result(warehouse, total)
 
 
@@ -166,11 +168,11 @@ def artists(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Wareh
 
 
 def _replace_all(context: dg.AssetExecutionContext, warehouse: Warehouse, table: Table) -> dg.MaterializeResult[None]:
-    def replace(connection: Connection) -> tuple[int, Told]:
-        transforms.replace_catalogue_table(connection, table)
+    def replace(connection: Connection) -> tuple[int, DayMetadata]:
+        transforms.replace_song_dimension(connection, table)
         return count_rows(connection, table), preview(connection, table)
 
-    with clear_failures():
+    with as_dagster_failures():
         total, rows = warehouse.run(f"{table.name} of run {context.run.run_id}", replace)
     context.log.info(f"{table.name} has {total:,} rows now, built from the whole catalogue.")
     return result(warehouse, total, rows)
@@ -183,7 +185,7 @@ def _plays_by_day(connection: Connection, first_day: date, last_day: date) -> Ma
     counts = select(day, func.count(), func.count(plays.song_id)).where(
         plays.start_time >= start, plays.start_time < end
     )
-    return {day: Plays(count, matched) for day, count, matched in connection.execute(counts.group_by(day))}
+    return {day: Plays(pluralize, matched) for day, pluralize, matched in connection.execute(counts.group_by(day))}
 
 
 def _times_by_day(connection: Connection, first_day: date, last_day: date) -> Mapping[date, int]:
@@ -196,12 +198,12 @@ def _times_by_day(connection: Connection, first_day: date, last_day: date) -> Ma
 
 def _last_four_weeks(by_day: Mapping[date, Plays], last_day: date) -> dg.MarkdownMetadataValue:
     shown = {day: plays for day, plays in by_day.items() if day >= first_day_shown(last_day)}
-    plays = Plays.sum_of(shown.values())
+    plays = Plays.total(shown.values())
     return sparkline(
         [
             f"Bars: plays a day, {max((day.all for day in shown.values()), default=0):,} at most.",
             "Line: match rate a day, 0 to 100%.",
-            f"To {last_day}: {count(plays.all, 'play')}"
+            f"To {last_day}: {pluralize(plays.all, 'play')}"
             + (f", {plays.rate:.1%} matched." if plays.rate is not None else "."),
         ],
         last_day,

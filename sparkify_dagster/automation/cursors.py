@@ -9,7 +9,7 @@ class CursorError(ValueError):
 
 
 @contextmanager
-def clear_cursor_errors(sensor: str, *, when_empty: str) -> Iterator[None]:
+def reports_broken_cursor(sensor: str, *, when_empty: str) -> Iterator[None]:
     """Whatever a cursor cannot be read by becomes a CursorError that says how to empty it, and what happens then."""
     try:
         yield

@@ -2,38 +2,38 @@
 
 import dagster as dg
 
-from sparkify_dagster.analytics.question import all_questions
-from sparkify_dagster.assets.loading import clear_failures
+from sparkify_dagster.analytics.query import all_queries
+from sparkify_dagster.ingest.load_logs import as_dagster_failures
 from sparkify_dagster.warehouse.base import Warehouse
 
 SONG_ASSETS = ("staging_songs", "songs", "artists")
 LOG_DAY_ASSETS = ("staging_events", "songplays", "users", "time")
 # Whatever changes the star may change their answers; those that it does not change are not asked again.
-QUESTIONS = tuple(all_questions())
+QUERIES = tuple(all_queries())
 
-sparkify = dg.define_asset_job(
-    "sparkify",
-    selection=dg.AssetSelection.assets(*SONG_ASSETS, *LOG_DAY_ASSETS, *QUESTIONS),
+load_all = dg.define_asset_job(
+    "load_all",
+    selection=dg.AssetSelection.assets(*SONG_ASSETS, *LOG_DAY_ASSETS, *QUERIES),
     description="The whole pipeline: choose days, and one run loads them, the songs and the star.",
 )
 
 load_songs = dg.define_asset_job(
     "load_songs",
-    selection=dg.AssetSelection.assets(*SONG_ASSETS, *QUESTIONS),
+    selection=dg.AssetSelection.assets(*SONG_ASSETS, *QUERIES),
     description="The catalogue alone: new, changed and deleted song files.",
 )
 
-answer_questions = dg.define_asset_job(
-    "answer_questions",
-    selection=dg.AssetSelection.assets(*QUESTIONS),
-    description="The analysts' questions alone: those whose answer may have changed are asked again.",
+refresh_analytics = dg.define_asset_job(
+    "refresh_analytics",
+    selection=dg.AssetSelection.assets(*QUERIES),
+    description="The analysts' queries alone: those whose answer may have changed are asked again.",
 )
 
 
 @dg.op
 def maintain(context: dg.OpExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> None:
     """ANALYZE every table; on Redshift also VACUUM those that are far from their sort order."""
-    with clear_failures(), warehouse.open(f"maintain of run {context.run_id}") as engine:
+    with as_dagster_failures(), warehouse.open(f"maintain of run {context.run_id}") as engine:
         for done in warehouse.maintain(engine):
             context.log.info(done)
 
@@ -45,6 +45,6 @@ def maintain_warehouse() -> None:
 
 load_log_days = dg.define_asset_job(
     "load_log_days",
-    selection=dg.AssetSelection.assets(*LOG_DAY_ASSETS, *QUESTIONS),
+    selection=dg.AssetSelection.assets(*LOG_DAY_ASSETS, *QUERIES),
     description="Days of the log alone: events, plays, users and times.",
 )

@@ -10,8 +10,8 @@ import dagster as dg
 from sparkify_dagster.assets.staging import staging_songs
 from sparkify_dagster.assets.star import songplays
 from sparkify_dagster.automation import jobs
-from sparkify_dagster.automation.cursors import clear_cursor_errors
-from sparkify_dagster.automation.requested_runs import RequestedRuns
+from sparkify_dagster.automation.cursors import reports_broken_cursor
+from sparkify_dagster.automation.run_requests import RunRequests
 from sparkify_dagster.partitions import contiguous_blocks, is_in_window
 
 NAME = "late_songs"
@@ -27,7 +27,7 @@ NAME = "late_songs"
 )
 def late_songs(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     saved = _read(context.cursor)
-    runs = RequestedRuns(context, NAME, saved, assets=[songplays.key, *map(dg.AssetKey, jobs.QUESTIONS)])
+    runs = RunRequests(context, NAME, saved, assets=[songplays.key, *map(dg.AssetKey, jobs.QUERIES)])
     waiting = [date.fromisoformat(day) for day in saved.get("waiting", [])]
     records = context.instance.fetch_materializations(staging_songs.key, limit=1).records
     if not records:
@@ -38,8 +38,10 @@ def late_songs(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Skip
         run = context.instance.get_run_by_id(load.run_id)
         if run is not None and not run.is_finished:
             return dg.SkipReason("The run that loads songs may match these plays itself; waiting for its end")
-        if runs.under_way:
-            return dg.SkipReason(f"Songs have been loaded again; waiting for the end of {runs.under_way} earlier runs")
+        if runs.in_progress:
+            return dg.SkipReason(
+                f"Songs have been loaded again; waiting for the end of {runs.in_progress} earlier runs"
+            )
         # Each load tells of all plays that are to be matched again, those of failed runs included.
         runs.forget_failures()
         waiting = _days_to_rematch(context.instance, load)
@@ -49,7 +51,7 @@ def late_songs(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Skip
     nothing = "Every play matches as the catalogue says" if is_new else "No songs have been loaded since the last look"
     return dg.SensorResult(
         run_requests=runs.run_requests,
-        skip_reason=None if runs.run_requests else nothing + runs.in_words(),
+        skip_reason=None if runs.run_requests else nothing + runs.describe(),
         cursor=json.dumps(
             {
                 "version": 2,
@@ -62,7 +64,7 @@ def late_songs(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Skip
 
 
 def _read(cursor: str | None) -> Mapping[str, Any]:
-    with clear_cursor_errors(NAME, when_empty="the plays of the last song load are then matched again"):
+    with reports_broken_cursor(NAME, when_empty="the plays of the last song load are then matched again"):
         saved = json.loads(cursor) if cursor else {}
         if isinstance(saved, int):
             # The first version kept the load alone.

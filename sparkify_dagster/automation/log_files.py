@@ -12,11 +12,11 @@ import dagster as dg
 
 from sparkify_dagster.assets.sources import log_data, log_listing_metadata
 from sparkify_dagster.automation import jobs
-from sparkify_dagster.automation.cursors import clear_cursor_errors
-from sparkify_dagster.automation.requested_runs import RequestedRuns, in_time
-from sparkify_dagster.inspected import StoredObject
+from sparkify_dagster.automation.cursors import reports_broken_cursor
+from sparkify_dagster.automation.run_requests import RunRequests, within_time_limit
+from sparkify_dagster.batches import StoredObject
 from sparkify_dagster.partitions import contiguous_blocks, days_between, is_in_window
-from sparkify_dagster.sources.resource import Source
+from sparkify_dagster.sources.source import Source
 
 NAME = "log_files"
 _DIGEST_BYTES = 6
@@ -62,8 +62,8 @@ class Seen:
 )
 def log_files(context: dg.SensorEvaluationContext, source: Source) -> dg.SensorResult:
     saved, seen = _read(context.cursor)
-    runs = RequestedRuns(context, NAME, saved)
-    listing, json_paths = in_time(lambda: (source.list_log_files(), source.json_paths_etag() or ""))
+    runs = RunRequests(context, NAME, saved)
+    listing, json_paths = within_time_limit(lambda: (source.list_log_files(), source.json_paths_etag() or ""))
     present = {day: _digest(files) for day, files in listing.by_day.items() if is_in_window(day)}
     is_read_otherwise = seen.json_paths not in (None, json_paths)
     changed = sorted(
@@ -86,7 +86,7 @@ def log_files(context: dg.SensorEvaluationContext, source: Source) -> dg.SensorR
     found += f"{len(changed):,} of them new, changed or gone" if changed else "none new, changed or gone"
     return dg.SensorResult(
         run_requests=runs.run_requests,
-        skip_reason=None if runs.run_requests else found + runs.in_words(),
+        skip_reason=None if runs.run_requests else found + runs.describe(),
         cursor=json.dumps({"version": 2, **runs.save(), **noted.write()}),
         asset_events=[dg.AssetMaterialization(log_data.key, metadata=log_listing_metadata(listing))] if asked else [],
     )
@@ -96,7 +96,7 @@ def _read(cursor: str | None) -> tuple[Mapping[str, Any], Seen]:
     if not cursor:
         return {}, Seen()
     when_empty = "the days are then looked at again, and what is loaded already is not read again"
-    with clear_cursor_errors(NAME, when_empty=when_empty):
+    with reports_broken_cursor(NAME, when_empty=when_empty):
         saved = json.loads(cursor)
         if "version" not in saved:
             return {"number": saved["requests"]}, _seen_by_version_1(saved["days"])

@@ -7,19 +7,19 @@ import dagster as dg
 from sparkify_dagster.assets.staging import staging_events
 from sparkify_dagster.automation import jobs
 from sparkify_dagster.partitions import is_in_window, range_tags
-from sparkify_dagster.sources.resource import Source
+from sparkify_dagster.sources.source import Source
 
 
 @dg.schedule(
-    name="daily",
-    job=jobs.sparkify,
+    name="daily_load",
+    job=jobs.load_all,
     cron_schedule="0 5 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="Each day at 05:00 UTC one run of the whole pipeline, from the first to the last day that has log "
     "files or was loaded: what is new, changed or gone since yesterday is loaded, the rest is not read again.",
 )
-def daily(context: dg.ScheduleEvaluationContext, source: Source) -> dg.RunRequest | dg.SkipReason:
+def daily_load(context: dg.ScheduleEvaluationContext, source: Source) -> dg.RunRequest | dg.SkipReason:
     days = {day for day in source.list_log_files().by_day if is_in_window(day)}
     loaded = context.instance.get_materialized_partitions(staging_events.key)
     days |= {day for day in map(date.fromisoformat, loaded) if is_in_window(day)}

@@ -9,10 +9,10 @@ import dagster as dg
 
 from sparkify_dagster.assets.sources import listing_metadata, song_data
 from sparkify_dagster.automation import jobs
-from sparkify_dagster.automation.cursors import clear_cursor_errors
-from sparkify_dagster.automation.requested_runs import RequestedRuns, in_time
-from sparkify_dagster.inspected import StoredObject
-from sparkify_dagster.sources.resource import Source
+from sparkify_dagster.automation.cursors import reports_broken_cursor
+from sparkify_dagster.automation.run_requests import RunRequests, within_time_limit
+from sparkify_dagster.batches import StoredObject
+from sparkify_dagster.sources.source import Source
 
 NAME = "song_files"
 
@@ -28,8 +28,8 @@ NAME = "song_files"
 )
 def song_files(context: dg.SensorEvaluationContext, source: Source) -> dg.SensorResult:
     saved = _read(context.cursor)
-    runs = RequestedRuns(context, NAME, saved)
-    listing = in_time(source.list_song_files)
+    runs = RunRequests(context, NAME, saved)
+    listing = within_time_limit(source.list_song_files)
     digest = _digest(listing.files)
     changed = digest != saved.get("files", _digest([]))
     asked = bool(runs.ask([None] if changed else []))
@@ -37,7 +37,7 @@ def song_files(context: dg.SensorEvaluationContext, source: Source) -> dg.Sensor
         run_requests=runs.run_requests,
         skip_reason=None
         if runs.run_requests
-        else f"{len(listing.files):,} song files, none new, changed or gone{runs.in_words()}",
+        else f"{len(listing.files):,} song files, none new, changed or gone{runs.describe()}",
         cursor=json.dumps({"version": 1, **runs.save(), "files": digest}),
         asset_events=[dg.AssetMaterialization(song_data.key, metadata=listing_metadata(listing))] if asked else [],
     )
@@ -45,7 +45,7 @@ def song_files(context: dg.SensorEvaluationContext, source: Source) -> dg.Sensor
 
 def _read(cursor: str | None) -> Mapping[str, Any]:
     when_empty = "the songs are then looked at again, and what is loaded already is not read again"
-    with clear_cursor_errors(NAME, when_empty=when_empty):
+    with reports_broken_cursor(NAME, when_empty=when_empty):
         saved = json.loads(cursor) if cursor else {}
         if saved == {} or saved["version"] == 1:
             return dict(saved)

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from sparkify_dagster.settings_keys import Secret
+from sparkify_dagster.config.keys import Secret
 
 TIMEOUT_SECONDS = 10
 

@@ -11,26 +11,26 @@ from statistics import median
 import dagster as dg
 from sqlalchemy import Connection, select
 
-from sparkify_dagster.assets.shown_rows import rows_metadata
-from sparkify_dagster.checks.results import Metadata
+from sparkify_dagster.checks.check_results import Metadata
+from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.partitions import contiguous_blocks, days_between, is_in_window
-from sparkify_dagster.warehouse import staging
-from sparkify_dagster.warehouse.tables import refused_loads
-from sparkify_dagster.wording import count
+from sparkify_dagster.presentation.rows import rows_metadata
+from sparkify_dagster.schema.tables import rejected_loads
+from sparkify_dagster.warehouse import load_log
 
 # A weekday's usual number is the median of the same weekday's earlier days: one holiday among them does not move it,
 # and a day's verdict does not depend on what is loaded after it.
 WEEKS_BEFORE = 8
-FEWEST_DAYS_BEFORE = 4
+MIN_DAYS_BEFORE = 4
 # An app of a hundred users doubles and halves by chance alone, and small numbers do more than that.
 UNUSUAL_FACTOR = 3
 UNUSUAL_EVENTS = 100
 
 
 def no_missing_days(connection: Connection) -> dg.AssetCheckResult:
-    held = [day for day in sorted(staging.events_by_day(connection)) if is_in_window(day)]
+    held = [day for day in sorted(load_log.events_by_day(connection)) if is_in_window(day)]
     # The file of a refused day is there; that it was not loaded is another check's matter.
-    refused = set(connection.execute(select(refused_loads.c.log_date)).scalars())
+    refused = set(connection.execute(select(rejected_loads.c.log_date)).scalars())
     missing = [day for day in _days_missing_in(held) if is_in_window(day) and day not in refused]
     metadata: Metadata = {"days_held": len(held), "missing_days": len(missing)}
     if missing:
@@ -44,21 +44,21 @@ def no_missing_days(connection: Connection) -> dg.AssetCheckResult:
         passed=not missing,
         severity=dg.AssetCheckSeverity.WARN,
         metadata=metadata,
-        description=f"No log file is loaded for {count(len(missing), 'day')} between {held[0]} and {held[-1]}: "
+        description=f"No log file is loaded for {pluralize(len(missing), 'day')} between {held[0]} and {held[-1]}: "
         "look for it in the source and load it, or do without"
         if missing
         else None,
     )
 
 
-def usual_volume(connection: Connection, days: tuple[date, date] | None) -> dg.AssetCheckResult:
+def volume_anomaly(connection: Connection, days: tuple[date, date] | None) -> dg.AssetCheckResult:
     first_day, last_day = days or (None, None)
     first_compared = first_day - timedelta(weeks=WEEKS_BEFORE) if first_day else None
-    events = staging.events_by_day(connection, first_compared, last_day)
+    events = load_log.events_by_day(connection, first_compared, last_day)
     judged = {
         day: usual
         for day in events
-        if (first_day is None or day >= first_day) and (usual := _usual_events(events, day)) is not None
+        if (first_day is None or day >= first_day) and (usual := _median_events(events, day)) is not None
     }
     unusual = [day for day, usual in sorted(judged.items()) if _is_unusual(events[day], usual)]
     metadata: Metadata = {"days_compared": len(judged), "unusual_days": len(unusual)}
@@ -70,18 +70,19 @@ def usual_volume(connection: Connection, days: tuple[date, date] | None) -> dg.A
         passed=not unusual,
         severity=dg.AssetCheckSeverity.WARN,
         metadata=metadata,
-        description=f"{count(len(unusual), 'day')} with far fewer or more events than the weekday usually has, first "
-        f"{unusual[0]} with {events[unusual[0]]:,}, usually {judged[unusual[0]]:,.0f}: a holiday, or a file cut short?"
+        description=f"{pluralize(len(unusual), 'day')} with far fewer or more events than the weekday usually has, "
+        f"first {unusual[0]} with {events[unusual[0]]:,}, usually {judged[unusual[0]]:,.0f}: "
+        "a holiday, or a file cut short?"
         if unusual
         else None,
     )
 
 
-def _usual_events(events: Mapping[date, int], day: date) -> float | None:
+def _median_events(events: Mapping[date, int], day: date) -> float | None:
     """The weekday's usual number before the day; None where too few such days are held to tell."""
     same_weekday = (day - timedelta(weeks=weeks) for weeks in range(1, WEEKS_BEFORE + 1))
     before = [events[earlier] for earlier in same_weekday if earlier in events]
-    return median(before) if len(before) >= FEWEST_DAYS_BEFORE else None
+    return median(before) if len(before) >= MIN_DAYS_BEFORE else None
 
 
 def _is_unusual(events: int, usual: float) -> bool:

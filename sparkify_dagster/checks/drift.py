@@ -12,12 +12,12 @@ from datetime import date
 import dagster as dg
 from sqlalchemy import Connection
 
-from sparkify_dagster.assets.shown_rows import rows_metadata
-from sparkify_dagster.checks.results import Metadata
-from sparkify_dagster.inspected import NEXT_SONG
+from sparkify_dagster.batches import NEXT_SONG
+from sparkify_dagster.checks.check_results import Metadata
+from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.partitions import is_in_window
+from sparkify_dagster.presentation.rows import rows_metadata
 from sparkify_dagster.warehouse.day_profiles import DayProfile, read_profiles
-from sparkify_dagster.wording import count
 
 # Without these, plays are lost or say nothing.
 REQUIRED_COLUMNS = ("user_id", "session_id", "item_in_session", "level", "song", "artist", "length")
@@ -76,7 +76,7 @@ def expected_fields(drift: Drift) -> dg.AssetCheckResult:
                 Finding(
                     profile,
                     elsewhere > 0 or column in REQUIRED_COLUMNS,
-                    f"no record has {key}" + (f", which {count(elsewhere, 'other day')} have" if elsewhere else ""),
+                    f"no record has {key}" + (f", which {pluralize(elsewhere, 'other day')} have" if elsewhere else ""),
                 )
             )
         names = [name for name in profile.unknown_fields if unknown[name] == 1]
@@ -148,9 +148,9 @@ def no_lost_events(drift: Drift) -> dg.AssetCheckResult:
         ]
     )
     parts = [
-        *([f"the files of {count(gone, 'day')} are gone"] if gone else []),
+        *([f"the files of {pluralize(gone, 'day')} are gone"] if gone else []),
         *(
-            [f"{count(len(drift.lost) - gone, 'day')} lost more than half of their events"]
+            [f"{pluralize(len(drift.lost) - gone, 'day')} lost more than half of their events"]
             if gone < len(drift.lost)
             else []
         ),
@@ -182,7 +182,7 @@ def _result(drift: Drift, findings: Sequence[Finding], table: str) -> dg.AssetCh
     # Errors first: only the first rows are shown.
     shown = sorted(findings, key=lambda finding: (not finding.is_error, finding.profile.day))
     metadata[table] = rows_metadata([{"day": finding.profile.day, "finding": finding.text} for finding in shown])
-    more = f" (and {count(len(findings) - 1, 'other finding')})" if len(findings) > 1 else ""
+    more = f" (and {pluralize(len(findings) - 1, 'other finding')})" if len(findings) > 1 else ""
     return dg.AssetCheckResult(
         passed=False,
         severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,

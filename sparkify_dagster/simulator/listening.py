@@ -1,4 +1,4 @@
-"""What was listened to: the simulated plays in columns, a day at a time, as questions about them need it."""
+"""What was listened to: the simulated plays in columns, a day at a time, as queries about them need it."""
 
 import datetime
 from collections import Counter

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sparkify_dagster.simulator.catalogue import Song, catalogue
 from sparkify_dagster.simulator.draws import generator
-from sparkify_dagster.simulator.expected import QUESTIONS, expected_key, expected_result
+from sparkify_dagster.simulator.ground_truth import EXPECTATIONS, expected_key, expected_result
 from sparkify_dagster.simulator.layout import JSONPATHS_KEY, jsonpaths_file, log_key, song_file, song_key
 from sparkify_dagster.simulator.lines import LogEncoder
 from sparkify_dagster.simulator.listeners import listener
@@ -45,7 +45,7 @@ def simulate(
     """Write log files, song files, the JSONPaths file and what is expected to come of them under the store's root.
 
     The same arguments give the same bytes. There is a log file for each UTC day with events, of the days from the start
-    on, and in `expected` a CSV file for each of the analysts' questions, asked of all these days. What is in the store
+    on, and in `expected` a CSV file for each of the analysts' queries, asked of all these days. What is in the store
     already stays, unless it has the same key. More days leave the log files of the first ones and the songs as they
     are. More users leave what the others do as it is, except that session ids count over all users. More songs change
     what is played.
@@ -75,8 +75,8 @@ def simulate(
         log_files += 1
         log_bytes += len(content)
     listening = Listening(window, listeners, made, ms)
-    for name, question in QUESTIONS.items():
-        store.put(expected_key(name), expected_result(question, listening))
+    for name, query in EXPECTATIONS.items():
+        store.put(expected_key(name), expected_result(query, listening))
     plays = listening.plays_by_song
     return SimulatedCounts(
         log_files=log_files,

@@ -6,9 +6,9 @@ The error is lifted by a user who says that it is meant; a sensor never does.
 from collections.abc import Callable
 from datetime import date
 
+from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.sources.object_store import SourceError
-from sparkify_dagster.sources.resource import Listing
-from sparkify_dagster.wording import count
+from sparkify_dagster.sources.source import Listing
 
 LOG_FILE_NAMES = "log files are named YYYY-MM-DD-events.json or YYYY-MM-DD-events.json.gz"
 SONG_FILE_NAMES = "the names of song files end in .json or .json.gz"
@@ -26,7 +26,7 @@ def require_log_files(
     is_empty = (holds_days and not in_window) or (listing.unrecognized and not listing.files)
     if not is_empty or allow_empty:
         return
-    outside = count(len(listing.files), "log file") + " outside the window" if listing.files else "no log file"
+    outside = pluralize(len(listing.files), "log file") + " outside the window" if listing.files else "no log file"
     raise SourceError(
         f"{listing.location}: looks empty: {outside}{_others(listing)}; {LOG_FILE_NAMES}, and the window of days is "
         f"{window}; nothing was changed. {_remedy('SPARKIFY_LOG_DATA', 'logs')}"
@@ -51,7 +51,7 @@ def _others(listing: Listing) -> str:
     if not listing.ignored:
         return ", and nothing else"
     names = f" ({', '.join(map(repr, listing.examples))})" if listing.examples else ""
-    return f", and {count(listing.ignored, 'other object')}{names}"
+    return f", and {pluralize(listing.ignored, 'other object')}{names}"
 
 
 def _remedy(setting: str, source: str) -> str:

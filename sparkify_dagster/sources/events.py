@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from sparkify_dagster.inspected import (
+from sparkify_dagster.batches import (
     NEXT_SONG,
     SHORT_TEXT_BYTES,
     TEXT_BYTES,
@@ -22,15 +22,9 @@ from sparkify_dagster.inspected import (
     InspectedFile,
     LoadError,
     StoredObject,
-    UninspectedDay,
+    TrustedDay,
 )
-from sparkify_dagster.sources.decompression import MAX_INFLATED_BYTES, DecompressionError, decompress, is_gzip
-from sparkify_dagster.sources.keys import is_hidden
-from sparkify_dagster.sources.log_fields import ABSENT, ABSENT_RAW, FieldTracker
-from sparkify_dagster.sources.object_store import ObjectMissing, ObjectStore
-from sparkify_dagster.sources.records import MAX_NESTING, Document, Record, json_values, log_records, raw_text
-from sparkify_dagster.sources.text_repair import repairs
-from sparkify_dagster.sources.values import (
+from sparkify_dagster.sources.coerce import (
     BIGINT,
     EPOCH_MS,
     EPOCH_MS_RANGE,
@@ -38,16 +32,22 @@ from sparkify_dagster.sources.values import (
     SECONDS,
     SHORT_TEXT,
     TEXT,
-    ValueProblem,
+    InvalidValueError,
     convert_row,
 )
+from sparkify_dagster.sources.decompression import MAX_INFLATED_BYTES, DecompressionError, decompress, is_gzip
+from sparkify_dagster.sources.log_fields import ABSENT, ABSENT_RAW, FieldTracker
+from sparkify_dagster.sources.mojibake import repairs
+from sparkify_dagster.sources.object_keys import is_hidden
+from sparkify_dagster.sources.object_store import ObjectNotFoundError, ObjectStore
+from sparkify_dagster.sources.records import MAX_NESTING, Document, Record, json_values, log_records, raw_text
 
 # COPY refuses a JSON object of more than 4 MB, DuckDB one of more than 16 MB; neither is tried with large ones.
-PLAIN_LINE_BYTES = 1 << 20
+CANONICAL_LINE_BYTES = 1 << 20
 # Decoded in parts that stay in the processor's cache: a third faster than a file at once.
-DECODED_AT_ONCE_BYTES = 128 << 10
+DECODE_CHUNK_BYTES = 128 << 10
 DAY_MS = 86_400_000
-_LOOKED_UP_AT_ONCE = 16
+_MAX_CONCURRENT_HEADS = 16
 
 _LOG_FILE = re.compile(r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})-events\.json(?:\.gz)?")
 # No page says that COPY reads larger JSON numbers exactly; in quotes, as in a cleaned copy, it does.
@@ -61,7 +61,7 @@ _MAYBE_SHORT_TEXT = (_SHORT_TEXT | None | msgspec.UnsetType, ABSENT)
 _MAYBE_TEXT = (_TEXT | None | msgspec.UnsetType, ABSENT)
 _MAYBE_NUMBER = (msgspec.Raw, ABSENT_RAW)
 # Narrower than the contract: leading zeros, a null user and numbers where text is usual go the exact way.
-_PLAIN_EVENT: dict[str, tuple[Any, ...]] = {
+_CANONICAL_EVENT: dict[str, tuple[Any, ...]] = {
     "artist": _MAYBE_TEXT,
     "auth": _MAYBE_SHORT_TEXT,
     "first_name": _MAYBE_TEXT,
@@ -81,9 +81,9 @@ _PLAIN_EVENT: dict[str, tuple[Any, ...]] = {
     "user_agent": _MAYBE_TEXT,
     "user_id": (str,),
 }
-_PLAIN_USER = re.compile(r"(?:0|[1-9][0-9]{0,17})?")
-_PLAIN_LENGTH = re.compile(rb"null|[0-9]{1,5}(?:\.[0-9]{1,5})?")
-_PLAIN_EPOCH_MS = re.compile(rb"null|[0-9]{1,14}(?:\.0)?")
+_CANONICAL_USER = re.compile(r"(?:0|[1-9][0-9]{0,17})?")
+_CANONICAL_LENGTH = re.compile(rb"null|[0-9]{1,5}(?:\.[0-9]{1,5})?")
+_CANONICAL_EPOCH_MS = re.compile(rb"null|[0-9]{1,14}(?:\.0)?")
 _SHORT_COLUMNS = ("auth", "gender", "level", "method", "page")
 _TEXT_COLUMNS = ("artist", "first_name", "last_name", "location", "song", "user_agent")
 _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
@@ -134,7 +134,7 @@ class EventInspector:
         self._keys = tuple(keys)
         self._keep_errors = keep_errors
         self._max_inflated_bytes = max_inflated_bytes
-        self._key_of = dict(zip(_PLAIN_EVENT, self._keys, strict=True))
+        self._key_of = dict(zip(_CANONICAL_EVENT, self._keys, strict=True))
         self._columns = {column: (key, _CONVERSIONS[column]) for column, key in self._key_of.items()}
         # Redshift and DuckDB both read a number's digits as they are written.
         self._encoder = msgspec.json.Encoder(decimal_format="number")
@@ -144,7 +144,7 @@ class EventInspector:
 
         With `rewrite` no line is taken as it is: for a file that looked plain and that a warehouse could not read.
         """
-        inspection = _DayInspection(day, _PlainDecoder(day, self._key_of), keep_errors=self._keep_errors)
+        inspection = _DayInspection(day, _CanonicalDecoder(day, self._key_of), keep_errors=self._keep_errors)
         files = tuple(self._inspect_file(listed.key, inspection, rewrite=rewrite) for listed in objects)
         return InspectedDay(
             day,
@@ -155,24 +155,24 @@ class EventInspector:
             inspection.fields.fields(self._key_of),
         )
 
-    def pass_over(self, day: date, objects: Sequence[StoredObject]) -> UninspectedDay:
+    def skip_inspection(self, day: date, objects: Sequence[StoredObject]) -> TrustedDay:
         """The files of a day as they are now, not looked into. Raises SourceError."""
         keys = [stored.key for stored in objects]
-        return UninspectedDay(
-            day, tuple(map(self._store.look_up, keys)), tuple(self._store.uri(key) or "" for key in keys), self._keys
+        return TrustedDay(
+            day, tuple(map(self._store.head, keys)), tuple(self._store.uri(key) or "" for key in keys), self._keys
         )
 
     def changed_files(self, days: Sequence[InspectedDay]) -> Sequence[str]:
         """The keys of files that a warehouse has read in place, and that are others by now. Raises SourceError."""
         read_in_place = [file for day in days for file in day.files if file.local_path or file.uri]
-        with ThreadPoolExecutor(_LOOKED_UP_AT_ONCE) as lookers:
+        with ThreadPoolExecutor(_MAX_CONCURRENT_HEADS) as lookers:
             changed = lookers.map(self._has_changed, read_in_place)
             return [file.source.key for file, is_changed in zip(read_in_place, changed, strict=True) if is_changed]
 
     def _has_changed(self, file: InspectedFile) -> bool:
         try:
-            return self._store.look_up(file.source.key) != file.source
-        except ObjectMissing:
+            return self._store.head(file.source.key) != file.source
+        except ObjectNotFoundError:
             return True
 
     def _inspect_file(self, key: str, inspection: "_DayInspection", *, rewrite: bool) -> InspectedFile:
@@ -184,8 +184,8 @@ class EventInspector:
             except DecompressionError as error:
                 inspection.add_error(LoadError(key, None, None, f"cannot be decompressed: {error}", None))
                 return InspectedFile(source, lines=1, errors=1, plain=False)
-        plain = None if rewrite else _read_plain(content, inspection.decoder)
-        if plain is not None and plain.holds_no_event_twice and inspection.identities.isdisjoint(plain.identities):
+        plain = None if rewrite else _read_canonical(content, inspection.decoder)
+        if plain is not None and plain.has_no_duplicates and inspection.identities.isdisjoint(plain.identities):
             inspection.accept(plain.identities, plain.texts, plain.fields)
             # Warehouses tell gzip by the name.
             in_place = is_compressed == key.endswith(".gz")
@@ -232,25 +232,25 @@ class EventInspector:
         self, key: str, record: Record, inspection: "_DayInspection", *, rewrite: bool
     ) -> Iterator["_Event | LoadError"]:
         """Returns the events of a record's text, one per JSON value, or why they are none."""
-        plain = None if rewrite or record.problem else _read_plain(record.text, inspection.decoder)
+        plain = None if rewrite or record.problem else _read_canonical(record.text, inspection.decoder)
         if plain is not None and plain.lines == 1:
             (identity,) = plain.identities
             yield _Event(identity, record.text, plain.texts, plain.fields)
             return
         try:
             documents = json_values(record)
-        except ValueProblem as problem:
+        except InvalidValueError as problem:
             yield LoadError(key, record.line_number, None, problem.reason, raw_text(record.text))
             return
         for document in documents:
             try:
                 yield self._read_document(document, inspection.day)
-            except ValueProblem as problem:
+            except InvalidValueError as problem:
                 raw = raw_text(document.text.encode(errors="replace"))
                 yield LoadError(key, record.line_number, problem.column, problem.reason, raw)
 
     def _read_document(self, document: Document, day: date) -> "_Event":
-        """Raises ValueProblem."""
+        """Raises InvalidValueError."""
         row = self._convert(document, day)
         user = "" if row["user_id"] is None else str(row["user_id"])
         fields = FieldTracker()
@@ -264,19 +264,19 @@ class EventInspector:
         )
 
     def _convert(self, document: Document, day: date) -> dict[str, Any]:
-        """Returns a record's typed values by column. Raises ValueProblem."""
+        """Returns a record's typed values by column. Raises InvalidValueError."""
         row = convert_row(document.value, self._columns)
         page = (row["page"] or "").rstrip(" ")
         for column, is_missing in (("ts", row["ts"] is None), ("page", not page)):
             if is_missing:
-                raise ValueProblem(f"{column}: is missing", column)
+                raise InvalidValueError(f"{column}: is missing", column)
         if page == NEXT_SONG:
             for column in ("session_id", "item_in_session"):
                 if row[column] is None:
-                    raise ValueProblem(f"{column}: is missing on a NextSong", column)
+                    raise InvalidValueError(f"{column}: is missing on a NextSong", column)
         happened = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=row["ts"])
         if happened.date() != day:
-            raise ValueProblem(f"ts: belongs to {happened.date()}", "ts")
+            raise InvalidValueError(f"ts: belongs to {happened.date()}", "ts")
         return row
 
     def _encode(self, row: Mapping[str, Any], user: str) -> bytes:
@@ -293,7 +293,7 @@ class _DayInspection:
     """What the files of one day share: an event may come in several, and the errors count together."""
 
     day: date
-    decoder: "_PlainDecoder"
+    decoder: "_CanonicalDecoder"
     keep_errors: int
     identities: set[Identity] = field(default_factory=set)
     non_ascii: set[str] = field(default_factory=set)
@@ -323,13 +323,13 @@ class _Event(NamedTuple):
     fields: FieldTracker
 
 
-class _PlainDecoder:
-    """Decodes the day's plain events and refuses nearly all others; _PlainLines.are_plain sees to the rest."""
+class _CanonicalDecoder:
+    """Decodes the day's plain events and refuses nearly all others; _CanonicalLines.are_canonical sees to the rest."""
 
     def __init__(self, day: date, key_of: Mapping[str, str]) -> None:
         start_ms = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000
         of_the_day = Annotated[int, msgspec.Meta(ge=start_ms, lt=start_ms + DAY_MS)]
-        columns = [(column, *definition) for column, definition in (_PLAIN_EVENT | {"ts": (of_the_day,)}).items()]
+        columns = [(column, *definition) for column, definition in (_CANONICAL_EVENT | {"ts": (of_the_day,)}).items()]
         self._keys = frozenset(key_of.values())
         # The first one is for records that have no other keys than ours, which most do.
         self._known, self._any = (
@@ -357,7 +357,7 @@ class _PlainDecoder:
 
 
 @dataclass
-class _PlainLines:
+class _CanonicalLines:
     """What is kept of lines that decode to our types: few distinct values, which are looked at together."""
 
     has_non_ascii: bool
@@ -383,15 +383,15 @@ class _PlainLines:
         self.fields.add_canonical(events, unknown_keys)
 
     @property
-    def holds_no_event_twice(self) -> bool:
+    def has_no_duplicates(self) -> bool:
         return len(self.identities) == self.lines
 
-    def are_plain(self) -> bool:
+    def are_canonical(self) -> bool:
         """Whether every warehouse's reader takes the values alike."""
         return (
-            all(map(_PLAIN_USER.fullmatch, self.users))
-            and all(map(_PLAIN_LENGTH.fullmatch, self.lengths))
-            and all(map(_PLAIN_EPOCH_MS.fullmatch, self.registrations))
+            all(map(_CANONICAL_USER.fullmatch, self.users))
+            and all(map(_CANONICAL_LENGTH.fullmatch, self.lengths))
+            and all(map(_CANONICAL_EPOCH_MS.fullmatch, self.registrations))
             and all(value == b"null" or float(value) <= EPOCH_MS_RANGE[1] for value in self.registrations)
             and all(len(page.encode()) <= SHORT_TEXT_BYTES for page in self.pages)
             # One of blanks alone is missing.
@@ -399,11 +399,11 @@ class _PlainLines:
         )
 
 
-def _read_plain(content: bytes, decoder: _PlainDecoder) -> _PlainLines | None:
+def _read_canonical(content: bytes, decoder: _CanonicalDecoder) -> _CanonicalLines | None:
     """The lines, if every one is plain."""
-    plain = _PlainLines(has_non_ascii=not content.isascii() or b"\\u" in content)
+    plain = _CanonicalLines(has_non_ascii=not content.isascii() or b"\\u" in content)
     for chunk in _chunks(content):
-        if not _is_plain_text(chunk):
+        if not _is_canonical_text(chunk):
             return None
         try:
             events, unknown_keys = decoder.decode(chunk)
@@ -412,10 +412,10 @@ def _read_plain(content: bytes, decoder: _PlainDecoder) -> _PlainLines | None:
         if len(events) != chunk.count(b"\n") + 1:
             return None
         plain.add(events, unknown_keys)
-    return plain if plain.are_plain() else None
+    return plain if plain.are_canonical() else None
 
 
-def _is_plain_text(chunk: bytes) -> bool:
+def _is_canonical_text(chunk: bytes) -> bool:
     """Returns whether each object of the chunk, if it is one of events, is exactly one line of plain UTF-8."""
     lines = chunk.count(b"\n") + 1
     return (
@@ -429,8 +429,8 @@ def _is_plain_text(chunk: bytes) -> bool:
 
 
 def _has_short_lines(content: bytes) -> bool:
-    """Whether no line is longer than PLAIN_LINE_BYTES; tells so of some lines of half that length already."""
-    window = PLAIN_LINE_BYTES // 2
+    """Whether no line is longer than CANONICAL_LINE_BYTES; tells so of some lines of half that length already."""
+    window = CANONICAL_LINE_BYTES // 2
     return all(content.find(b"\n", start, start + window) >= 0 for start in range(0, len(content) - window, window))
 
 
@@ -440,8 +440,8 @@ def _chunks(content: bytes) -> Iterator[bytes]:
     last = len(content) - content.endswith(b"\n")
     while start < last:
         end = last
-        if start + DECODED_AT_ONCE_BYTES < last:
-            end = content.rfind(b"\n", start, start + DECODED_AT_ONCE_BYTES)
+        if start + DECODE_CHUNK_BYTES < last:
+            end = content.rfind(b"\n", start, start + DECODE_CHUNK_BYTES)
             if end < 0:
                 end = content.find(b"\n", start, last)
             if end < 0:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sparkify_dagster.aws import AwsAccess
-from sparkify_dagster.sources.object_store import ObjectMissing, SourceError, look_up_object, read_object
+from sparkify_dagster.config.aws import AwsAccess
+from sparkify_dagster.sources.object_store import ObjectNotFoundError, SourceError, head_object, read_object
 
 DEFAULT_KEYS = (
     "artist",
@@ -52,19 +52,19 @@ def read_jsonpaths(location: str | None, access: AwsAccess) -> JsonPaths:
     return JsonPaths(parse_jsonpaths(content, location), len(content))
 
 
-def look_up_jsonpaths(location: str | None, access: AwsAccess) -> str | None:
+def head_jsonpaths(location: str | None, access: AwsAccess) -> str | None:
     """Returns the file's ETag; None where none is configured. Raises SourceError."""
     if location is None:
         return None
     with _required():
-        return look_up_object(location, access).etag
+        return head_object(location, access).etag
 
 
 @contextmanager
 def _required() -> Iterator[None]:
     try:
         yield
-    except ObjectMissing as error:
+    except ObjectNotFoundError as error:
         raise SourceError(
             f"{error}: correct SPARKIFY_LOG_JSONPATH ([S3] LOG_JSONPATH in dwh.cfg), or unset it where the log's keys "
             "have the usual names"

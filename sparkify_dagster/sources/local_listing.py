@@ -7,19 +7,19 @@ import stat
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from sparkify_dagster.sources.keys import is_hidden
+from sparkify_dagster.sources.object_keys import is_hidden
 
 # A file by its key, with what os.stat says of it.
 Found: TypeAlias = tuple[str, os.stat_result]
 _LEADS_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
-class BrokenLink(OSError):
+class BrokenLinkError(OSError):
     """A link that leads nowhere: an unmounted disk is not an empty one."""
 
 
 def walk(folder: str) -> Iterator[Found]:
-    """Every regular file below the folder, in any order. Raises OSError with the path, BrokenLink.
+    """Every regular file below the folder, in any order. Raises OSError with the path, BrokenLinkError.
 
     A folder is known by its own path; one that links alone lead to, by the first of the links' paths by bytes. Links in
     dot-folders and links that are dot-folders are not followed, and a dot-folder need not be readable.
@@ -84,4 +84,4 @@ def _follow(link: "os.DirEntry[str]", *, may_be_broken: bool) -> os.stat_result 
             raise
         if not os.path.lexists(link.path):
             return None  # deleted since
-        raise BrokenLink(error.errno, os.strerror(error.errno), link.path) from error
+        raise BrokenLinkError(error.errno, os.strerror(error.errno), link.path) from error

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from sparkify_dagster.inspected import NEXT_SONG, PLAY_COLUMNS, LogFields
+from sparkify_dagster.batches import NEXT_SONG, PLAY_COLUMNS, LogFields
 
 USER_COLUMNS = ("first_name", "last_name", "gender", "location", "registration", "user_agent")
 SIGNED_OUT = ("Logged Out", "Guest")

@@ -21,19 +21,19 @@ import obstore
 from botocore.exceptions import ClientError
 from obstore.store import LocalStore, S3Store
 
-from sparkify_dagster.aws import (
+from sparkify_dagster.batches import StoredObject
+from sparkify_dagster.config.aws import (
     S3_ERRORS,
     AwsAccess,
-    NoCredentials,
+    MissingCredentialsError,
     is_missing,
     s3_cause,
     s3_client,
     s3_store,
     split_s3_url,
 )
-from sparkify_dagster.inspected import StoredObject
-from sparkify_dagster.sources.keys import printable
-from sparkify_dagster.sources.local_listing import BrokenLink, walk
+from sparkify_dagster.sources.local_listing import BrokenLinkError, walk
+from sparkify_dagster.sources.object_keys import printable
 from sparkify_dagster.sources.s3_listing import MAX_CONCURRENT_LISTINGS, list_objects, stored_object
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from obstore import ObjectMeta
 
 # S3 answers a small object in some 30 ms, so many requests are kept in flight; more only helps beyond 128.
-CONCURRENT_READS = 128
+MAX_CONCURRENT_READS = 128
 READS_PER_BATCH = 4_096
 
 
@@ -50,7 +50,7 @@ class SourceError(Exception):
     """The source cannot be listed or read. Never a data error: the load fails and changes nothing."""
 
 
-class ObjectMissing(SourceError):
+class ObjectNotFoundError(SourceError):
     """The object is not there (any more)."""
 
 
@@ -65,15 +65,15 @@ class ObjectStore(ABC):
 
     @abstractmethod
     def read(self, key: str) -> tuple[StoredObject, bytes]:
-        """The object as it is now, with the ETag and size of what was read. Raises SourceError, ObjectMissing."""
+        """The object as it is now, with the ETag and size of what was read. Raises SourceError, ObjectNotFoundError."""
 
     @abstractmethod
     def read_many(self, keys: Sequence[str]) -> Iterator[tuple[StoredObject, bytes]]:
         """Reads many objects with the concurrency that suits the store, in the order of `keys`."""
 
     @abstractmethod
-    def look_up(self, key: str) -> StoredObject:
-        """The object as it is now, without its content. Raises SourceError, ObjectMissing."""
+    def head(self, key: str) -> StoredObject:
+        """The object as it is now, without its content. Raises SourceError, ObjectNotFoundError."""
 
     def local_path(self, key: str) -> Path | None:
         """Where the object lies on this machine, if it does."""
@@ -114,7 +114,7 @@ class LocalFolder(ObjectStore):
     def read_many(self, keys: Sequence[str]) -> Iterator[tuple[StoredObject, bytes]]:
         return map(self.read, keys)
 
-    def look_up(self, key: str) -> StoredObject:
+    def head(self, key: str) -> StoredObject:
         with self._clear_errors(key):
             return _local_object(key, (self.folder / key).stat())
 
@@ -125,7 +125,7 @@ class LocalFolder(ObjectStore):
     def _clear_errors(self, key: str) -> Iterator[None]:
         try:
             yield
-        except BrokenLink as error:
+        except BrokenLinkError as error:
             raise SourceError(
                 f"{printable(error.filename)}: cannot be read: it is a link that leads nowhere; mount or restore what "
                 "it leads to, or remove it"
@@ -133,7 +133,7 @@ class LocalFolder(ObjectStore):
         except OSError as error:
             place = printable(error.filename or str(self.folder / key))
             if isinstance(error, FileNotFoundError):
-                raise ObjectMissing(f"{place}: there is no such file") from error
+                raise ObjectNotFoundError(f"{place}: there is no such file") from error
             raise SourceError(f"{place}: cannot be read: {error.strerror}") from error
 
 
@@ -158,7 +158,7 @@ class S3Prefix(ObjectStore):
     def read(self, key: str) -> tuple[StoredObject, bytes]:
         with self._clear_errors(key):
             full_key = self._prefix + key
-            if not _is_plain(full_key):
+            if not _is_addressable(full_key):
                 answer = self._client.get_object(Bucket=self._bucket, Key=full_key)
                 return _answered(key, answer), answer["Body"].read()
             result = obstore.get(self._store, full_key)
@@ -166,15 +166,15 @@ class S3Prefix(ObjectStore):
 
     def read_many(self, keys: Sequence[str]) -> Iterator[tuple[StoredObject, bytes]]:
         for batch in _batches(keys, READS_PER_BATCH):
-            plain = [key for key in batch if _is_plain(self._prefix + key)]
-            found = dict(zip(plain, asyncio.run(self._read_plain(plain)), strict=True))
+            plain = [key for key in batch if _is_addressable(self._prefix + key)]
+            found = dict(zip(plain, asyncio.run(self._read_canonical(plain)), strict=True))
             others = [key for key in batch if key not in found]
             with ThreadPoolExecutor(MAX_CONCURRENT_LISTINGS, thread_name_prefix="reading") as reading:
                 found.update(zip(others, reading.map(self.read, others), strict=True))
             yield from (found[key] for key in batch)
 
-    async def _read_plain(self, keys: Sequence[str]) -> Sequence[tuple[StoredObject, bytes]]:
-        slots = asyncio.Semaphore(CONCURRENT_READS)
+    async def _read_canonical(self, keys: Sequence[str]) -> Sequence[tuple[StoredObject, bytes]]:
+        slots = asyncio.Semaphore(MAX_CONCURRENT_READS)
 
         async def read(key: str) -> tuple[StoredObject, bytes]:
             async with slots:
@@ -184,10 +184,10 @@ class S3Prefix(ObjectStore):
 
         return await asyncio.gather(*map(read, keys))
 
-    def look_up(self, key: str) -> StoredObject:
+    def head(self, key: str) -> StoredObject:
         with self._clear_errors(key):
             full_key = self._prefix + key
-            if not _is_plain(full_key):
+            if not _is_addressable(full_key):
                 return _answered(key, self._client.head_object(Bucket=self._bucket, Key=full_key))
             return _described(key, obstore.head(self._store, full_key))
 
@@ -201,18 +201,18 @@ class S3Prefix(ObjectStore):
             yield
         except S3_ERRORS as error:
             if isinstance(error, FileNotFoundError) or (isinstance(error, ClientError) and is_missing(error)):
-                raise ObjectMissing(f"{place}: there is no such object") from error
+                raise ObjectNotFoundError(f"{place}: there is no such object") from error
             raise SourceError(f"{place}: cannot be read: {s3_cause(error)}") from error
 
 
 # Narrower than what obstore can address, which nobody promises: no empty segment, no `.` or `..`, ASCII alone.
-_PLAIN_SEGMENT = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9_=+,@() .-]+"
-_PLAIN_KEY = re.compile(rf"{_PLAIN_SEGMENT}(?:/{_PLAIN_SEGMENT})*")
+_ADDRESSABLE_SEGMENT = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9_=+,@() .-]+"
+_ADDRESSABLE_KEY = re.compile(rf"{_ADDRESSABLE_SEGMENT}(?:/{_ADDRESSABLE_SEGMENT})*")
 
 
-def _is_plain(key: str) -> bool:
+def _is_addressable(key: str) -> bool:
     """Returns whether obstore addresses just this object by the key."""
-    return _PLAIN_KEY.fullmatch(key) is not None
+    return _ADDRESSABLE_KEY.fullmatch(key) is not None
 
 
 def _described(key: str, meta: "ObjectMeta") -> StoredObject:
@@ -240,16 +240,16 @@ def key_below(location: str, other: str) -> str:
 
 
 def read_object(location: str, access: AwsAccess) -> bytes:
-    """The bytes of the one object at a location. Raises SourceError, ObjectMissing."""
+    """The bytes of the one object at a location. Raises SourceError, ObjectNotFoundError."""
     store, name = _store_and_name(location, access)
     _, content = store.read(name)
     return content
 
 
-def look_up_object(location: str, access: AwsAccess) -> StoredObject:
-    """The one object at a location, without its content. Raises SourceError, ObjectMissing."""
+def head_object(location: str, access: AwsAccess) -> StoredObject:
+    """The one object at a location, without its content. Raises SourceError, ObjectNotFoundError."""
     store, name = _store_and_name(location, access)
-    return store.look_up(name)
+    return store.head(name)
 
 
 def writable_store(location: str, access: AwsAccess) -> LocalStore | S3Store:
@@ -276,7 +276,7 @@ def _store_and_name(location: str, access: AwsAccess) -> tuple[ObjectStore, str]
 def _s3_store(location: str, bucket: str, prefix: str, access: AwsAccess) -> S3Store:
     try:
         return s3_store(bucket, prefix, access)
-    except (NoCredentials, ValueError) as error:
+    except (MissingCredentialsError, ValueError) as error:
         raise SourceError(f"{location}: {error}") from error
 
 

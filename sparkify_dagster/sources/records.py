@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import NamedTuple
 
-from sparkify_dagster.inspected import RAW_TEXT_CHARACTERS
-from sparkify_dagster.sources.values import JSON_DECODER, ValueProblem
+from sparkify_dagster.batches import RAW_TEXT_CHARACTERS
+from sparkify_dagster.sources.coerce import JSON_DECODER, InvalidValueError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MAX_RECORD_BYTES = 64 << 20
@@ -61,7 +61,7 @@ def log_records(content: bytes) -> Iterator[Record]:
 
 
 def documents_of(text: str) -> Iterator[Document]:
-    """Returns JSON values, one after the other. Text that is not JSON is the last one, as a ValueProblem."""
+    """Returns JSON values, one after the other. Text that is not JSON is the last one, as a InvalidValueError."""
     position = counted = 0
     line_number = 1
     while (position := _end_of_white_space(text, position)) < len(text):
@@ -69,7 +69,7 @@ def documents_of(text: str) -> Iterator[Document]:
         counted = position
         try:
             value, end = _decode(text, position)
-        except ValueProblem as problem:
+        except InvalidValueError as problem:
             yield Document(line_number, text[position:], problem)
             return
         yield Document(line_number, text[position:end], value)
@@ -77,26 +77,26 @@ def documents_of(text: str) -> Iterator[Document]:
 
 
 def json_values(record: Record) -> list[Document]:
-    """Returns the JSON values of a record's text, at least one. Raises ValueProblem where any of it is not JSON."""
+    """Returns the JSON values of a record's text, at least one. Raises InvalidValueError if any of it is not JSON."""
     if record.problem is not None:
-        raise ValueProblem(record.problem)
+        raise InvalidValueError(record.problem)
     _require_length(len(record.text))
     try:
         documents = list(documents_of(record.text.decode()))
     except UnicodeDecodeError as error:
-        raise ValueProblem(f"not UTF-8: byte {error.start + 1} of the line") from None
+        raise InvalidValueError(f"not UTF-8: byte {error.start + 1} of the line") from None
     for document in documents:
         require_within_limits(document)
     return documents
 
 
 def require_within_limits(document: Document) -> None:
-    """Raises the document's ValueProblem, or one for a text that is too long or nested too deeply."""
-    if isinstance(document.value, ValueProblem):
+    """Raises the document's InvalidValueError, or one for a text that is too long or nested too deeply."""
+    if isinstance(document.value, InvalidValueError):
         raise document.value
     _require_length(len(document.text))
     if document.text.count("{") + document.text.count("[") > MAX_NESTING and _depth(document.text) > MAX_NESTING:
-        raise ValueProblem(_TOO_DEEP)
+        raise InvalidValueError(_TOO_DEEP)
 
 
 def raw_text(text: bytes) -> str:
@@ -121,7 +121,7 @@ def _array_elements(text: str) -> list[tuple[int, int, int]] | None:
         counted = position
         try:
             _, end = _decode(text, position)
-        except ValueProblem:
+        except InvalidValueError:
             return None
         elements.append((line_number, position, end))
         position = _end_of_white_space(text, end)
@@ -135,7 +135,7 @@ def _array_elements(text: str) -> list[tuple[int, int, int]] | None:
 
 def _require_length(length: int) -> None:
     if length > MAX_RECORD_BYTES:
-        raise ValueProblem(f"is {length:,} bytes long, the limit is {MAX_RECORD_BYTES:,}")
+        raise InvalidValueError(f"is {length:,} bytes long, the limit is {MAX_RECORD_BYTES:,}")
 
 
 def _depth(text: str) -> int:
@@ -146,7 +146,7 @@ def _depth(text: str) -> int:
 
 def _pretty_printed(text: str) -> Iterator[Record]:
     for document in documents_of(text):
-        problem = document.value.reason if isinstance(document.value, ValueProblem) else None
+        problem = document.value.reason if isinstance(document.value, InvalidValueError) else None
         yield Record(document.line_number, document.text.encode(), problem)
 
 
@@ -158,22 +158,22 @@ def _lines(content: bytes) -> Iterator[Record]:
 
 
 def _decode(text: str, position: int) -> tuple[object, int]:
-    """Returns the JSON value at a position, and where it ends. Raises ValueProblem."""
+    """Returns the JSON value at a position, and where it ends. Raises InvalidValueError."""
     try:
         return JSON_DECODER.raw_decode(text, position)
     except RecursionError:
-        raise ValueProblem(_TOO_DEEP) from None
+        raise InvalidValueError(_TOO_DEEP) from None
     except json.JSONDecodeError as error:
         # Without the decoder's own count of lines.
-        raise ValueProblem(f"not JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}") from None
+        raise InvalidValueError(f"not JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}") from None
     except ValueError as error:
-        raise ValueProblem(f"not JSON: {error}") from None
+        raise InvalidValueError(f"not JSON: {error}") from None
 
 
 def _is_json(line: bytes) -> bool:
     try:
         json_values(Record(1, line))
-    except ValueProblem:
+    except InvalidValueError:
         return False
     return True
 

@@ -10,14 +10,14 @@ from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from sparkify_dagster.inspected import StoredObject
+from sparkify_dagster.batches import StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
 
 # S3's own maximum. A catalogue of 400,000 songs takes 400 requests, one after the other for want of folders.
-LISTED_PER_REQUEST = 1_000
+KEYS_PER_REQUEST = 1_000
 MAX_CONCURRENT_LISTINGS = 64
 
 
@@ -42,7 +42,7 @@ def stored_object(key: str, etag: str, size: int, modified: datetime) -> StoredO
 
 def _pages(client: "S3Client", bucket: str, prefix: str, delimiter: str = "") -> Iterator["ListObjectsV2OutputTypeDef"]:
     pages = client.get_paginator("list_objects_v2").paginate(
-        Bucket=bucket, Prefix=prefix, Delimiter=delimiter, PaginationConfig={"PageSize": LISTED_PER_REQUEST}
+        Bucket=bucket, Prefix=prefix, Delimiter=delimiter, PaginationConfig={"PageSize": KEYS_PER_REQUEST}
     )
     return iter(pages)
 

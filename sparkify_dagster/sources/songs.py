@@ -5,20 +5,12 @@ from typing import Any
 
 import msgspec
 
-from sparkify_dagster.inspected import InspectedFile, InspectedSongs, LoadError, StoredObject
+from sparkify_dagster.batches import InspectedFile, InspectedSongs, LoadError, StoredObject
+from sparkify_dagster.sources.coerce import DEGREES, INTEGER, SECONDS, SHORT_TEXT, TEXT, InvalidValueError, convert_row
 from sparkify_dagster.sources.decompression import MAX_INFLATED_BYTES, DecompressionError, decompress, is_gzip
-from sparkify_dagster.sources.keys import is_hidden
+from sparkify_dagster.sources.object_keys import is_hidden
 from sparkify_dagster.sources.object_store import ObjectStore
 from sparkify_dagster.sources.records import BYTE_ORDER_MARK, Document, documents_of, raw_text, require_within_limits
-from sparkify_dagster.sources.values import (
-    DEGREES,
-    INTEGER,
-    SECONDS,
-    SHORT_TEXT,
-    TEXT,
-    ValueProblem,
-    convert_row,
-)
 
 SONG_FILES_PER_BATCH = 20_000
 BYTES_PER_BATCH = 64 << 20
@@ -84,8 +76,8 @@ def inspect_song_file(
             row = convert_row(document.value, _COLUMNS)
             for column in ("song_id", "artist_id"):
                 if not (row[column] or "").rstrip(" "):
-                    raise ValueProblem(f"{column}: is missing", column)
-        except ValueProblem as problem:
+                    raise InvalidValueError(f"{column}: is missing", column)
+        except InvalidValueError as problem:
             raw = raw_text(document.text.encode(errors="replace"))
             errors.append(LoadError(source.key, document.line_number, problem.column, problem.reason, raw))
         else:
@@ -95,15 +87,15 @@ def inspect_song_file(
 
 
 def _documents(content: bytes) -> Iterator[Document]:
-    """Returns the file's JSON values. What is not JSON, or not UTF-8, is the last one, as a ValueProblem."""
+    """Returns the file's JSON values. What is not JSON, or not UTF-8, is the last one, as a InvalidValueError."""
     content = content.removeprefix(BYTE_ORDER_MARK)
     try:
         yield from documents_of(content.decode())
     except UnicodeDecodeError as error:
         text = content[: error.start].decode()
-        undecodable = ValueProblem(f"not UTF-8: byte {error.start + 1} of the file")
+        undecodable = InvalidValueError(f"not UTF-8: byte {error.start + 1} of the file")
         for document in documents_of(text):
-            if isinstance(document.value, ValueProblem):
+            if isinstance(document.value, InvalidValueError):
                 yield document._replace(value=undecodable)
                 return
             yield document

@@ -28,12 +28,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateSchema, CreateTable, DropTable
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from sparkify_dagster import runs
-from sparkify_dagster.inspected import InspectedDay, InspectedSongs, LoadError, UninspectedDay
-from sparkify_dagster.warehouse.tables import (
+from sparkify_dagster.batches import InspectedDay, InspectedSongs, LoadError, TrustedDay
+from sparkify_dagster.runtime import liveness
+from sparkify_dagster.schema import sql_files
+from sparkify_dagster.schema.sql_files import VIEWS
+from sparkify_dagster.schema.tables import (
     ANALYTICS_SCHEMA,
     STAGING_SCHEMA,
-    answered_questions,
+    analytics_refreshes,
     loaded_objects,
     metadata,
     pending_rematch,
@@ -44,14 +46,13 @@ from sparkify_dagster.warehouse.tables import (
     user_days,
     users,
 )
-from sparkify_dagster.warehouse.transforms import VIEWS, view_definition
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 # Some transactions fail only because of what others do meanwhile, or because a connection breaks.
-ATTEMPTS_AT_A_TRANSACTION = 5
-LONGEST_PAUSE_SECONDS = 30.0
+MAX_TRANSACTION_ATTEMPTS = 5
+MAX_PAUSE_SECONDS = 30.0
 # By PEP 249's names, so that no driver has to be imported. DuckDB's reader and its keys quote data, too; a server names
 # a broken key in further lines only. Redshift has wrong data in internal errors.
 _QUOTING_SERVER_ERRORS = frozenset({"DataError", "InternalError"})
@@ -71,7 +72,7 @@ class WarehouseError(Exception):
         self.errors = errors
 
 
-class ReadMismatch(WarehouseError):
+class RowCountMismatchError(WarehouseError):
     """A warehouse's reader saw other rows in a plain file than the inspection: it needs a cleaned copy."""
 
 
@@ -95,7 +96,10 @@ class Warehouse(ConfigurableResource[None], ABC):
 
     @abstractmethod
     def read_events(self, connection: Connection, days: Sequence[InspectedDay]) -> int:
-        """Has the warehouse read inspected days into staging_events; tells how many rows. Raises ReadMismatch."""
+        """Has the warehouse read inspected days into staging_events and returns the number of rows.
+
+        Raises RowCountMismatchError.
+        """
 
     @abstractmethod
     def read_songs(self, connection: Connection, songs: InspectedSongs) -> int:
@@ -113,8 +117,8 @@ class Warehouse(ConfigurableResource[None], ABC):
         """Whether the warehouse is to read the log files of a location without an inspection."""
         return False
 
-    def read_uninspected(
-        self, connection: Connection, day: UninspectedDay, repairs: Callable[[Set[str]], Mapping[str, str]]
+    def read_trusted(
+        self, connection: Connection, day: TrustedDay, repairs: Callable[[Set[str]], Mapping[str, str]]
     ) -> InspectedDay:
         """Adds the rows of a trusted day to staging_events; what the warehouse itself counted of each file.
 
@@ -124,11 +128,11 @@ class Warehouse(ConfigurableResource[None], ABC):
         raise WarehouseError(f"{self.kind} reads no log files that nobody has inspected")
 
     def insert_events(self, connection: Connection, days: Sequence[InspectedDay]) -> None:
-        """Adds the rows of inspected days to staging_events. Raises ReadMismatch."""
+        """Adds the rows of inspected days to staging_events. Raises RowCountMismatchError."""
         inspected = sum(day.staged for day in days)
         read = self.read_events(connection, days)
         if read != inspected:
-            raise ReadMismatch(f"{inspected:,} events were inspected, {self.kind} read {read:,}")
+            raise RowCountMismatchError(f"{inspected:,} events were inspected, {self.kind} read {read:,}")
 
     def insert_songs(self, connection: Connection, songs: InspectedSongs) -> None:
         """Adds the rows of a batch of song files to staging_songs. Raises WarehouseError."""
@@ -160,7 +164,7 @@ class Warehouse(ConfigurableResource[None], ABC):
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[Any]:
         """For Dagster: a run, however it was started, shows that its process lives."""
         if context.run is not None and context.instance is not None:
-            runs.alive_until_exit(context.instance, context.run.run_id)
+            liveness.alive_until_exit(context.instance, context.run.run_id)
         yield self
 
     @contextmanager
@@ -186,9 +190,9 @@ class Warehouse(ConfigurableResource[None], ABC):
 
         return Retrying(
             retry=retry_if_exception(self._may_be_repeated),
-            stop=stop_after_attempt(ATTEMPTS_AT_A_TRANSACTION),
-            wait=wait_random_exponential(multiplier=0.5, max=LONGEST_PAUSE_SECONDS),
-            before_sleep=_tell_retry,
+            stop=stop_after_attempt(MAX_TRANSACTION_ATTEMPTS),
+            wait=wait_random_exponential(multiplier=0.5, max=MAX_PAUSE_SECONDS),
+            before_sleep=_log_retry,
             reraise=True,
         )(once)
 
@@ -230,14 +234,14 @@ def quotes_data(error: BaseException) -> bool:
     return any(kind.__name__ in kinds for kind in type(said).__mro__)
 
 
-def _tell_retry(state: RetryCallState) -> None:
+def _log_retry(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     log.warning(
         "%s; the transaction is repeated in %.1f s (attempt %d of %d)",
         first_line(error) if error else "",
         state.upcoming_sleep,
         state.attempt_number + 1,
-        ATTEMPTS_AT_A_TRANSACTION,
+        MAX_TRANSACTION_ATTEMPTS,
     )
 
 
@@ -272,7 +276,7 @@ def create_tables(connection: Connection) -> None:
         elif missing := [column for column in wanted.columns if column.name not in held]:
             _add_columns(connection, wanted, missing)
     for view in VIEWS:
-        connection.execute(text(f"CREATE OR REPLACE VIEW {STAGING_SCHEMA}.{view} AS {view_definition(view)}"))
+        connection.execute(text(f"CREATE OR REPLACE VIEW {STAGING_SCHEMA}.{view} AS {sql_files.select_sql(view)}"))
 
 
 def _add_columns(connection: Connection, wanted: Table, missing: Sequence[Column[Any]]) -> None:
@@ -304,9 +308,9 @@ def _note_stale_days(connection: Connection) -> None:
 
 def drop_tables(connection: Connection) -> None:
     """Drops the tables and views with all they hold; what else lives in their schemas stays."""
-    answered = columns_in(connection, STAGING_SCHEMA).get(answered_questions.name)
-    for question in connection.execute(select(answered_questions.c.question)).scalars() if answered else ():
-        connection.execute(text(f"DROP TABLE IF EXISTS {ANALYTICS_SCHEMA}.{question}"))
+    answered = columns_in(connection, STAGING_SCHEMA).get(analytics_refreshes.name)
+    for query in connection.execute(select(analytics_refreshes.c.query)).scalars() if answered else ():
+        connection.execute(text(f"DROP TABLE IF EXISTS {ANALYTICS_SCHEMA}.{query}"))
     for view in reversed(VIEWS):
         connection.execute(text(f"DROP VIEW IF EXISTS {STAGING_SCHEMA}.{view}"))
     for dropped in reversed(metadata.sorted_tables):

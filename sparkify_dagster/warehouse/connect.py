@@ -1,12 +1,12 @@
 """Chooses the warehouse that the settings name."""
 
-from sparkify_dagster.settings import Settings
-from sparkify_dagster.settings_keys import SettingsError
+from sparkify_dagster.config.keys import SettingsError
+from sparkify_dagster.config.settings import Settings
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.server import without_password
 
 
-def warehouse_of(settings: Settings) -> Warehouse:
+def create_warehouse(settings: Settings) -> Warehouse:
     """The warehouse of SPARKIFY_WAREHOUSE. Raises SettingsError where there is none for that kind of URL."""
     url = settings.warehouse
     if url.get_backend_name() == "duckdb":
@@ -22,7 +22,7 @@ def warehouse_of(settings: Settings) -> Warehouse:
 
         # The resource's fields are shown in the UI; the password is read where it is needed.
         return PostgresWarehouse(address=without_password(url).render_as_string())
-    from sparkify_dagster.warehouse.redshift import RedshiftWarehouse
+    from sparkify_dagster.warehouse.redshift.warehouse import RedshiftWarehouse
 
     return RedshiftWarehouse(
         address=without_password(url).render_as_string(),

@@ -12,10 +12,10 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, select
 
-from sparkify_dagster.inspected import NEXT_SONG, PLAY_COLUMNS, InspectedDay, LogFields
+from sparkify_dagster.batches import NEXT_SONG, PLAY_COLUMNS, InspectedDay, LogFields
+from sparkify_dagster.schema.tables import PROFILED_COLUMNS, day_profiles, is_personal, loaded_objects
+from sparkify_dagster.schema.tables import staging_events as events
 from sparkify_dagster.warehouse.base import Warehouse
-from sparkify_dagster.warehouse.tables import PROFILED_COLUMNS, day_profiles, is_personal, loaded_objects
-from sparkify_dagster.warehouse.tables import staging_events as events
 
 # Of all 29 configurations that eventsim comes with.
 KNOWN_VALUES: Final[Mapping[str, frozenset[str]]] = {
@@ -71,7 +71,7 @@ class DayProfile:
         return self.plays if column in PLAY_COLUMNS else self.signed_in
 
 
-def held_before(connection: Connection, days: Sequence[date]) -> Mapping[date, Held]:
+def loaded_before(connection: Connection, days: Sequence[date]) -> Mapping[date, Held]:
     """Returns what the days hold, to be called before they are replaced."""
     day = loaded_objects.c.log_date
     held = connection.execute(

@@ -9,11 +9,11 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from sparkify_dagster.inspected import InspectedDay, InspectedSongs
-from sparkify_dagster.locks import exclusive
-from sparkify_dagster.warehouse import json_reader
+from sparkify_dagster.batches import InspectedDay, InspectedSongs
+from sparkify_dagster.runtime.file_lock import exclusive
+from sparkify_dagster.warehouse import duckdb_reader
 from sparkify_dagster.warehouse.base import (
-    ReadMismatch,
+    RowCountMismatchError,
     Warehouse,
     WarehouseError,
     create_tables,
@@ -58,14 +58,14 @@ class DuckDBWarehouse(Warehouse):
                 engine.dispose()
 
     def read_events(self, connection: Connection, days: Sequence[InspectedDay]) -> int:
-        with json_reader.events_select(days) as select:
+        with duckdb_reader.events_select(days) as select:
             try:
                 return connection.exec_driver_sql(f"INSERT INTO staging.staging_events {select}").rowcount
-            except (DBAPIError, *json_reader.READ_ERRORS) as error:
-                raise ReadMismatch(json_reader.unreadable(days, error)) from None
+            except (DBAPIError, *duckdb_reader.READ_ERRORS) as error:
+                raise RowCountMismatchError(duckdb_reader.unreadable(days, error)) from None
 
     def read_songs(self, connection: Connection, songs: InspectedSongs) -> int:
-        with json_reader.songs_select(songs) as select:
+        with duckdb_reader.songs_select(songs) as select:
             return connection.exec_driver_sql(f"INSERT INTO staging.staging_songs {select}").rowcount
 
     def fingerprint(self, connection: Connection, table: Table) -> str:
@@ -78,7 +78,7 @@ class DuckDBWarehouse(Warehouse):
         # As a file, since DuckDB takes a fraction of a millisecond to look at each value of a parameter.
         if not rows:
             return
-        with json_reader.rows_select(table, rows) as select:
+        with duckdb_reader.rows_select(table, rows) as select:
             connection.exec_driver_sql(f"INSERT INTO {table.fullname} ({', '.join(rows[0])}) {select}")
 
 

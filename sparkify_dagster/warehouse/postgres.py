@@ -14,11 +14,11 @@ from sqlalchemy import Connection, Engine, ExceptionContext, Table, create_engin
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
-from sparkify_dagster.inspected import InspectedDay, InspectedSongs
-from sparkify_dagster.warehouse import json_reader
-from sparkify_dagster.warehouse.base import ReadMismatch, WarehouseError, first_line, quotes_data
+from sparkify_dagster.batches import InspectedDay, InspectedSongs
+from sparkify_dagster.schema.tables import staging_events, staging_songs
+from sparkify_dagster.warehouse import duckdb_reader
+from sparkify_dagster.warehouse.base import RowCountMismatchError, WarehouseError, first_line, quotes_data
 from sparkify_dagster.warehouse.server import KEEPALIVES, ServerWarehouse
-from sparkify_dagster.warehouse.tables import staging_events, staging_songs
 
 log = logging.getLogger(__name__)
 
@@ -98,18 +98,18 @@ class PostgresWarehouse(ServerWarehouse):
         return error.connection_invalidated or getattr(error.orig, "pgcode", None) in _CONFLICTS
 
     def read_events(self, connection: Connection, days: Sequence[InspectedDay]) -> int:
-        with json_reader.events_select(days) as select:
+        with duckdb_reader.events_select(days) as select:
             try:
                 copied = _copy(connection, staging_events, select)
-            except json_reader.READ_ERRORS as error:
-                raise ReadMismatch(json_reader.unreadable(days, error)) from None
+            except duckdb_reader.READ_ERRORS as error:
+                raise RowCountMismatchError(duckdb_reader.unreadable(days, error)) from None
             except psycopg2.DataError as error:
-                raise ReadMismatch(f"PostgreSQL cannot take what looked plain: {first_line(error)}") from None
+                raise RowCountMismatchError(f"PostgreSQL cannot take what looked plain: {first_line(error)}") from None
         _analyze(connection, staging_events)
         return copied
 
     def read_songs(self, connection: Connection, songs: InspectedSongs) -> int:
-        with json_reader.songs_select(songs) as select:
+        with duckdb_reader.songs_select(songs) as select:
             copied = _copy(connection, staging_songs, select)
         _analyze(connection, staging_songs)
         return copied
@@ -122,7 +122,7 @@ class PostgresWarehouse(ServerWarehouse):
 
     def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
         if rows:
-            with json_reader.rows_select(table, rows) as select:
+            with duckdb_reader.rows_select(table, rows) as select:
                 _copy(connection, table, select, tuple(rows[0]))
 
 
@@ -172,7 +172,7 @@ def _copy(connection: Connection, table: Table, select: str, names: Sequence[str
         except psycopg2.DataError:
             # What DuckDB could not read to its end may end in the middle of a row, which is no fault of the row.
             failed = written.exception()
-            if isinstance(failed, json_reader.READ_ERRORS) and not isinstance(failed, duckdb.IOException):
+            if isinstance(failed, duckdb_reader.READ_ERRORS) and not isinstance(failed, duckdb.IOException):
                 raise failed from None
             raise
         written.result()

@@ -7,9 +7,9 @@ from typing import ClassVar
 from sqlalchemy import URL, Connection, Engine, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
-from sparkify_dagster.settings import Settings
+from sparkify_dagster.config.settings import Settings
+from sparkify_dagster.schema.tables import ANALYTICS_SCHEMA, STAR_TABLES
 from sparkify_dagster.warehouse.base import Warehouse, WarehouseError, create_tables, first_line
-from sparkify_dagster.warehouse.tables import ANALYTICS_SCHEMA, STAR_TABLES
 
 # Firewalls cut idle connections without a word, also while a long statement runs
 # (redshift/latest/mgmt/connecting-firewall-guidance).
@@ -44,7 +44,7 @@ class ServerWarehouse(Warehouse, ABC):
                 connection.execute(text(f"GRANT USAGE ON SCHEMA {schema} TO {grantee}"))
             connection.execute(text(f"GRANT SELECT ON {', '.join(t.name for t in STAR_TABLES)} TO {grantee}"))
             connection.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA {ANALYTICS_SCHEMA} TO {grantee}"))
-            # Also on the tables of questions that are still to come.
+            # Also on the tables of queries that are still to come.
             connection.execute(
                 text(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {ANALYTICS_SCHEMA} GRANT SELECT ON TABLES TO {grantee}")
             )

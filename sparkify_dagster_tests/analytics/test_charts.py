@@ -1,4 +1,4 @@
-"""A question's picture: read from its header, drawn from its rows, and small enough to be kept with each run."""
+"""A query's chart: read from its header, drawn from its rows, and small enough to be kept with each run."""
 
 import re
 import subprocess
@@ -11,19 +11,19 @@ from xml.etree import ElementTree
 
 import pytest
 
-from sparkify_dagster.analytics.charts import MOST_BARS, Chart, Picture, draw, parse_picture
+from sparkify_dagster.analytics.charts import MAX_BARS, Chart, ChartSpec, draw, parse_chart
 
 SVG = "{http://www.w3.org/2000/svg}"
-BY_SONG = parse_picture("bar of plays by song")
-BY_DAY = parse_picture("line of plays by day")
-BY_HOUR = parse_picture("heat map of plays by hour and day")
+BY_SONG = parse_chart("bar of plays by song")
+BY_DAY = parse_chart("line of plays by day")
+BY_HOUR = parse_chart("heat map of plays by hour and day")
 FIRST = date(2018, 11, 1)
 
 Row = Mapping[str, object]
 
 
-def drawn(picture: Picture, rows: Sequence[Row], title: str = "How much?") -> ElementTree.Element:
-    kind, encoded = draw(picture, title, rows).split(",", 1)
+def drawn(chart: ChartSpec, rows: Sequence[Row], title: str = "How much?") -> ElementTree.Element:
+    kind, encoded = draw(chart, title, rows).split(",", 1)
     assert kind == "data:image/svg+xml;base64"
     return ElementTree.fromstring(b64decode(encoded))
 
@@ -46,16 +46,19 @@ def days(count: int) -> list[Row]:
 
 
 @pytest.mark.parametrize(
-    ("text", "picture"),
+    ("text", "chart"),
     [
-        ("bar of plays by song", Picture(Chart.BAR, ("plays",), ("song",))),
-        ("bar of plays_a_session, minutes by level", Picture(Chart.BAR, ("plays_a_session", "minutes"), ("level",))),
-        ("line of plays,plays_7_days by day", Picture(Chart.LINE, ("plays", "plays_7_days"), ("day",))),
-        ("heat map of plays by hour and day", Picture(Chart.HEAT_MAP, ("plays",), ("hour", "day"))),
+        ("bar of plays by song", ChartSpec(Chart.BAR, ("plays",), ("song",))),
+        (
+            "bar of plays_per_session, minutes by level",
+            ChartSpec(Chart.BAR, ("plays_per_session", "minutes"), ("level",)),
+        ),
+        ("line of plays,plays_7_days by day", ChartSpec(Chart.LINE, ("plays", "plays_7_days"), ("day",))),
+        ("heat map of plays by hour and day", ChartSpec(Chart.HEAT_MAP, ("plays",), ("hour", "day"))),
     ],
 )
-def test_a_header_names_the_chart_and_its_columns(text: str, picture: Picture) -> None:
-    assert parse_picture(text) == picture
+def test_a_header_names_the_chart_and_its_columns(text: str, chart: ChartSpec) -> None:
+    assert parse_chart(text) == chart
 
 
 @pytest.mark.parametrize(
@@ -77,7 +80,7 @@ def test_a_header_names_the_chart_and_its_columns(text: str, picture: Picture) -
 )
 def test_a_header_that_cannot_be_drawn_is_refused_with_the_remedy(text: str, remedy: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(remedy)}"):
-        parse_picture(text)
+        parse_chart(text)
 
 
 # What is drawn
@@ -100,13 +103,13 @@ def test_two_rows_of_the_same_name_are_two_bars() -> None:
 
 def test_of_many_rows_the_first_are_bars_and_the_picture_says_so() -> None:
     root = drawn(BY_SONG, [{"song": f"Song {number}", "plays": 1_000 - number} for number in range(1_000)])
-    assert len(paths(root, "rect")) == MOST_BARS
+    assert len(paths(root, "rect")) == MAX_BARS
     assert "plays by song, the first 20 of 1,000" in texts(root)
 
 
 def test_several_values_have_a_legend() -> None:
     rows = [{"level": "free", "plays": 5, "listeners": 2}, {"level": "paid", "plays": Decimal("25.5"), "listeners": 1}]
-    root = drawn(parse_picture("bar of plays, listeners by level"), rows)
+    root = drawn(parse_chart("bar of plays, listeners by level"), rows)
     assert len(paths(root, "rect")) == 4
     assert {"plays", "listeners"} <= set(texts(root))
 
@@ -120,9 +123,9 @@ def test_a_line_goes_through_the_days() -> None:
 def test_a_day_is_the_same_day_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
     here = draw(BY_DAY, "How much?", days(30))
     drawing = "from datetime import date, timedelta\n" + (
-        "from sparkify_dagster.analytics.charts import draw, parse_picture\n"
+        "from sparkify_dagster.analytics.charts import draw, parse_chart\n"
         "days = [{'day': date(2018, 11, 1) + timedelta(days=n), 'plays': n * 7 % 31} for n in range(30)]\n"
-        "print(draw(parse_picture('line of plays by day'), 'How much?', days))"
+        "print(draw(parse_chart('line of plays by day'), 'How much?', days))"
     )
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     there = subprocess.run([sys.executable, "-c", drawing], capture_output=True, text=True, check=True)
@@ -163,7 +166,7 @@ def test_text_of_any_kind_is_a_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("picture", "rows", "most"),
+    ("chart", "rows", "most"),
     [
         (BY_SONG, [{"song": f"A song with a long title {n}", "plays": n} for n in range(1_000)], 20_000),
         (BY_DAY, days(30), 20_000),
@@ -172,10 +175,10 @@ def test_text_of_any_kind_is_a_name() -> None:
         (BY_HOUR, [{"hour": n % 52, "day": f"{n // 52}", "plays": n} for n in range(52 * 52)], 90_000),
     ],
 )
-def test_a_picture_is_small_and_always_the_same(picture: Picture, rows: Sequence[Row], most: int) -> None:
-    uri = draw(picture, "How much?", rows)
+def test_a_picture_is_small_and_always_the_same(chart: ChartSpec, rows: Sequence[Row], most: int) -> None:
+    uri = draw(chart, "How much?", rows)
     assert len(uri) < most
-    assert draw(picture, "How much?", rows) == uri
+    assert draw(chart, "How much?", rows) == uri
 
 
 def test_the_engine_starts_only_to_draw() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from sparkify_dagster.analytics.comparison import Comparison, compare
 from sparkify_dagster.analytics.expected import Values
-from sparkify_dagster.analytics.question import Question, read_question
+from sparkify_dagster.analytics.query import Query, read_query
 
 ORDERED = """-- Which?
 --
@@ -30,18 +30,18 @@ ORDER BY plays DESC, name ASC
 
 
 @pytest.fixture
-def ordered(tmp_path: Path) -> Question:
-    return _question(tmp_path, ORDERED)
+def ordered(tmp_path: Path) -> Query:
+    return _query(tmp_path, ORDERED)
 
 
 @pytest.fixture
-def unordered(tmp_path: Path) -> Question:
-    return _question(tmp_path, ORDERED.partition("ORDER BY")[0])
+def unordered(tmp_path: Path) -> Query:
+    return _query(tmp_path, ORDERED.partition("ORDER BY")[0])
 
 
-def _question(folder: Path, sql: str) -> Question:
+def _query(folder: Path, sql: str) -> Query:
     (folder / "which.sql").write_text(sql)
-    return read_question(folder / "which.sql")
+    return read_query(folder / "which.sql")
 
 
 def row(name: str | None, plays: int | None = 1, share: str | None = "0.50") -> Values:
@@ -52,18 +52,18 @@ def kinds(comparison: Comparison) -> list[str]:
     return [difference.kind for difference in comparison.differences]
 
 
-def test_equal_rows_are_as_expected(ordered: Question) -> None:
+def test_equal_rows_are_as_expected(ordered: Query) -> None:
     rows = [row("a", 2), row("b")]
     comparison = compare(ordered, rows, rows)
-    assert comparison.as_expected
+    assert comparison.matches_expected
     assert str(comparison) == "2 rows as expected"
 
 
-def test_the_order_counts_where_the_question_orders(ordered: Question, unordered: Question) -> None:
+def test_the_order_counts_where_the_query_orders(ordered: Query, unordered: Query) -> None:
     expected, found = [row("a"), row("b")], [row("b"), row("a")]
-    assert compare(unordered, expected, found).as_expected
+    assert compare(unordered, expected, found).matches_expected
     comparison = compare(ordered, expected, found)
-    assert not comparison.as_expected
+    assert not comparison.matches_expected
     assert str(comparison) == "2 rows as expected, but in another order"
 
 
@@ -71,43 +71,41 @@ def test_the_order_counts_where_the_question_orders(ordered: Question, unordered
     ("expected", "found", "same"),
     [("0.50", "0.51", True), ("0.50", "0.49", True), ("0.50", "0.52", False), ("0.504999", "0.50", True)],
 )
-def test_decimals_may_differ_by_one_in_their_last_digit(
-    ordered: Question, expected: str, found: str, same: bool
-) -> None:
-    assert compare(ordered, [row("a", 1, expected)], [row("a", 1, found)]).as_expected is same
+def test_decimals_may_differ_by_one_in_their_last_digit(ordered: Query, expected: str, found: str, same: bool) -> None:
+    assert compare(ordered, [row("a", 1, expected)], [row("a", 1, found)]).matches_expected is same
 
 
 @pytest.mark.parametrize(
     ("expected", "found"), [(row("a", 1), row("a", 2)), (row("a"), row("A")), (row("a", None), row("a", 0))]
 )
-def test_all_else_is_equal_or_differs(ordered: Question, expected: Values, found: Values) -> None:
+def test_all_else_is_equal_or_differs(ordered: Query, expected: Values, found: Values) -> None:
     assert kinds(compare(ordered, [expected], [found])) == ["differs"]
 
 
-def test_null_and_empty_text_are_equal_as_csv_cannot_tell_them_apart(ordered: Question) -> None:
-    assert compare(ordered, [row(None)], [row("")]).as_expected
-    assert not compare(ordered, [row("a", 1, None)], [row("a", 1, "0.00")]).as_expected
+def test_null_and_empty_text_are_equal_as_csv_cannot_tell_them_apart(ordered: Query) -> None:
+    assert compare(ordered, [row(None)], [row("")]).matches_expected
+    assert not compare(ordered, [row("a", 1, None)], [row("a", 1, "0.00")]).matches_expected
 
 
-def test_a_row_that_comes_twice_is_expected_twice(unordered: Question) -> None:
+def test_a_row_that_comes_twice_is_expected_twice(unordered: Query) -> None:
     comparison = compare(unordered, [row("a"), row("a")], [row("a")])
     assert kinds(comparison) == ["missing"]
     assert str(comparison) == "1 missing; 2 rows expected"
     assert kinds(compare(unordered, [row("a")], [row("a"), row("a")])) == ["not expected"]
 
 
-def test_rows_that_differ_only_in_decimals_find_each_other(unordered: Question) -> None:
+def test_rows_that_differ_only_in_decimals_find_each_other(unordered: Query) -> None:
     expected = [row("a", 1, "0.10"), row("a", 1, "0.30"), row("a", 1, "0.20")]
     found = [row("a", 1, "0.21"), row("a", 1, "0.11"), row("a", 1, "0.31")]
-    assert compare(unordered, expected, found).as_expected
+    assert compare(unordered, expected, found).matches_expected
 
 
 @pytest.mark.parametrize("name", ["ordered", "unordered"])
 def test_differing_rows_stand_side_by_side(name: str, request: pytest.FixtureRequest) -> None:
-    question: Question = request.getfixturevalue(name)
+    query: Query = request.getfixturevalue(name)
     expected = [row("a", 9), row("b", 8), row("c", 7), row("d", 6)]
     found = [row("a", 9), row("b", 5), row("c", 7, "0.90"), row("e", 1, "0.11")]
-    comparison = compare(question, expected, found)
+    comparison = compare(query, expected, found)
     assert str(comparison) == "2 differ, 1 missing, 1 not expected; 4 rows expected"
     assert comparison.side_by_side(3) == [
         {"row": "differs", "name": "b", "plays": "expected 8, found 5", "share": "0.50"},
@@ -117,7 +115,7 @@ def test_differing_rows_stand_side_by_side(name: str, request: pytest.FixtureReq
     assert len(comparison.side_by_side(10)) == 4
 
 
-def test_many_differences_are_told_in_time(unordered: Question) -> None:
+def test_many_differences_are_told_in_time(unordered: Query) -> None:
     def rows(plays: int) -> Sequence[Values]:
         return [row(f"listener {number}", plays) for number in range(20_000)]
 
@@ -131,7 +129,7 @@ def test_times_are_shown_as_expected_results_write_them(tmp_path: Path) -> None:
     columns = "--   at   TIMESTAMP  When\n--   day  DATE       Day\n"
     sql = f"{header}{columns}SELECT t.start_time AS at, t.day AS day FROM time AS t"
     comparison = compare(
-        _question(tmp_path, sql),
+        _query(tmp_path, sql),
         [(datetime(2018, 11, 1, 10, 0, 0, 796000), date(2018, 11, 1))],
         [(datetime(2018, 11, 1, 10), date(2018, 11, 1))],
     )
@@ -155,7 +153,7 @@ FROM users AS u
 
 
 def test_what_is_personal_is_for_a_terminal_alone(tmp_path: Path) -> None:
-    people = compare(_question(tmp_path, PEOPLE), [("Kaylee", 1), ("Zoë", 2)], [("Kaylee", 3), ("Chloe", 2)])
+    people = compare(_query(tmp_path, PEOPLE), [("Kaylee", 1), ("Zoë", 2)], [("Kaylee", 3), ("Chloe", 2)])
     assert people.side_by_side(5) == [
         {"row": "differs", "name": "Kaylee", "plays": "expected 1, found 3"},
         {"row": "differs", "name": "expected Zoë, found Chloe", "plays": "2"},

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
-from sparkify_dagster.automation import requested_runs
-from sparkify_dagster_tests.world import World
+from sparkify_dagster.automation import run_requests
+from sparkify_dagster_tests.support.world import World
 
 
 @pytest.fixture
@@ -33,5 +33,5 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(requested_runs, "time", SimpleNamespace(time=clock.time))
+    monkeypatch.setattr(run_requests, "time", SimpleNamespace(time=clock.time))
     return clock

@@ -3,13 +3,13 @@
 import dagster as dg
 import pytest
 
-from sparkify_dagster.automation import requested_runs
+from sparkify_dagster.automation import run_requests
 from sparkify_dagster.automation.cursors import CursorError
-from sparkify_dagster.automation.jobs import QUESTIONS
+from sparkify_dagster.automation.jobs import QUERIES
 from sparkify_dagster.automation.late_songs import late_songs as sensor
 from sparkify_dagster_tests.automation.conftest import Clock
-from sparkify_dagster_tests.automation.ticks import FAILURE, Ticks, run, write_days
-from sparkify_dagster_tests.world import World, asset_key, song
+from sparkify_dagster_tests.support.ticks import FAILURE, Ticks, run, write_days
+from sparkify_dagster_tests.support.world import World, asset_key, song
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_a_late_song_asks_for_its_days_plays_and_what_they_answer(late_songs: Ti
     play_before_the_song_comes(late_songs, "2018-11-02", "2018-11-03", "2018-11-09")
     assert late_songs.tick() == [("2018-11-02", "2018-11-03"), ("2018-11-09", "2018-11-09")]
     for request in late_songs.requests:
-        assert request.asset_selection == [asset_key(name) for name in ("songplays", *QUESTIONS)]
+        assert request.asset_selection == [asset_key(name) for name in ("songplays", *QUERIES)]
     assert late_songs.sensor.job_name == "load_log_days"
 
 
@@ -61,7 +61,7 @@ def test_the_same_load_is_looked_at_once(late_songs: Ticks) -> None:
 def test_songs_that_nobody_played_ask_for_nothing(late_songs: Ticks) -> None:
     write_days(late_songs.world, "2018-11-02")
     late_songs.world.write_songs("A/A/A/TRAAA.json", song(title="Never played"))
-    run(late_songs.world, late_songs.instance, "sparkify", "2018-11-02")
+    run(late_songs.world, late_songs.instance, "load_all", "2018-11-02")
     assert late_songs.tick() == []
     assert late_songs.skipped == "Every play matches as the catalogue says"
 
@@ -71,7 +71,7 @@ def test_days_that_the_same_run_matched_are_not_asked_for(late_songs: Ticks) -> 
     write_days(late_songs.world, *days)
     late_songs.world.load(days[0], days[-1])
     late_songs.world.write_songs("A/A/A/TRAAA.json", song())
-    run(late_songs.world, late_songs.instance, "sparkify", days[1])
+    run(late_songs.world, late_songs.instance, "load_all", days[1])
     assert late_songs.tick() == [(days[0], days[0]), (days[2], days[2])]
 
 
@@ -104,7 +104,7 @@ def test_a_load_that_comes_while_runs_are_under_way_waits_for_them(late_songs: T
 
 
 def test_more_days_than_there_is_room_for_wait(late_songs: Ticks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requested_runs, "RUNS_AT_A_TIME", 2)
+    monkeypatch.setattr(run_requests, "MAX_CONCURRENT_RUNS", 2)
     days = ["2018-11-02", "2018-11-04", "2018-11-06", "2018-11-08", "2018-11-10"]
     play_before_the_song_comes(late_songs, *days)
     assert late_songs.tick() == [(day, day) for day in days[:2]]

@@ -13,15 +13,15 @@ import pytest
 
 from sparkify_dagster import partitions
 from sparkify_dagster.automation import log_files as sensor
-from sparkify_dagster.automation import requested_runs
+from sparkify_dagster.automation import run_requests
 from sparkify_dagster.automation.cursors import CursorError
+from sparkify_dagster.batches import StoredObject
 from sparkify_dagster.definitions import defs
-from sparkify_dagster.inspected import StoredObject
 from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS
 from sparkify_dagster.sources.object_store import LocalFolder, SourceError
 from sparkify_dagster_tests.automation.conftest import Clock
-from sparkify_dagster_tests.automation.ticks import CANCELED, FAILURE, SUCCESS, Ticks, run, write_days
-from sparkify_dagster_tests.world import World, asset_key, event
+from sparkify_dagster_tests.support.ticks import CANCELED, FAILURE, SUCCESS, Ticks, run, write_days
+from sparkify_dagster_tests.support.world import World, asset_key, event
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ def test_waiting_for_room_does_not_count_as_a_try(
 ) -> None:
     write_days(log_files.world, "2018-11-01")
     log_files.tick(runs_end=FAILURE)
-    monkeypatch.setattr(requested_runs, "RUNS_AT_A_TIME", 1)
+    monkeypatch.setattr(run_requests, "MAX_CONCURRENT_RUNS", 1)
     write_days(log_files.world, "2018-11-03")
     log_files.tick(runs_end=None)
     clock.seconds_ahead = 61
@@ -355,7 +355,7 @@ def test_a_source_that_does_not_answer_in_time_fails_the_tick(
     log_files: Ticks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = Event()
-    monkeypatch.setattr(requested_runs, "LISTING_SECONDS", 0.05)
+    monkeypatch.setattr(run_requests, "LISTING_SECONDS", 0.05)
     monkeypatch.setattr(LocalFolder, "list", lambda folder: answer.wait(60) and [])
     try:
         with pytest.raises(SourceError, match="could not be listed within"):

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
-from sparkify_dagster.automation.schedules import daily
+from sparkify_dagster.automation.schedules import daily_load
 from sparkify_dagster.sources.object_store import SourceError
-from sparkify_dagster_tests.automation.ticks import run, write_days
-from sparkify_dagster_tests.world import World
+from sparkify_dagster_tests.support.ticks import run, write_days
+from sparkify_dagster_tests.support.world import World
 
 Days = tuple[str, str]
 
@@ -25,7 +25,7 @@ def days_of_the_next_run(world: World, instance: dg.DagsterInstance) -> Days | N
     with dg.build_schedule_context(
         instance, datetime(2018, 12, 1, 5, tzinfo=UTC), resources={"source": world.source}
     ) as context:
-        request = daily(context)
+        request = daily_load(context)
     if isinstance(request, dg.SkipReason):
         return None
     assert isinstance(request, dg.RunRequest)
@@ -39,7 +39,7 @@ def test_it_loads_from_the_first_to_the_last_day_with_files(world: World, instan
 
 def test_a_day_whose_file_is_gone_is_loaded_too(world: World, instance: dg.DagsterInstance) -> None:
     write_days(world, "2018-11-03", "2018-11-05")
-    run(world, instance, "sparkify", "2018-11-03", "2018-11-05")
+    run(world, instance, "load_all", "2018-11-03", "2018-11-05")
     world.delete("log_data/2018/11/2018-11-03-events.json")
     assert days_of_the_next_run(world, instance) == ("2018-11-03", "2018-11-05")
 
@@ -55,5 +55,5 @@ def test_a_source_that_is_away_fails_it(instance: dg.DagsterInstance, world: Wor
 
 
 def test_it_is_off_at_first_and_runs_the_whole_pipeline() -> None:
-    assert daily.default_status is dg.DefaultScheduleStatus.STOPPED
-    assert daily.job_name == "sparkify"
+    assert daily_load.default_status is dg.DefaultScheduleStatus.STOPPED
+    assert daily_load.job_name == "load_all"

@@ -9,10 +9,10 @@ import dagster as dg
 import pytest
 from playwright.sync_api import expect
 
-from sparkify_dagster_tests.browser.fixtures import DAYS, MAX_LOAD_ERRORS
-from sparkify_dagster_tests.browser.ui import GROUPS, RUN_MILLISECONDS, UI
-from sparkify_dagster_tests.project import Project, wait_until
-from sparkify_dagster_tests.world import SOURCES, STAR, World, event
+from sparkify_dagster_tests.support.browser.fixtures import DAYS, MAX_LOAD_ERRORS
+from sparkify_dagster_tests.support.browser.ui import GROUPS, RUN_MILLISECONDS, UI
+from sparkify_dagster_tests.support.project import Project, wait_until
+from sparkify_dagster_tests.support.world import SOURCES, STAR, World, event
 
 pytestmark = pytest.mark.slow
 
@@ -68,20 +68,20 @@ def test_the_lineage_graph_goes_from_the_sources_to_the_star(ui: UI) -> None:
 def test_a_columns_origin_is_told_and_drawn(ui: UI) -> None:
     ui.open_asset("songplays")
     expect(ui.row("song_id")).to_contain_text("← staging_songs.song_id, joined on title, artist_name, duration")
-    picture = ui.open_column_picture("songplays")
-    expect(picture).to_be_visible()
-    assert picture.evaluate("image => image.complete && image.naturalWidth") > 0
+    image = ui.open_column_diagram("songplays")
+    expect(image).to_be_visible()
+    assert image.evaluate("image => image.complete && image.naturalWidth") > 0
 
 
-def test_a_question_shows_its_answer_as_rows_and_as_a_picture(ui: UI, world: World) -> None:
+def test_a_query_shows_its_answer_as_rows_and_as_a_picture(ui: UI, world: World) -> None:
     ui.materialize(FIRST_DAY)
     ui.open_asset("plays_by_hour")
     expect(ui.page.get_by_text("At which hours of the week do people listen?").first).to_be_visible()
     expect(ui.row("plays")).to_contain_text("← COUNT(*)")
     ui.see("Row count", len(world.rows("analytics.plays_by_hour")))
-    picture = ui.open_picture("plays_by_hour", "picture", "At which hours of the week")
-    expect(picture).to_be_visible()
-    assert picture.evaluate("image => image.complete && image.naturalWidth") > 0
+    image = ui.open_image("plays_by_hour", "chart", "At which hours of the week")
+    expect(image).to_be_visible()
+    assert image.evaluate("image => image.complete && image.naturalWidth") > 0
 
 
 def test_a_check_fails_on_a_dirty_day_and_passes_after_the_repair(ui: UI, world: World, screenshots: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_check_fails_on_a_dirty_day_and_passes_after_the_repair(ui: UI, world:
 
     world.write_log(DIRTY, *plays(DIRTY, 5), *["not JSON"] * (MAX_LOAD_ERRORS + 1))
     ui.materialize(DIRTY)
-    ui.open_check("staging_events", "no_refused_days")
+    ui.open_check("staging_events", "no_rejected_loads")
     expect(result).to_contain_text("Failed")
     ui.see("refused", 1)
     ui.screenshot(screenshots / "a_check_fails_on_a_dirty_day.png")
@@ -97,7 +97,7 @@ def test_a_check_fails_on_a_dirty_day_and_passes_after_the_repair(ui: UI, world:
 
     world.write_log(DIRTY, *plays(DIRTY, 5))
     ui.materialize(DIRTY)
-    ui.open_check("staging_events", "no_refused_days")
+    ui.open_check("staging_events", "no_rejected_loads")
     expect(result).to_contain_text("Passed")
     ui.see("refused", 0)
     assert plays_in(world, DIRTY) == 5

@@ -11,11 +11,11 @@ import duckdb
 import pytest
 
 from sparkify_dagster.analytics.expected import ExpectedResults
-from sparkify_dagster.checks.analytics import AS_EXPECTED
+from sparkify_dagster.checks.analytics_checks import MATCHES_EXPECTED
 from sparkify_dagster.definitions import defs
-from sparkify_dagster.limits import Limits
+from sparkify_dagster.ingest.limits import Limits
 from sparkify_dagster.partitions import range_tags
-from sparkify_dagster_tests.world import Outcome, World, asset_key, event, song
+from sparkify_dagster_tests.support.world import Outcome, World, asset_key, event, song
 
 DAYS = ("2018-11-01", "2018-11-03")
 
@@ -69,8 +69,8 @@ class Tables:
 
 def _all_checks() -> Iterator[tuple[str, str]]:
     for key in sorted(defs.resolve_asset_graph().asset_check_keys):
-        # Those of the questions, which the world does not ask, have tests of their own.
-        if key.name != AS_EXPECTED:
+        # Those of the queries, which the world does not ask, have tests of their own.
+        if key.name != MATCHES_EXPECTED:
             yield key.asset_key.to_user_string(), key.name
 
 

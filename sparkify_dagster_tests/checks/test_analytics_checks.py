@@ -1,15 +1,15 @@
-"""The questions' check: what it compares, and what it makes of a warehouse that is not loaded yet."""
+"""The queries' check: what it compares, and what it makes of a warehouse that is not loaded yet."""
 
 import dagster as dg
 import pytest
 
-from sparkify_dagster.analytics import answers
+from sparkify_dagster.analytics import refresh
 from sparkify_dagster.analytics.formats import to_csv
-from sparkify_dagster.analytics.question import all_questions
+from sparkify_dagster.analytics.query import all_queries
 from sparkify_dagster_tests.checks.conftest import DAYS, Tables, numbers, rows
-from sparkify_dagster_tests.world import World, ask_questions, event, song
+from sparkify_dagster_tests.support.world import World, event, refresh_queries, song
 
-TOP_SONGS = ("top_songs", "as_expected")
+TOP_SONGS = ("top_songs", "matches_expected")
 EXPECTED = "song,artist,plays,listeners\nYou Gotta Be,Des'ree,2,2\nOf which nobody knows,Des'ree,1,1\n"
 
 
@@ -21,7 +21,7 @@ def asked(world: World) -> Tables:
     world.write_songs("A/A/B/TRAAB.json", song(song_id="SOOTHER", title="Another"))
     world.load(*DAYS)
     tables = Tables(world)
-    ask_questions(tables.world, "top_songs")
+    refresh_queries(tables.world, "top_songs")
     tables.world.write("expected/top_songs.csv", EXPECTED.encode())
     return tables
 
@@ -91,7 +91,7 @@ def test_expected_results_that_cannot_be_read_fail_with_file_and_line(asked: Tab
     assert "expected/top_songs.csv, line 2: plays is 'two', which is no BIGINT" in (check.description or "")
 
 
-def test_a_question_that_was_never_asked_is_told(tables: Tables) -> None:
+def test_a_query_that_was_never_asked_is_told(tables: Tables) -> None:
     tables.world.write("expected/top_songs.csv", EXPECTED.encode())
     check = tables.check(*TOP_SONGS)
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
@@ -99,8 +99,8 @@ def test_a_question_that_was_never_asked_is_told(tables: Tables) -> None:
 
 
 def test_what_is_expected_is_what_a_query_writes(asked: Tables) -> None:
-    question = all_questions()["top_songs"]
+    query = all_queries()["top_songs"]
     with asked.world.warehouse.transaction("a test") as connection:
-        written = to_csv(question, answers.ask(asked.world.warehouse, connection, question))
+        written = to_csv(query, refresh.ask(asked.world.warehouse, connection, query))
     asked.world.write("expected/top_songs.csv", written.encode())
     assert asked.check(*TOP_SONGS).passed

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
 from sparkify_dagster_tests.checks.conftest import DAYS
-from sparkify_dagster_tests.world import EVENTS, World, event, song
+from sparkify_dagster_tests.support.world import EVENTS, World, event, song
 
 
 def run(world: World, first_day: str, last_day: str) -> tuple[set[str], set[tuple[str, str]]]:
@@ -53,7 +53,7 @@ def test_a_refused_day_blocks_no_other_day(tmp_path: Path) -> None:
     world.write_log("2018-11-03", event(time="2018-11-03T10:00:00"))
     materialized, failed = run(world, *DAYS)
     assert {"songplays", "users", "time"} <= materialized
-    assert failed == {("staging_events", "no_refused_days")}
+    assert failed == {("staging_events", "no_rejected_loads")}
     assert [day.isoformat() for day in world.column(EVENTS, "log_date")] == ["2018-11-01", "2018-11-03"]
     assert [start.date().isoformat() for start in world.column("songplays", "start_time")] == [
         "2018-11-01",

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from sparkify_dagster_tests.checks.conftest import Tables, numbers, rows
-from sparkify_dagster_tests.world import World, event
+from sparkify_dagster_tests.support.world import World, event
 
 WARN = dg.AssetCheckSeverity.WARN
 # Four Thursdays whose median is 150, and a fifth for each test to decide on.
@@ -33,7 +33,7 @@ def missing(tables: Tables, *days: str) -> dg.AssetCheckEvaluation:
 
 
 def volume(tables: Tables, *days: str) -> dg.AssetCheckEvaluation:
-    return tables.check("staging_events", "usual_volume", *days)
+    return tables.check("staging_events", "volume_anomaly", *days)
 
 
 def test_days_without_a_file_between_others_warn(world: World) -> None:

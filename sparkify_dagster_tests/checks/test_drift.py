@@ -10,12 +10,12 @@ from typing import Any, TypeAlias
 import dagster as dg
 import pytest
 
-from sparkify_dagster.aws import AwsAccess
 from sparkify_dagster.checks import drift
+from sparkify_dagster.config.aws import AwsAccess
 from sparkify_dagster.simulator import simulate
 from sparkify_dagster.sources.object_store import writable_store
 from sparkify_dagster.warehouse.day_profiles import WITHHELD
-from sparkify_dagster_tests.world import Item, World, event
+from sparkify_dagster_tests.support.world import Item, World, event
 
 DAYS = [f"2018-11-{day:02}" for day in range(1, 8)]
 DAY = DAYS[3]

@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 
 from sparkify_dagster_tests.checks.conftest import DAYS, Tables, numbers, rows
-from sparkify_dagster_tests.world import World, event, song
+from sparkify_dagster_tests.support.world import World, event, song
 
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 
@@ -114,7 +114,7 @@ def test_a_day_that_is_cut_by_local_time_is_not_a_matter_of_the_limit(world: Wor
     others = [event(time=f"2018-11-02T0{hour}:00:00", itemInSession=hour) for hour in range(3)]
     world.write_log("2018-11-01", event(), *others, *([also] if also else []))
     world.load("2018-11-01")
-    check = Tables(world).check("staging_events", "no_refused_days")
+    check = Tables(world).check("staging_events", "no_rejected_loads")
     assert check.description is not None
     assert check.description.startswith("Every error is an event of another UTC day") == (also is None)
     assert ("SPARKIFY_MAX_LOAD_ERRORS" in check.description) == (also is not None)
@@ -127,7 +127,7 @@ def test_days_without_load_errors_pass(tables: Tables) -> None:
 
 
 def test_no_day_is_refused(tables: Tables) -> None:
-    check = tables.check("staging_events", "no_refused_days")
+    check = tables.check("staging_events", "no_rejected_loads")
     assert check.passed
     assert numbers(check) == {"refused": 0}
 
@@ -137,7 +137,7 @@ def test_a_refused_day_fails_a_check_of_its_own(world: World, days: tuple[str | 
     world.max_load_errors = 0
     world.load(*DAYS)
     tables = Tables(world)
-    check = tables.check("staging_events", "no_refused_days", *days)
+    check = tables.check("staging_events", "no_rejected_loads", *days)
     assert not check.passed
     assert check.severity is ERROR
     assert not check.blocking
@@ -150,7 +150,7 @@ def test_a_refused_day_fails_a_check_of_its_own(world: World, days: tuple[str | 
             "reason": "1 of 5 records have errors, the limit is 0",
         }
     ]
-    assert tables.check("staging_events", "no_refused_days", "2018-11-02").passed
+    assert tables.check("staging_events", "no_rejected_loads", "2018-11-02").passed
 
 
 def test_song_files_reconcile(tables: Tables) -> None:
@@ -188,7 +188,7 @@ def test_load_errors_of_song_files_warn_with_source_and_reason(tables: Tables) -
 
 
 def test_songs_are_not_refused(tables: Tables) -> None:
-    check = tables.check("staging_songs", "not_refused")
+    check = tables.check("staging_songs", "no_rejected_loads")
     assert check.passed
     assert numbers(check) == {"refused": 0}
 
@@ -196,7 +196,7 @@ def test_songs_are_not_refused(tables: Tables) -> None:
 def test_refused_songs_fail_a_check_of_their_own(world: World) -> None:
     world.max_load_errors = 0
     world.load(*DAYS)
-    check = Tables(world).check("staging_songs", "not_refused")
+    check = Tables(world).check("staging_songs", "no_rejected_loads")
     assert not check.passed
     assert check.severity is ERROR
     assert not check.blocking
@@ -209,5 +209,5 @@ def test_refused_songs_fail_a_check_of_their_own(world: World) -> None:
 def test_good_song_files_pass_every_check(tables: Tables) -> None:
     tables.world.write_songs("A/A/B/TRAAB.json", song())
     tables.world.load(*DAYS)
-    names = [("staging_songs", name) for name in ("reconciliation", "not_refused", "no_load_errors")]
+    names = [("staging_songs", name) for name in ("reconciliation", "no_rejected_loads", "no_load_errors")]
     assert set(tables.checks(*names).checks.values()) == {True}

@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 
 from sparkify_dagster_tests.checks.conftest import DAYS, Tables, numbers, rows
-from sparkify_dagster_tests.world import World
+from sparkify_dagster_tests.support.world import World
 
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 KEYS = {
@@ -72,7 +72,7 @@ def test_a_day_looks_for_duplicated_plays_in_itself_alone(tables: Tables) -> Non
 
 @WITH_AND_WITHOUT_DAYS
 def test_plays_are_as_many_as_staged(tables: Tables, days: tuple[str | None, str | None]) -> None:
-    check = tables.check("songplays", "as_many_as_staged", *days)
+    check = tables.check("songplays", "row_count_matches_staging", *days)
     assert check.passed
     assert numbers(check) == {"staged": 3, "songplays": 3, "days_that_differ": 0}
 
@@ -80,18 +80,18 @@ def test_plays_are_as_many_as_staged(tables: Tables, days: tuple[str | None, str
 @WITH_AND_WITHOUT_DAYS
 def test_a_lost_play_fails_its_day(tables: Tables, days: tuple[str | None, str | None]) -> None:
     tables.tamper("DELETE FROM songplays WHERE song_id IS NULL")
-    check = tables.check("songplays", "as_many_as_staged", *days)
+    check = tables.check("songplays", "row_count_matches_staging", *days)
     assert not check.passed
     assert check.severity is ERROR
     assert check.description == "Plays of 1 day differ: materialize songplays again"
     assert numbers(check) == {"staged": 3, "songplays": 2, "days_that_differ": 1}
     assert rows(check, "first_days") == [{"log_date": "2018-11-01", "staged": 2, "songplays": 1}]
-    assert tables.check("songplays", "as_many_as_staged", "2018-11-02").passed
+    assert tables.check("songplays", "row_count_matches_staging", "2018-11-02").passed
 
 
 def test_plays_of_a_day_without_events_fail(tables: Tables) -> None:
     tables.tamper("DELETE FROM staging.staging_events WHERE log_date = '2018-11-02'")
-    check = tables.check("songplays", "as_many_as_staged")
+    check = tables.check("songplays", "row_count_matches_staging")
     assert not check.passed
     assert rows(check, "first_days") == [{"log_date": "2018-11-02", "staged": 0, "songplays": 1}]
 

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from sparkify_dagster_tests.postgres_server import PostgresServer
-from sparkify_dagster_tests.redshift.fixtures import RedshiftServers, log_in
-from sparkify_dagster_tests.redshift.real_cluster import CLUSTER
-from sparkify_dagster_tests.world import NewWarehouse, World
+from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers, log_in
+from sparkify_dagster_tests.redshift_stand_in.real_cluster import CLUSTER
+from sparkify_dagster_tests.support.servers.postgres import PostgresServer
+from sparkify_dagster_tests.support.world import NewWarehouse, World
 
 # A real cluster takes minutes for what the stand-in does in seconds, so it is asked only where somebody names one.
 WAREHOUSES = ["duckdb", "postgres", "redshift", *(["cluster"] if CLUSTER else [])]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sparkify_dagster_tests.world import EVENTS, World, event, lines, song
+from sparkify_dagster_tests.support.world import EVENTS, World, event, lines, song
 
 DAY, NEXT_DAY, THIRD_DAY = "2018-11-01", "2018-11-02", "2018-11-03"
 ACCESS_DENIED = b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code></Error>'
@@ -43,7 +43,7 @@ def test_a_day_keeps_what_it_held_where_a_file_has_no_good_record(loaded: World)
         assert rejected[EVENTS] == held[EVENTS]
         assert {key for key, *_ in loaded.errors()} == {f"{DAY}-events.json"}
     outcome = loaded.materialize(DAY, NEXT_DAY)
-    assert outcome.failed_checks == {("staging_events", "no_refused_days")}
+    assert outcome.failed_checks == {("staging_events", "no_rejected_loads")}
     (loaded.folder / f"log_data/{DAY}-events.json").unlink()
     loaded.load(DAY, THIRD_DAY)
     assert loaded.everything() == loaded.from_scratch(DAY, THIRD_DAY).everything()

@@ -4,13 +4,13 @@ import re
 
 import pytest
 
-from sparkify_dagster import settings_keys
+from sparkify_dagster.config import keys
+from sparkify_dagster.schema.tables import STAR_TABLES, key_columns, staging_events, staging_songs, type_name
 from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS
 from sparkify_dagster.sources.records import MAX_NESTING, MAX_RECORD_BYTES
-from sparkify_dagster.warehouse.tables import STAR_TABLES, key_columns, staging_events, staging_songs, type_name
 from sparkify_dagster_tests.contract.reference import BROKEN, log_records
-from sparkify_dagster_tests.project import ROOT
-from sparkify_dagster_tests.world import STAR
+from sparkify_dagster_tests.support.project import ROOT
+from sparkify_dagster_tests.support.world import STAR
 
 DOCUMENT = (ROOT / "docs" / "contract.md").read_text("utf-8")
 FORMS = re.findall(r"<!-- form: ([a-z -]+), (\d) records? -->\n\n```(?:json)?\n(.+?)```", DOCUMENT, re.DOTALL)
@@ -42,14 +42,14 @@ def test_the_star_has_the_tables_keys_and_columns() -> None:
 
 
 def test_the_limits_are_those_of_the_code() -> None:
-    gibibytes = (settings_keys.MAX_INFLATED_BYTES.default or 0) >> 30
+    gibibytes = (keys.MAX_INFLATED_BYTES.default or 0) >> 30
     limits = {name: limit for name, limit, _ in table_below("### Limits")}
     assert limits == {
         "size of a file, decompressed": f"`SPARKIFY_MAX_INFLATED_BYTES`, by default {gibibytes} GiB",
         "length of a line or a record": f"{MAX_RECORD_BYTES >> 20} MiB",
         "nesting of arrays and objects in a record": f"{MAX_NESTING} levels",
         "errors per day, and errors in all song files": (
-            f"`SPARKIFY_MAX_LOAD_ERRORS`, by default {settings_keys.MAX_LOAD_ERRORS.default}"
+            f"`SPARKIFY_MAX_LOAD_ERRORS`, by default {keys.MAX_LOAD_ERRORS.default}"
         ),
     }
 

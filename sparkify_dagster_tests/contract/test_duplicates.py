@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sparkify_dagster_tests.world import EVENTS, World, event
+from sparkify_dagster_tests.support.world import EVENTS, World, event
 
 DAY = "2018-11-01"
 

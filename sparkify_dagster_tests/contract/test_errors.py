@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sparkify_dagster_tests.world import ERRORS, EVENTS, SONGS, World, event, lines, song
+from sparkify_dagster_tests.support.world import ERRORS, EVENTS, SONGS, World, event, lines, song
 
 DAY, NEXT_DAY, THIRD_DAY = "2018-11-01", "2018-11-02", "2018-11-03"
 KEY = "2018/11/2018-11-01-events.json"
@@ -81,7 +81,7 @@ class TestTooManyErrorsOfADay:
         world.write_log(THIRD_DAY, on(THIRD_DAY, location="new"))
         outcome = world.materialize(DAY, THIRD_DAY)
         assert outcome.failures == {}
-        assert outcome.failed_checks == {("staging_events", "no_refused_days")}
+        assert outcome.failed_checks == {("staging_events", "no_rejected_loads")}
         assert [row[1] for row in before] == ["old"] * 3
         for table, time in ((EVENTS, "ts"), ("songplays", "start_time")):
             assert [row[1] for row in world.rows(table, time, "location")] == ["new", "old", "new"]
@@ -153,7 +153,7 @@ class TestTooManyErrorsOfTheSongs:
         world.write_songs("C.json", song(song_id="S3"), "broken too")
         outcome = world.materialize(DAY)
         assert outcome.failures == {}
-        assert outcome.failed_checks == {("staging_songs", "not_refused")}
+        assert outcome.failed_checks == {("staging_songs", "no_rejected_loads")}
         assert (world.rows(SONGS), world.rows("songs"), world.counts()) == before
         assert world.rows(ERRORS, "key", "raw_text") == [("B.json", "broken"), ("C.json", "broken too")]
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from sparkify_dagster.schema.tables import EVENT_COLUMNS
 from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS
-from sparkify_dagster.warehouse.tables import EVENT_COLUMNS
-from sparkify_dagster_tests.world import ERRORS, EVENTS, World, event, utc
+from sparkify_dagster_tests.support.world import ERRORS, EVENTS, World, event, utc
 
 DAY = "2018-11-01"
 KEY_OF = dict(zip(EVENT_COLUMNS, DEFAULT_KEYS, strict=True))

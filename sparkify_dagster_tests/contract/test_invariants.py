@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
-from sparkify_dagster.etl import blocks_to_load
+from sparkify_dagster.cli.etl import blocks_to_load
 from sparkify_dagster.warehouse.base import Warehouse, create_tables
-from sparkify_dagster_tests.world import ERRORS, EVENTS, OBJECTS, Item, Loaded, World, event, in_order, song
+from sparkify_dagster_tests.support.world import ERRORS, EVENTS, OBJECTS, Item, Loaded, World, event, in_order, song
 
 DAY, NEXT_DAY, THIRD_DAY, FOURTH_DAY = "2018-11-01", "2018-11-02", "2018-11-03", "2018-11-04"
 DAYS = (DAY, NEXT_DAY, THIRD_DAY, FOURTH_DAY)
@@ -69,7 +69,7 @@ class TestConvergence:
             if draw.random() < 0.5:
                 month.load(first, last)
             else:
-                assert month.materialize(first, last, job=draw.choice(["sparkify", "load_log_days"])).failures == {}
+                assert month.materialize(first, last, job=draw.choice(["load_all", "load_log_days"])).failures == {}
         month.etl(DAY, FOURTH_DAY)
         assert month.everything() == month.from_scratch(DAY, FOURTH_DAY).everything()
         assert len(month.rows("songplays")) == 40
@@ -130,11 +130,11 @@ class TestConvergence:
         month.write_log(NEXT_DAY, "<Error><Code>AccessDenied</Code></Error>")
         month.write_log("2018-11-20", "broken")
         self.load_what_is_known(month)
-        assert len(month.rows("staging.refused_loads")) == 2
+        assert len(month.rows("staging.rejected_loads")) == 2
         for day in (NEXT_DAY, "2018-11-20"):
             month.delete(f"log_data/2018/11/{day}-events.json")
         self.load_what_is_known(month)
-        assert month.rows("staging.refused_loads") == []
+        assert month.rows("staging.rejected_loads") == []
         assert month.everything() == month.from_scratch(DAY, FOURTH_DAY).everything()
 
     def test_a_warehouse_of_before_sees_to_days_that_only_the_star_holds(self, month: World) -> None:
@@ -196,7 +196,7 @@ class TestConvergence:
         month.write_log(DAY, on(DAY, userId="99"))
         script = (
             "import json, os, pydoc, sys; from pathlib import Path\n"
-            "from sparkify_dagster_tests.world import World\n"
+            "from sparkify_dagster_tests.support.world import World\n"
             "folder, kind, config = sys.argv[1:]\n"
             "world = World(Path(folder), new_warehouse=lambda: pydoc.locate(kind)(**json.loads(config)))\n"
             "with world.hooked(lambda loaded: os._exit(9)): world.load()\n"
@@ -381,7 +381,7 @@ class TestReconciliation:
         outcome = month.materialize(DAY, FOURTH_DAY)
         assert outcome.checks[("staging_events", "reconciliation")]
         assert outcome.checks[("staging_songs", "reconciliation")]
-        assert outcome.checks[("songplays", "as_many_as_staged")]
+        assert outcome.checks[("songplays", "row_count_matches_staging")]
         lines = {day: (month.folder / f"log_data/2018/11/{day}-events.json").read_bytes().count(b"\n") for day in DAYS}
         counted = month.query(
             f"SELECT log_date, sum(lines), sum(staged), sum(duplicates), sum(errors) FROM {OBJECTS}"

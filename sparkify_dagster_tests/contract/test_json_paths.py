@@ -7,7 +7,7 @@ import pytest
 
 from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS
 from sparkify_dagster.sources.object_store import SourceError
-from sparkify_dagster_tests.world import EVENTS, World, event
+from sparkify_dagster_tests.support.world import EVENTS, World, event
 
 DAY = "2018-11-01"
 

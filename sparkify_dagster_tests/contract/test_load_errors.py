@@ -4,9 +4,9 @@ from datetime import date
 
 import pytest
 
-from sparkify_dagster import load_errors
-from sparkify_dagster.wording import console
-from sparkify_dagster_tests.world import World, event, song
+from sparkify_dagster.cli import load_errors
+from sparkify_dagster.formatting import console
+from sparkify_dagster_tests.support.world import World, event, song
 
 DAYS = ("2018-11-01", "2018-11-02", "2018-11-03")
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from sparkify_dagster.warehouse import tables
-from sparkify_dagster_tests.world import ERRORS, EVENTS, World, event, lines
+from sparkify_dagster.schema import tables
+from sparkify_dagster_tests.support.world import ERRORS, EVENTS, World, event, lines
 
 DAY = "2018-11-01"
 

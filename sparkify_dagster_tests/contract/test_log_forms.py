@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from sparkify_dagster.assets import loading
+from sparkify_dagster.ingest import load_logs
 from sparkify_dagster.sources.records import MAX_NESTING, MAX_RECORD_BYTES
-from sparkify_dagster_tests.world import EVENTS, World, event, lines, song
+from sparkify_dagster_tests.support.world import EVENTS, World, event, lines, song
 
 DAY = "2018-11-01"
 
@@ -154,7 +154,7 @@ def test_a_file_may_inflate_so_far(world: World) -> None:
     world.load(DAY)
     world.write(f"log_data/b/{DAY}-events.json.gz", content)
     world.write("song_data/A.json.gz", json.dumps(song(extra="x" * len(content))).encode())
-    assert world.materialize(DAY).failed_checks == {("staging_events", "no_refused_days")}
+    assert world.materialize(DAY).failed_checks == {("staging_events", "no_rejected_loads")}
     assert world.column(EVENTS, "item_in_session") == [1, 2]
     limit = f"more than {len(content) - 1:,} bytes, the limit of SPARKIFY_MAX_INFLATED_BYTES"
     assert [(key, line, reason) for key, line, _, _, reason, _ in world.errors()] == [
@@ -168,7 +168,7 @@ def test_a_file_may_inflate_so_far(world: World) -> None:
 def test_a_batch_is_bounded_by_what_its_files_inflate_to(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of a few kilobytes each, one transaction for as many as inflate to the limit."""
     content = lines(*(event(itemInSession=item) for item in range(300)))
-    monkeypatch.setattr(loading, "BATCH_BYTES", 2 * len(content))
+    monkeypatch.setattr(load_logs, "BATCH_BYTES", 2 * len(content))
     for number in range(5):
         that_day = content.replace(b"1541066400796", b"%d" % (1541066400796 + number * 86_400_000))
         path = world.write(f"log_data/{DAYS[number]}-events.json.gz", that_day)

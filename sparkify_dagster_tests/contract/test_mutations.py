@@ -14,10 +14,11 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from sparkify_dagster.warehouse import tables, transforms
+from sparkify_dagster.schema import sql_files, tables
+from sparkify_dagster.warehouse import transforms
 from sparkify_dagster_tests.contract.reference import Reference, reference
 from sparkify_dagster_tests.contract.test_reference import files_in
-from sparkify_dagster_tests.world import STAR, Row, World, event, in_order, millis, song
+from sparkify_dagster_tests.support.world import STAR, Row, World, event, in_order, millis, song
 
 # A Sunday, a Monday of the next ISO year, and a Tuesday of the next calendar year.
 SUNDAY, MONDAY, TUESDAY = DAYS = ("2018-12-30", "2018-12-31", "2019-01-01")
@@ -100,7 +101,7 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
         Mutation("every song that matches", "m.preference = 1", "m.preference >= 1"),
         *untrimmed("c.song_id"),
     ],
-    "catalogue": [
+    "current_songs": [
         Mutation("the first key wins", "s.source_key DESC", "s.source_key"),
         Mutation("the first song of a file wins", "s.object_number DESC", "s.object_number"),
         Mutation("keys do not count", "s.source_key DESC, ", ""),
@@ -129,7 +130,7 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
         Mutation("only artists with a name", "LEFT JOIN names", "INNER JOIN names"),
         Mutation("only artists with a location", "LEFT JOIN locations", "INNER JOIN locations"),
         Mutation("only artists with a position", "LEFT JOIN positions", "INNER JOIN positions"),
-        Mutation("copies of a song that do not win count", "staging.catalogue", "staging.staging_songs"),
+        Mutation("copies of a song that do not win count", "staging.current_songs", "staging.staging_songs"),
         *untrimmed("c.song_id", "c.artist_id", "c.artist_location"),
     ],
     "user_days": [
@@ -167,7 +168,7 @@ MUTATIONS: Mapping[str, Sequence[Mutation]] = {
     ],
 }
 # What a file builds of the star, in the order in which it is built.
-TABLES_OF = {"song_matches": ["songplays"], "catalogue": ["songplays", "songs", "artists"], "user_days": ["users"]}
+TABLES_OF = {"song_matches": ["songplays"], "current_songs": ["songplays", "songs", "artists"], "user_days": ["users"]}
 
 
 # The world
@@ -346,8 +347,7 @@ def mutated(file: str, mutation: Mutation) -> Iterator[None]:
         return lambda name: mutation.apply(read(name)) if name == file else read(name)
 
     with pytest.MonkeyPatch.context() as patch:
-        for reader in ("select_of", "view_definition"):
-            patch.setattr(transforms, reader, mutate(getattr(transforms, reader)))
+        patch.setattr(sql_files, "select_sql", mutate(sql_files.select_sql))
         yield
 
 
@@ -363,8 +363,8 @@ def built_star(engine: Engine, names: Sequence[str]) -> dict[str, list[Row]] | N
 
 
 def _build(connection: Connection, names: Sequence[str]) -> Iterator[tuple[str, list[Row]]]:
-    for view in transforms.VIEWS:
-        connection.execute(text(f"CREATE OR REPLACE VIEW staging.{view} AS {transforms.view_definition(view)}"))
+    for view in sql_files.VIEWS:
+        connection.execute(text(f"CREATE OR REPLACE VIEW staging.{view} AS {sql_files.select_sql(view)}"))
     by_day = {
         "songplays": transforms.replace_songplays,
         "users": transforms.replace_users,
@@ -380,7 +380,7 @@ def _build(connection: Connection, names: Sequence[str]) -> Iterator[tuple[str, 
             for day in map(date.fromisoformat, reversed(DAYS)):
                 by_day[name](connection, day, day)
         else:
-            transforms.replace_catalogue_table(connection, table)
+            transforms.replace_song_dimension(connection, table)
         rows = connection.execute(text(f"SELECT {', '.join(STAR[name])} FROM {name}"))
         yield name, in_order([tuple(row) for row in rows])
 

@@ -10,8 +10,8 @@ import pytest
 
 from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS
 from sparkify_dagster.sources.object_store import SourceError
-from sparkify_dagster_tests.s3_server import S3Server
-from sparkify_dagster_tests.world import EVENTS, NewWarehouse, World, event, lines, song
+from sparkify_dagster_tests.support.servers.s3 import S3Server
+from sparkify_dagster_tests.support.world import EVENTS, NewWarehouse, World, event, lines, song
 
 DAY, NEXT_DAY = "2018-11-01", "2018-11-02"
 KEY = "log_data/2018/11/2018-11-01-events.json"
@@ -265,16 +265,16 @@ class TestASourceThatCannotBeRead:
     def test_an_object_that_goes_while_it_is_read(
         self, world: World, s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from sparkify_dagster.sources import resource
+        from sparkify_dagster.sources import source
 
-        listing = resource._listing
+        listing = source._listing
 
-        def list_and_delete(*arguments: object) -> resource.Listing:
+        def list_and_delete(*arguments: object) -> source.Listing:
             found = listing(*arguments)  # type: ignore[arg-type]
             s3.delete(bucket, KEY)
             return found
 
-        monkeypatch.setattr(resource, "_listing", list_and_delete)
+        monkeypatch.setattr(source, "_listing", list_and_delete)
         before = world.everything()
         with pytest.raises(SourceError, match="there is no such object"):
             world.load(DAY)

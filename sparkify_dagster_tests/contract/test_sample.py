@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from sparkify_dagster.analytics.answers import ask
 from sparkify_dagster.analytics.comparison import compare
 from sparkify_dagster.analytics.expected import ExpectedResults
-from sparkify_dagster.analytics.question import read_question
-from sparkify_dagster_tests.redshift.fixtures import log_in
-from sparkify_dagster_tests.s3_server import S3Server
-from sparkify_dagster_tests.simulator.files import repaired
-from sparkify_dagster_tests.world import EVENTS, NewWarehouse, World, ask_questions
+from sparkify_dagster.analytics.query import read_query
+from sparkify_dagster.analytics.refresh import ask
+from sparkify_dagster_tests.redshift_stand_in.fixtures import log_in
+from sparkify_dagster_tests.support.servers.s3 import S3Server
+from sparkify_dagster_tests.support.simulated_files import repaired
+from sparkify_dagster_tests.support.world import EVENTS, NewWarehouse, World, refresh_queries
 
 SAMPLE = Path(__file__).parents[2] / ".." / "shared" / "data" / "sample"
 KNOWN_ANSWERS = Path(__file__).with_name("known_answers")
@@ -91,7 +91,7 @@ def test_the_answers_are_what_the_lines_say(world: World) -> None:
     listeners = Counter(int(play["userId"]) for play in plays)
     by_hour = Counter((time.isoweekday() % 7, time.hour) for time in times)
     levels = Counter(play["level"] for play in plays)
-    ask_questions(world, "top_songs", "most_active_users", "plays_by_hour", "plays_by_area", "sessions_by_level")
+    refresh_queries(world, "top_songs", "most_active_users", "plays_by_hour", "plays_by_area", "sessions_by_level")
 
     top = sorted(songs.items(), key=lambda item: (-item[1], item[0]))[:20]
     assert set(world.rows("analytics.top_songs", "song", "artist", "plays")) == {(*song, count) for song, count in top}
@@ -112,13 +112,13 @@ def test_the_answers_are_what_the_lines_say(world: World) -> None:
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in KNOWN_ANSWERS.glob("*.sql")))
 def test_the_public_month_is_as_it_is_known(name: str, month: World) -> None:
-    question = read_question(KNOWN_ANSWERS / f"{name}.sql")
-    expected = ExpectedResults(location=str(KNOWN_ANSWERS)).of(question)
+    query = read_query(KNOWN_ANSWERS / f"{name}.sql")
+    expected = ExpectedResults(location=str(KNOWN_ANSWERS)).of(query)
     assert expected is not None
     with month.warehouse.transaction("a test") as connection:
-        found = ask(month.warehouse, connection, question)
-    comparison = compare(question, expected, found)
-    assert comparison.as_expected, comparison.side_by_side(5)
+        found = ask(month.warehouse, connection, query)
+    comparison = compare(query, expected, found)
+    assert comparison.matches_expected, comparison.side_by_side(5)
 
 
 def test_the_same_files_in_s3_are_the_same(

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from sparkify_dagster_tests.world import Outcome, World, asset_key, event, song
+from sparkify_dagster_tests.support.world import Outcome, World, asset_key, event, song
 
 THURSDAYS = ("2018-11-01", "2018-11-08", "2018-11-15", "2018-11-22")
 LAST = "2018-11-29"
@@ -64,7 +64,7 @@ def test_what_a_run_tells_of_its_tables(world: World) -> None:
 
     missing = outcome.evaluations["staging_events", "no_missing_days"]
     assert missing.metadata["missing_days"].value == 24
-    unusual = outcome.evaluations["staging_events", "usual_volume"]
+    unusual = outcome.evaluations["staging_events", "volume_anomaly"]
     assert unusual.metadata["unusual_days"].value == 1
     assert not missing.passed
     assert not unusual.passed
@@ -75,17 +75,17 @@ def test_nothing_that_a_run_tells_of_its_tables_names_a_listener(world: World) -
     world.write_songs("A/A/A/TRAAA.json", song())
     expected = "user_id,first_name,last_name,level,plays,sessions,days,hours\n8,Kay,Summers,free,2,1,1,0.07\n"
     world.write("expected/most_active_users.csv", expected.encode())
-    outcome = world.materialize("2018-11-01", questions=True)
+    outcome = world.materialize("2018-11-01", queries=True)
     assert outcome.failures == {}
     assert set(preview(outcome, "staging_events")[0]).isdisjoint({"first_name", "last_name", "location", "user_agent"})
     assert preview(outcome, "users") == [{"user_id": 8, "gender": "F", "level": "free"}]
     assert set(preview(outcome, "songplays")[0]).isdisjoint({"location", "user_agent"})
-    # A question shows people by their ids, and what the header says to group them.
+    # A query shows people by their ids, and what the header says to group them.
     (listener,) = preview(outcome, "most_active_users")
     assert list(listener) == ["user_id", "level", "plays", "sessions", "days", "hours"]
     assert [row["location"] for row in preview(outcome, "plays_by_area")] == ["Phoenix-Mesa-Scottsdale, AZ"]
     # Where it differs from what is expected, the row says in which column.
-    differences = outcome.evaluations["most_active_users", "as_expected"].metadata["first_differences"]
+    differences = outcome.evaluations["most_active_users", "matches_expected"].metadata["first_differences"]
     assert isinstance(differences, dg.TableMetadataValue)
     (record,) = differences.records
     assert record.data == {

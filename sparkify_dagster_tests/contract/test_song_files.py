@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sparkify_dagster_tests.world import ERRORS, SONGS, World, event, song
+from sparkify_dagster_tests.support.world import ERRORS, SONGS, World, event, song
 
 DAY = "2018-11-01"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sparkify_dagster_tests.world import STAR, World, event, millis, song, utc
+from sparkify_dagster_tests.support.world import STAR, World, event, millis, song, utc
 
 DAY, NEXT_DAY = "2018-11-01", "2018-11-02"
 

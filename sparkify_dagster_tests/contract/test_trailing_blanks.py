@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from sparkify_dagster_tests.world import EVENTS, SONGS, STAR, World, event, song
+from sparkify_dagster_tests.support.world import EVENTS, SONGS, STAR, World, event, song
 
 DAY = "2018-11-01"
 # What ends in one of these does not end in a blank.
@@ -20,7 +20,7 @@ class TestPages:
         world.write_log(DAY, *(event(page=page, itemInSession=number) for number, page in enumerate(pages)))
         outcome = world.materialize(DAY)
         assert outcome.ok
-        assert outcome.evaluations[("songplays", "as_many_as_staged")].metadata["staged"].value == 3
+        assert outcome.evaluations[("songplays", "row_count_matches_staging")].metadata["staged"].value == 3
         assert len(world.rows("songplays")) == len(world.rows("time")) + 2 == 3
         assert sorted(world.column(EVENTS, "page")) == sorted(pages)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from sparkify_dagster_tests.simulator.files import Written, write
+from sparkify_dagster_tests.support.simulated_files import Written, write
 
 
 @pytest.fixture(scope="session")

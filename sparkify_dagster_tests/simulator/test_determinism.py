@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
-from sparkify_dagster_tests.simulator.files import Written, write
+from sparkify_dagster_tests.support.simulated_files import Written, write
 
 _DIGEST = """
 import datetime, hashlib

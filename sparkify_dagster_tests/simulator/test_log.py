@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sparkify_dagster_tests.simulator.files import START, Written, write
+from sparkify_dagster_tests.support.simulated_files import START, Written, write
 
 KEYS = [
     "artist",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sparkify_dagster_tests.simulator.files import Written
+from sparkify_dagster_tests.support.simulated_files import Written
 
 SAMPLE = Path(__file__).parents[2] / ".." / "shared" / "data" / "sample"
 

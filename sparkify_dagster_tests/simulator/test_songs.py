@@ -12,7 +12,7 @@ from obstore.store import LocalStore, MemoryStore
 from sparkify_dagster.simulator import simulate
 from sparkify_dagster.simulator.catalogue import catalogue
 from sparkify_dagster.simulator.layout import log_text
-from sparkify_dagster_tests.simulator.files import START, Written, repaired
+from sparkify_dagster_tests.support.simulated_files import START, Written, repaired
 
 KEYS = [
     "num_songs",

@@ -7,8 +7,8 @@ import pytest
 
 from sparkify_dagster.sources.emptiness import require_log_files, require_song_files
 from sparkify_dagster.sources.object_store import SourceError
-from sparkify_dagster.sources.resource import Listing, Source
-from sparkify_dagster_tests.world import World
+from sparkify_dagster.sources.source import Listing, Source
+from sparkify_dagster_tests.support.world import World
 
 LOG, OLD_LOG, SONG = "2018-11-01-events.json", "2017-11-01-events.json.gz", "A/B/C/TRABC.json"
 IGNORED = [".DS_Store", "a/._2018-11-01-events.json", ".ipynb_checkpoints/TR-checkpoint.json", "a/.x/b/c.json"]

@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 
-from sparkify_dagster.inspected import InspectedDay
+from sparkify_dagster.batches import InspectedDay
+from sparkify_dagster.schema import tables
 from sparkify_dagster.sources.events import EventInspector
 from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS
-from sparkify_dagster.warehouse import tables
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
-from sparkify_dagster_tests.sources.memory import MemoryStore
-from sparkify_dagster_tests.world import Row, event, in_order
+from sparkify_dagster_tests.support.memory import MemoryStore
+from sparkify_dagster_tests.support.world import Row, event, in_order
 
 DAY = date(2018, 11, 1)
 START_MS = 1_541_030_400_000
@@ -127,7 +127,7 @@ def inspect(contents: dict[str, bytes], *, rewrite: bool = False) -> InspectedDa
 
 
 def load(engine: Engine, day: InspectedDay) -> list[Row]:
-    """The rows that the real loader makes of an inspected day. A ReadMismatch fails the test."""
+    """The rows that the real loader makes of an inspected day. A RowCountMismatchError fails the test."""
     with engine.connect() as connection, connection.begin() as transaction:
         DuckDBWarehouse(path="not opened").insert_events(connection, [day])
         rows = in_order([tuple(row) for row in connection.execute(select(tables.staging_events))])

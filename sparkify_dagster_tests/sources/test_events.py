@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from sparkify_dagster.inspected import InspectedDay, InspectedFile
-from sparkify_dagster.sources.events import DECODED_AT_ONCE_BYTES, PLAIN_LINE_BYTES, EventInspector, log_date
+from sparkify_dagster.batches import InspectedDay, InspectedFile
+from sparkify_dagster.sources.events import CANONICAL_LINE_BYTES, DECODE_CHUNK_BYTES, EventInspector, log_date
 from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS
 from sparkify_dagster.sources.object_store import LocalFolder
-from sparkify_dagster_tests.sources.memory import MemoryStore
-from sparkify_dagster_tests.world import event, lines
+from sparkify_dagster_tests.support.memory import MemoryStore
+from sparkify_dagster_tests.support.world import event, lines
 
 DAY = date(2018, 11, 1)
 KEY = "2018-11-01-events.json"
@@ -99,7 +99,7 @@ def test_a_plain_file_in_a_folder_is_read_in_place(tmp_path: Path) -> None:
 
 
 def test_files_larger_than_a_part_are_plain_as_well() -> None:
-    number = 3 * DECODED_AT_ONCE_BYTES // len(lines(event()))
+    number = 3 * DECODE_CHUNK_BYTES // len(lines(event()))
     content = lines(*(event(itemInSession=item) for item in range(number)))
     day, file = inspect(content)
     assert file.plain
@@ -109,7 +109,7 @@ def test_files_larger_than_a_part_are_plain_as_well() -> None:
     assert (day.staged, day.duplicates, day.error_count) == (number + 1, 1, 0)
 
 
-@pytest.mark.parametrize("size", [PLAIN_LINE_BYTES, 20 << 20])
+@pytest.mark.parametrize("size", [CANONICAL_LINE_BYTES, 20 << 20])
 def test_a_line_of_many_megabytes_is_read_the_exact_way(size: int) -> None:
     _, file = inspect(lines(event(), event(itemInSession=2, extra="x" * size)))
     assert not file.plain

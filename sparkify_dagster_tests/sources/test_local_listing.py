@@ -32,7 +32,7 @@ def link(path: Path, to: Path) -> None:
 def keys(folder: Path) -> list[str]:
     store = LocalFolder(folder)
     listed = store.list()
-    assert [store.look_up(stored.key) for stored in listed] == listed
+    assert [store.head(stored.key) for stored in listed] == listed
     return [stored.key for stored in listed]
 
 

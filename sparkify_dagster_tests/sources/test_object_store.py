@@ -4,19 +4,19 @@ from uuid import uuid4
 
 import pytest
 
-from sparkify_dagster.aws import AwsAccess, s3_client, split_s3_url
+from sparkify_dagster.config.aws import AwsAccess, s3_client, split_s3_url
 from sparkify_dagster.sources import s3_listing
 from sparkify_dagster.sources.object_store import (
-    ObjectMissing,
+    ObjectNotFoundError,
     ObjectStore,
     SourceError,
+    head_object,
     key_below,
-    look_up_object,
     open_store,
     read_object,
     writable_store,
 )
-from sparkify_dagster_tests.s3_server import S3Server
+from sparkify_dagster_tests.support.servers.s3 import S3Server
 
 NOT_NORMALISED = [
     "/2018/11/2018-11-02-events.json",
@@ -77,7 +77,7 @@ def test_keys_are_exact(exact_s3: S3Server, prefix: str) -> None:
     assert [content.decode() for _, content in store.read_many(keys)] == keys
     for stored in listed:
         # ETag, size and key are the same, however an object is looked at.
-        assert store.look_up(stored.key) == stored
+        assert store.head(stored.key) == stored
         assert store.read(stored.key) == (stored, stored.key.encode())
 
 
@@ -102,8 +102,8 @@ def test_a_folder_marker_keeps_its_slash(s3: S3Server) -> None:
 def test_a_key_that_is_not_there_is_told_on_one_line(exact_s3: S3Server) -> None:
     store = fill(exact_s3, ["a.json"])
     for key in ("b.json", "//b.json", "line\n.json"):
-        for look in (store.read, store.look_up):
-            with pytest.raises(ObjectMissing) as raised:
+        for look in (store.read, store.head):
+            with pytest.raises(ObjectNotFoundError) as raised:
                 look(key)
             shown = key.replace("\n", "\\n")
             assert str(raised.value) == f"{store.location}/{shown}: there is no such object"
@@ -115,7 +115,7 @@ def test_one_object_has_an_exact_key_too(exact_s3: S3Server, key: str) -> None:
     exact_s3.put(bucket, {key: b"content"})
     location = f"s3://{bucket}/{key}"
     assert read_object(location, access(exact_s3)) == b"content"
-    assert look_up_object(location, access(exact_s3)).size == 7
+    assert head_object(location, access(exact_s3)).size == 7
 
 
 @pytest.mark.parametrize("prefix", ["/a", "a//b", "a/../b"])
@@ -142,7 +142,7 @@ def test_a_listing_of_several_pages_finds_every_object(
     s3.put(bucket, {f"songs/{key}": key.encode() for key in keys} | {"songs-of-others/x.json": b"", "songs/": b""})
     # A page of two or three stands for S3's of a thousand.
     for page in (2, 3, 4):
-        monkeypatch.setattr(s3_listing, "LISTED_PER_REQUEST", page)
+        monkeypatch.setattr(s3_listing, "KEYS_PER_REQUEST", page)
         monkeypatch.setattr(s3_listing, "MAX_CONCURRENT_LISTINGS", max_folders)
         store = open_store(f"s3://{bucket}/songs", access(s3))
         assert [(stored.key, stored.size) for stored in store.list()] == [(key, len(key)) for key in sorted(keys)]
@@ -153,7 +153,7 @@ def test_folders_without_a_name_are_listed_at_once_like_others(
 ) -> None:
     keys = ["/a.json", "/b.json", "./c.json", "d/e.json", "f.json"]
     store = fill(exact_s3, keys)
-    monkeypatch.setattr(s3_listing, "LISTED_PER_REQUEST", 4)
+    monkeypatch.setattr(s3_listing, "KEYS_PER_REQUEST", 4)
     assert sorted(stored.key for stored in store.list()) == sorted(keys)
 
 

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 
+from sparkify_dagster.schema import tables
 from sparkify_dagster.sources.songs import inspect_song_file, inspect_songs
-from sparkify_dagster.warehouse import tables
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
-from sparkify_dagster_tests.sources.memory import MemoryStore
 from sparkify_dagster_tests.sources.test_event_properties import FRAGMENTS
-from sparkify_dagster_tests.world import song
+from sparkify_dagster_tests.support.memory import MemoryStore
+from sparkify_dagster_tests.support.world import song
 
 USUAL = {key: json.dumps(value) for key, value in song().items()}
 

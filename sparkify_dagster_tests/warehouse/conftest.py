@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from sparkify_dagster_tests.redshift.fixtures import log_in
-from sparkify_dagster_tests.warehouse.projects import WORLDS, write_six_days
-from sparkify_dagster_tests.world import World
+from sparkify_dagster_tests.redshift_stand_in.fixtures import log_in
+from sparkify_dagster_tests.support.killed_commands import WORLDS, write_six_days
+from sparkify_dagster_tests.support.world import World
 
 
 @pytest.fixture(params=["duckdb", "postgres", "redshift"])

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import dagster as dg
 import pytest
 
-from sparkify_dagster_tests.project import DEADLINE_SECONDS, wait_until
-from sparkify_dagster_tests.warehouse.projects import DAYS, assert_loaded_as_from_scratch, project_of
-from sparkify_dagster_tests.world import World
+from sparkify_dagster_tests.support.killed_commands import DAYS, assert_loaded_as_from_scratch, project_of
+from sparkify_dagster_tests.support.project import DEADLINE_SECONDS, wait_until
+from sparkify_dagster_tests.support.world import World
 
 
 @pytest.mark.slow
@@ -25,7 +25,7 @@ def test_two_commands_at_once_both_succeed(six_days: World) -> None:
             assert command.process.wait(DEADLINE_SECONDS) == 0, command.output
             assert "Checks: 24 passed, 0 warn, 0 failed" in command.output
             assert "had died" not in command.output
-        # A load and the questions each.
+        # A load and the queries each.
         assert statuses(instance) == [dg.DagsterRunStatus.SUCCESS] * 4
     assert_loaded_as_from_scratch(six_days)
 

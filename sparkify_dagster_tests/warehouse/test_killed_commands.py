@@ -2,8 +2,8 @@
 
 import pytest
 
-from sparkify_dagster_tests.warehouse.projects import DAYS, assert_loaded_as_from_scratch, project_of
-from sparkify_dagster_tests.world import World
+from sparkify_dagster_tests.support.killed_commands import DAYS, assert_loaded_as_from_scratch, project_of
+from sparkify_dagster_tests.support.world import World
 
 
 @pytest.mark.slow

@@ -14,14 +14,14 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from sparkify_dagster.settings import Settings
+from sparkify_dagster.config.settings import Settings
+from sparkify_dagster.schema.tables import load_errors
 from sparkify_dagster.warehouse.base import WarehouseError
-from sparkify_dagster.warehouse.connect import warehouse_of
+from sparkify_dagster.warehouse.connect import create_warehouse
 from sparkify_dagster.warehouse.postgres import PostgresWarehouse
-from sparkify_dagster.warehouse.tables import load_errors
-from sparkify_dagster_tests.postgres_server import PostgresServer
-from sparkify_dagster_tests.project import Project
-from sparkify_dagster_tests.world import EVENTS, STAR, World, ask_questions, event, song
+from sparkify_dagster_tests.support.project import Project
+from sparkify_dagster_tests.support.servers.postgres import PostgresServer
+from sparkify_dagster_tests.support.world import EVENTS, STAR, World, event, refresh_queries, song
 
 # In a constant, since a traceback quotes the code.
 NAME = "Ayleen"
@@ -78,7 +78,7 @@ def test_the_password_is_used_and_never_shown(
     quoted = password.replace("/", "%2F").replace("@", "%40")
     address = postgres.new_database().replace("sparkify@", f"analyst:{quoted}@")
     monkeypatch.setenv("SPARKIFY_WAREHOUSE", address)
-    warehouse = warehouse_of(Settings.load())
+    warehouse = create_warehouse(Settings.load())
     with warehouse.transaction("a test") as connection:
         assert connection.scalar(text("SELECT current_user")) == "analyst"
     for shown in (repr(warehouse), warehouse.database, str(warehouse.model_dump())):
@@ -90,7 +90,7 @@ def test_a_wrong_password_is_one_clear_line(
     postgres: PostgresServer, password: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPARKIFY_WAREHOUSE", postgres.address().replace("sparkify@", "analyst:wrong-one@"))
-    with pytest.raises(WarehouseError) as raised, warehouse_of(Settings.load()).open("a test"):
+    with pytest.raises(WarehouseError) as raised, create_warehouse(Settings.load()).open("a test"):
         pass
     said = str(raised.value)
     assert "password authentication failed" in said
@@ -134,7 +134,7 @@ def test_a_user_who_may_not_create_is_told_what_to_do(
     role, database = f"reader_{secrets.token_hex(4)}", make_url(postgres.new_database()).database
     postgres.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
     monkeypatch.setenv("SPARKIFY_WAREHOUSE", postgres.address(str(database)).replace("sparkify@", f"{role}:secret@"))
-    warehouse = warehouse_of(Settings.load())
+    warehouse = create_warehouse(Settings.load())
     with pytest.raises(WarehouseError) as raised, warehouse.open("a test"):
         pass
     remedy = f"ALTER DATABASE {database} OWNER TO {role}"
@@ -180,13 +180,13 @@ def test_a_row_that_copy_refuses_is_not_shown(world: World) -> None:
 def test_a_role_may_read_star_and_answers_and_not_staging(world: World, postgres: PostgresServer) -> None:
     world.write_log(DAYS[0], event())
     world.load(DAYS[0])
-    ask_questions(world, "top_songs")
+    refresh_queries(world, "top_songs")
     role = f"Analysts {secrets.token_hex(4)}"
     for _ in range(2):
         with world.warehouse.transaction("a test") as connection:
             world.warehouse.grant_reading(connection, role)
     # Its table is made when the role is already there.
-    ask_questions(world, "top_artists")
+    refresh_queries(world, "top_artists")
     readable = world.query(
         "SELECT table_name FROM information_schema.tables"
         f" WHERE table_schema IN ('public', 'analytics', 'staging') AND has_table_privilege('{role}',"
@@ -210,9 +210,9 @@ def test_the_commands_are_the_same(tmp_path: Path, postgres: PostgresServer) -> 
     on_postgres = project.sparkify("etl")
     assert counts(on_postgres) == counts(on_duckdb)
     assert "37 passed, 0 warn, 0 failed" in on_postgres
-    assert "13 of 13 questions as expected" in on_postgres
+    assert "13 of 13 queries as expected" in on_postgres
     assert counts(project.sparkify("etl")) == counts(on_duckdb)
-    assert "13 of 13 questions as expected" in project.sparkify("verify")
+    assert "13 of 13 queries as expected" in project.sparkify("verify")
     assert "may read the star" in project.sparkify("grant", "--role", f"analysts_{secrets.token_hex(4)}")
     project.sparkify("create-tables", "--drop", expect=1)
     warehouse = PostgresWarehouse(address=project.environment["SPARKIFY_WAREHOUSE"])

@@ -17,19 +17,19 @@ import pytest
 import sqlfluff
 from sqlalchemy import text
 
-from sparkify_dagster.aws import AwsAccess, session
-from sparkify_dagster.inspected import InspectedDay, InspectedSongs
-from sparkify_dagster.warehouse import redshift_copy
+from sparkify_dagster.batches import InspectedDay, InspectedSongs
+from sparkify_dagster.config.aws import AwsAccess, session
 from sparkify_dagster.warehouse.base import WarehouseError
-from sparkify_dagster.warehouse.redshift import RedshiftWarehouse
-from sparkify_dagster.warehouse.redshift_copy import CopyFolder
-from sparkify_dagster_tests.aws_server import AwsServer
-from sparkify_dagster_tests.project import Project
-from sparkify_dagster_tests.redshift.fixtures import STAGING_BUCKET, RedshiftServers
-from sparkify_dagster_tests.redshift.stand_in import RedshiftStandIn
-from sparkify_dagster_tests.s3_server import S3Server
+from sparkify_dagster.warehouse.redshift import copy as redshift_copy
+from sparkify_dagster.warehouse.redshift.copy import CopyFolder
+from sparkify_dagster.warehouse.redshift.warehouse import RedshiftWarehouse
+from sparkify_dagster_tests.redshift_stand_in.fixtures import STAGING_BUCKET, RedshiftServers
+from sparkify_dagster_tests.redshift_stand_in.stand_in import RedshiftStandIn
+from sparkify_dagster_tests.support.project import Project
+from sparkify_dagster_tests.support.servers.aws_api import AwsServer
+from sparkify_dagster_tests.support.servers.s3 import S3Server
+from sparkify_dagster_tests.support.world import EVENTS, STAR, World, event, lines, refresh_queries, song
 from sparkify_dagster_tests.warehouse.test_postgres import counts
-from sparkify_dagster_tests.world import EVENTS, STAR, World, ask_questions, event, lines, song
 
 DAYS = [f"2018-11-{number:02}" for number in range(1, 7)]
 DAY = DAYS[0]
@@ -108,7 +108,7 @@ def on_redshift(
         return put_manifest(folder, name, urls)
 
     monkeypatch.setattr(CopyFolder, "put_manifest", note_manifest)
-    monkeypatch.setattr("sparkify_dagster.warehouse.base.LONGEST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("sparkify_dagster.warehouse.base.MAX_PAUSE_SECONDS", 0.01)
     yield on_redshift
     assert on_redshift.left_behind() == []
 
@@ -155,7 +155,7 @@ def test_plain_files_are_read_where_they_lie_and_others_from_a_copy(on_redshift:
     on_redshift.world.load(DAYS[0], DAYS[3])
     assert on_redshift.copied() == {plain, compressed, f"0003-{DAYS[2]}-events.json.gz"}
     assert on_redshift.world.reasons()[0][2].startswith("not JSON")
-    copies = [statement for statement in on_redshift.server.statements if statement.startswith("COPY incoming_events")]
+    copies = [statement for statement in on_redshift.server.statements if statement.startswith("COPY landing_events")]
     assert sorted("GZIP" in copy for copy in copies) == [False, True]
     assert all("MANIFEST" in copy and "jsonpaths.json" in copy for copy in copies)
 
@@ -169,7 +169,7 @@ def test_a_local_source_is_read_from_copies(on_redshift: OnRedshift) -> None:
     assert on_redshift.copied() == {
         f"0001-{DAYS[0]}-events.json.gz",
         f"0002-{DAYS[1]}-events.json.gz",
-        "incoming_songs-1.json.gz",
+        "landing_songs-1.json.gz",
     }
     assert len(local.rows("songplays")) == 2
 
@@ -184,7 +184,7 @@ def test_a_source_in_another_region_is_read_from_copies(
     on_redshift.write_log(DAY, event())
     on_redshift.write_songs(song())
     on_redshift.world.load(DAY)
-    assert on_redshift.copied() == {f"0001-{DAY}-events.json.gz", "incoming_songs-1.json.gz"}
+    assert on_redshift.copied() == {f"0001-{DAY}-events.json.gz", "landing_songs-1.json.gz"}
     copies = [statement for statement in on_redshift.server.statements if statement.startswith("COPY")]
     assert all("REGION 'us-west-2'" in copy for copy in copies)
     known[SOURCE_BUCKET, on_redshift.s3.url] = "us-west-2"
@@ -209,14 +209,14 @@ def test_many_songs_are_few_objects(on_redshift: OnRedshift) -> None:
     on_redshift.write_songs(*(song(song_id=f"S{number:04}", title="x" * 1_000) for number in range(600)))
     on_redshift.world.load(DAY)
     assert len(on_redshift.world.rows("songs")) == 600
-    assert on_redshift.copied() == {"incoming_songs-1.json.gz", "loaded_objects-1.json.gz"}
+    assert on_redshift.copied() == {"landing_songs-1.json.gz", "loaded_objects-1.json.gz"}
     before = on_redshift.world.everything()
     on_redshift.world.load(DAY)
     assert on_redshift.world.everything() == before
 
 
 def test_lines_are_parted_at_their_ends() -> None:
-    from sparkify_dagster.warehouse.redshift import _BUNDLE_BYTES, _parts
+    from sparkify_dagster.warehouse.redshift.warehouse import _BUNDLE_BYTES, _parts
 
     content = b"\n".join(b"%07d" % number for number in range(_BUNDLE_BYTES // 4))
     parts = list(_parts(content))
@@ -334,8 +334,8 @@ def loaded(on_redshift: OnRedshift) -> OnRedshift:
 
 
 STEPS = [
-    "COPY incoming_events",
-    "COPY incoming_songs",
+    "COPY landing_events",
+    "COPY landing_songs",
     "INSERT INTO staging.staging_events",
     "DELETE FROM staging.staging_events",
     "INSERT INTO songplays",
@@ -386,7 +386,7 @@ def test_nothing_else_is_tried_again(loaded: OnRedshift) -> None:
 
 def test_a_conflict_that_does_not_end_fails_at_last(loaded: OnRedshift) -> None:
     for _ in range(5):
-        loaded.server.fail_next("COPY incoming_events", "40001", "could not serialize access")
+        loaded.server.fail_next("COPY landing_events", "40001", "could not serialize access")
     outcome = loaded.world.materialize(DAY, job="load_log_days", assets=["staging_events"])
     assert "could not serialize access" in outcome.failures["staging_events"]
 
@@ -437,7 +437,7 @@ def test_without_a_staging_location(on_redshift: OnRedshift) -> None:
     on_redshift.replace(staging=None)
     said = failure(on_redshift)
     on_redshift.replace(staging=staging)
-    assert said.startswith("SPARKIFY_STAGING is missing: ")
+    assert said.startswith("SPARKIFY_COPY_STAGING is missing: ")
     assert "s3://bucket/prefix" in said
 
 
@@ -447,7 +447,7 @@ def test_a_staging_bucket_that_is_not_there(on_redshift: OnRedshift) -> None:
     on_redshift.write_log(DAY, event())
     said = failure(on_redshift)
     on_redshift.replace(staging=staging)
-    assert said == "SPARKIFY_STAGING: s3://no-such-bucket-here: there is no such bucket"
+    assert said == "SPARKIFY_COPY_STAGING: s3://no-such-bucket-here: there is no such bucket"
 
 
 def test_a_role_without_access(on_redshift: OnRedshift) -> None:
@@ -457,7 +457,7 @@ def test_a_role_without_access(on_redshift: OnRedshift) -> None:
     )
     said = failure(on_redshift)
     assert "Access Denied" in said
-    assert "needs s3:GetObject and s3:ListBucket on the source's bucket and on that of SPARKIFY_STAGING" in said
+    assert "needs s3:GetObject and s3:ListBucket on the source's bucket and on that of SPARKIFY_COPY_STAGING" in said
 
 
 def test_a_role_that_the_cluster_does_not_have(on_redshift: OnRedshift) -> None:
@@ -519,12 +519,12 @@ def test_a_statement_that_takes_too_long(on_redshift: OnRedshift) -> None:
 def test_a_role_may_read_star_and_answers_and_not_staging(on_redshift: OnRedshift) -> None:
     on_redshift.write_log(DAY, event())
     on_redshift.world.load(DAY)
-    ask_questions(on_redshift.world, "top_songs")
+    refresh_queries(on_redshift.world, "top_songs")
     role = f"Analysts {secrets.token_hex(4)}"
     for _ in range(2):
         on_redshift.warehouse.run("a test", lambda c: on_redshift.warehouse.grant_reading(c, role))
     # Its table is made when the role is already there.
-    ask_questions(on_redshift.world, "top_artists")
+    refresh_queries(on_redshift.world, "top_artists")
     readable = {
         name
         for schema, name in on_redshift.world.query(
@@ -564,15 +564,15 @@ def test_the_commands_are_the_same(
     server = redshift_servers.server_of(warehouse)
     project.environment |= {
         "SPARKIFY_WAREHOUSE": warehouse.address,
-        "SPARKIFY_STAGING": str(warehouse.staging),
+        "SPARKIFY_COPY_STAGING": str(warehouse.staging),
     }
     project.sparkify("create-tables")
     on_redshift = project.sparkify("etl")
     assert counts(on_redshift) == counts(on_duckdb)
     assert "37 passed, 0 warn, 0 failed" in on_redshift
-    assert "13 of 13 questions as expected" in on_redshift
+    assert "13 of 13 queries as expected" in on_redshift
     assert counts(project.sparkify("etl")) == counts(on_duckdb)
-    assert "13 of 13 questions as expected" in project.sparkify("verify")
+    assert "13 of 13 queries as expected" in project.sparkify("verify")
     assert "may read the star" in project.sparkify("grant", "--role", f"analysts_{secrets.token_hex(4)}")
     project.sparkify("create-tables", "--drop", expect=1)
     project.sparkify("create-tables", "--drop", "--yes")

@@ -14,23 +14,23 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, make_url, text
 
-from sparkify_dagster import aws as aws_access
-from sparkify_dagster.settings import Settings
+from sparkify_dagster.config import aws as aws_access
+from sparkify_dagster.config.settings import Settings
 from sparkify_dagster.warehouse.base import Warehouse, WarehouseError
-from sparkify_dagster.warehouse.connect import warehouse_of
-from sparkify_dagster.warehouse.redshift_login import CREDENTIALS_SECONDS, Cluster, connection_parameters
-from sparkify_dagster_tests.aws_server import (
+from sparkify_dagster.warehouse.connect import create_warehouse
+from sparkify_dagster.warehouse.redshift.login import CREDENTIALS_SECONDS, Cluster, connection_parameters
+from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers
+from sparkify_dagster_tests.redshift_stand_in.stand_in import RedshiftStandIn
+from sparkify_dagster_tests.support.servers.aws_api import (
     REGION,
-    Answer,
     Asked,
     AwsServer,
+    QueryResult,
     json_error,
     json_result,
     xml_error,
     xml_result,
 )
-from sparkify_dagster_tests.redshift.fixtures import RedshiftServers
-from sparkify_dagster_tests.redshift.stand_in import RedshiftStandIn
 
 SCHEME = "redshift+psycopg2://"
 PROVISIONED = "sparkify.abc123xyz789.eu-west-1.redshift.amazonaws.com"
@@ -105,7 +105,7 @@ def server(redshift_servers: RedshiftServers) -> Iterator[RedshiftStandIn]:
 def log_in(address: str, identifier: str | None = None, region: str | None = None, secret: str | None = None) -> Any:
     """What a new connection is made with; the address is a URL without its scheme."""
     cluster = Cluster(make_url(SCHEME + address), identifier, region, secret)
-    return connection_parameters(cluster, aws_access.access_of(Settings.load()))
+    return connection_parameters(cluster, aws_access.aws_access(Settings.load()))
 
 
 def refusal(hidden: Hidden, act: Callable[[], object]) -> str:
@@ -137,14 +137,14 @@ def warehouse_without_password(
     monkeypatch.setenv("SPARKIFY_WAREHOUSE", url.render_as_string())
     (tmp_path / "dwh.cfg").write_text("[CLUSTER]\nCLUSTER_IDENTIFIER = sparkify\n")
     monkeypatch.setenv("SPARKIFY_CONFIG", str(tmp_path / "dwh.cfg"))
-    return warehouse_of(Settings.load())
+    return create_warehouse(Settings.load())
 
 
 @pytest.fixture
 def fresh_passwords(aws: AwsServer, server: RedshiftStandIn, hidden: Hidden) -> None:
     """AWS gives another password each time, and the stand-in takes only the one that was given last."""
 
-    def give(asked: Asked) -> Answer:
+    def give(asked: Asked) -> QueryResult:
         server.user, server.password = f"IAM:{asked.parameters['DbUser']}", hidden.new()
         return xml_result(asked, DbUser=server.user, DbPassword=server.password)
 
@@ -176,7 +176,7 @@ def test_a_cluster_is_looked_up_in_its_own_region(aws: AwsServer) -> None:
 
 def test_a_port_that_is_given_wins(identifier: str) -> None:
     url = make_url(SCHEME + "awsuser:p@/dev")._replace(port=6000)
-    found = connection_parameters(Cluster(url, identifier), aws_access.access_of(Settings.load()))
+    found = connection_parameters(Cluster(url, identifier), aws_access.aws_access(Settings.load()))
     assert found["port"] == 6000
 
 
@@ -216,10 +216,10 @@ def test_a_cluster_that_is_being_created_is_one_clear_line(aws: AwsServer, hidde
     assert said == "the cluster sparkify is creating: wait until it is available"
 
 
-def described(status: str, address: str | None = None, port: int | None = None) -> Callable[[Asked], Answer]:
+def described(status: str, address: str | None = None, port: int | None = None) -> Callable[[Asked], QueryResult]:
     endpoint = {"Endpoint": {"Address": address, "Port": port}} if address else {}
 
-    def answer(asked: Asked) -> Answer:
+    def answer(asked: Asked) -> QueryResult:
         cluster = {"ClusterIdentifier": asked.parameters["ClusterIdentifier"], "ClusterStatus": status, **endpoint}
         return xml_result(asked, Clusters={"Cluster": cluster})
 
@@ -235,7 +235,7 @@ def test_with_host_and_password_aws_is_not_asked(
 ) -> None:
     server.password = hidden.new()
     monkeypatch.setenv("SPARKIFY_WAREHOUSE", server.url.render_as_string(hide_password=False))
-    warehouse = warehouse_of(Settings.load())
+    warehouse = create_warehouse(Settings.load())
     assert warehouse.run("a test", count_to_one) == 1
     assert aws.requests == []
     for shown in (repr(warehouse), warehouse.database, str(warehouse.model_dump()), warehouse.model_dump_json()):
@@ -254,14 +254,14 @@ def test_the_password_of_dwh_cfg_is_used_and_never_shown(
     monkeypatch.setenv("SPARKIFY_CONFIG", str(tmp_path / "dwh.cfg"))
     settings = Settings.load()
     cluster = Cluster(settings.warehouse)
-    assert connection_parameters(cluster, aws_access.access_of(settings)) == {
+    assert connection_parameters(cluster, aws_access.aws_access(settings)) == {
         "host": PROVISIONED,
         "port": 5439,
         "user": "awsuser",
         "password": password,
     }
     assert aws.requests == []
-    warehouse = warehouse_of(settings)
+    warehouse = create_warehouse(settings)
     for shown in (repr(warehouse), warehouse.database, str(warehouse.model_dump()), repr(cluster), repr(settings)):
         assert hidden.found_in(shown) == []
 
@@ -355,7 +355,7 @@ def test_a_connection_that_is_made_again_logs_in_anew(
     aws: AwsServer, server: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lost_at: str
 ) -> None:
     """It is lost in the middle of a transaction, or at its end."""
-    monkeypatch.setattr("sparkify_dagster.warehouse.base.LONGEST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("sparkify_dagster.warehouse.base.MAX_PAUSE_SECONDS", 0.01)
     warehouse = warehouse_without_password(server, monkeypatch, tmp_path)
     with warehouse.open("a test") as engine:
         assert warehouse.transact(engine, count_to_one) == 1
@@ -483,7 +483,7 @@ def test_without_aws_credentials_is_one_clear_line(
     ],
 )
 def test_an_expired_session_is_one_clear_line(
-    aws: AwsServer, hidden: Hidden, address: str, secret: str | None, operation: str, answer: Answer
+    aws: AwsServer, hidden: Hidden, address: str, secret: str | None, operation: str, answer: QueryResult
 ) -> None:
     aws.answers[operation] = lambda asked: answer
     said = refusal(hidden, lambda: log_in(address, "sparkify", secret=secret))

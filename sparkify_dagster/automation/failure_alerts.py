@@ -1,0 +1,110 @@
+"""The sensor failures: tells of each failed run and each failed check of severity ERROR, by log or webhook."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, Literal
+
+import dagster as dg
+
+from sparkify_dagster.automation.webhook import post
+from sparkify_dagster.config.settings import Settings
+from sparkify_dagster.partitions import format_days
+from sparkify_dagster.runtime.failures import failure_reason
+
+NAME = "failure_alerts"
+RUNS_PER_TICK = 20
+
+_FAILED: Final = dg.DagsterEventType.RUN_FAILURE
+_SUCCEEDED: Final = dg.DagsterEventType.RUN_SUCCESS
+_ENDS: tuple[Literal[dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_SUCCESS], ...] = (_FAILED, _SUCCEEDED)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a person is to hear of one run: the reason first, then what else, then where to look."""
+
+    lines: tuple[str, ...]
+    run_id: str
+
+    def text(self, ui_url: str) -> str:
+        return "\n".join([*self.lines, f"{ui_url.rstrip('/')}/runs/{self.run_id}"])
+
+
+@dg.sensor(
+    name=NAME,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="Tells of each run that fails, and of each check of severity ERROR that does, with the reason in the "
+    "first line: in this sensor's log, and to SPARKIFY_ALERT_WEBHOOK where that is set. Begins when it is switched on.",
+)
+def failure_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    settings = Settings.load()
+    seen: dict[str, int] = json.loads(context.cursor) if context.cursor else {}
+    reports = []
+    for status in _ENDS:
+        if status.value not in seen:
+            newest = context.instance.fetch_run_status_changes(status, limit=1).records
+            seen[status.value] = newest[0].storage_id if newest else 0
+        changes = dg.RunStatusChangeRecordsFilter(status, after_storage_id=seen[status.value])
+        for record in context.instance.fetch_run_status_changes(changes, limit=RUNS_PER_TICK, ascending=True).records:
+            seen[status.value] = record.storage_id
+            if report := _report(context.instance, record.event_log_entry.run_id):
+                reports.append(report)
+    texts = [report.text(settings.ui_url) for report in reports]
+    for text in texts:
+        context.log.error(text)
+    if texts and settings.alert_webhook is not None:
+        # Where this fails the tick does, and the cursor stays: the next tick tells of the same runs again.
+        post(settings.alert_webhook, "\n\n".join(texts))
+    firsts = "; ".join(report.lines[0] for report in reports)
+    return dg.SensorResult(skip_reason=firsts or "Nothing has failed", cursor=json.dumps(seen))
+
+
+def _report(instance: dg.DagsterInstance, run_id: str) -> Report | None:
+    run = instance.get_run_by_id(run_id)
+    if run is None:
+        return None
+    where = f" ({_describe(run)})"
+    lines = [*_failed_steps(instance, run, where), *_failed_checks(instance, run, where)]
+    return Report(tuple(lines), run_id) if lines else None
+
+
+def _failed_steps(instance: dg.DagsterInstance, run: dg.DagsterRun, where: str) -> Iterator[str]:
+    if run.status is not dg.DagsterRunStatus.FAILURE:
+        return
+    failed = False
+    for record in instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records:
+        event = record.event_log_entry.dagster_event
+        if event is None:
+            continue
+        failed = True
+        yield f"{event.step_key} failed{where}: {_first_line(failure_reason(event))}"
+    if not failed:
+        records = instance.get_records_for_run(run.run_id, of_type=_FAILED).records
+        yield f"Run failed{where}: {_first_line(records[-1].event_log_entry.message if records else '')}"
+
+
+def _failed_checks(instance: dg.DagsterInstance, run: dg.DagsterRun, where: str) -> Iterator[str]:
+    evaluated = dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    for record in instance.get_records_for_run(run.run_id, of_type=evaluated).records:
+        event = record.event_log_entry.dagster_event
+        if event is None:
+            continue
+        evaluation = event.asset_check_evaluation_data
+        if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR:
+            name = f"{evaluation.check_name} of {evaluation.asset_key.to_user_string()}"
+            yield f"Check {name} failed{where}: {_first_line(evaluation.description or '')}"
+
+
+def _describe(run: dg.DagsterRun) -> str:
+    first, last = (run.tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end"))
+    days = run.tags.get("dagster/partition")
+    if first and last:
+        days = format_days(date.fromisoformat(first), date.fromisoformat(last))
+    return f"{run.job_name}, {days}" if days else run.job_name
+
+
+def _first_line(text: str) -> str:
+    return next(iter(text.strip().splitlines()), "no reason is known")

@@ -1,0 +1,151 @@
+"""What an inspection of the source hands to a warehouse's loader. Both sides know these records and not each other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+
+from sparkify_dagster.formatting import pluralize
+
+# In UTF-8, as Redshift counts VARCHAR.
+SHORT_TEXT_BYTES = 64
+TEXT_BYTES = 1_024
+# The page of a play. An event of it should have these columns; all other ones of a user, if it has a user.
+NEXT_SONG = "NextSong"
+PLAY_COLUMNS = ("artist", "song", "length")
+# A load error's raw text is cut to this length.
+RAW_TEXT_CHARACTERS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object of the source as a listing or a read shows it. The key is relative to the source's prefix.
+
+    `modified` (UTC) is for people alone: an upload may keep it, so that it tells no version from another.
+    """
+
+    key: str
+    etag: str
+    size: int
+    modified: datetime = field(compare=False)
+
+
+@dataclass(frozen=True)
+class LoadError:
+    """A line, or a song, that staging cannot hold. line_number counts from 1; None means the whole file."""
+
+    key: str
+    line_number: int | None
+    column_name: str | None
+    reason: str
+    raw_text: str | None
+
+    @property
+    def place(self) -> str:
+        """Returns the file, and the line where one is to blame."""
+        return self.key if self.line_number is None else f"{self.key} line {self.line_number}"
+
+
+@dataclass(frozen=True)
+class InspectedFile:
+    """One object with its counts of records: lines = staged + duplicates + errors.
+
+    A plain object is read in place where the warehouse can: at `local_path` in a folder, at `uri` in S3. Otherwise
+    `content` is what a warehouse reads: a plain object's own bytes (decompressed), a cleaned copy of any other.
+    """
+
+    source: StoredObject
+    lines: int
+    duplicates: int = 0
+    errors: int = 0
+    plain: bool = True
+    content: bytes = field(default=b"", repr=False)
+    local_path: Path | None = None
+    uri: str | None = None
+    inflated_bytes: int = 0
+
+    @property
+    def staged(self) -> int:
+        return self.lines - self.duplicates - self.errors
+
+
+@dataclass(frozen=True)
+class LogFields:
+    """The keys of a day's log records, by the columns that they are read into.
+
+    `missing` has the columns that no record has a key for, though some should, each with that key. `unknown` has the
+    keys that are no column's, the first ones by name.
+    """
+
+    present: tuple[str, ...] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class InspectedDay:
+    """The log files of a UTC day. `repairs` maps double-encoded text, without blanks at its end, to what was meant.
+
+    `fields` is None where nobody has looked into the records.
+    """
+
+    day: date
+    files: tuple[InspectedFile, ...]
+    errors: tuple[LoadError, ...]
+    repairs: Mapping[str, str]
+    event_keys: tuple[str, ...]
+    fields: LogFields | None = None
+
+    @property
+    def error_count(self) -> int:
+        return sum(file.errors for file in self.files)
+
+    @property
+    def staged(self) -> int:
+        return sum(file.staged for file in self.files)
+
+    @property
+    def duplicates(self) -> int:
+        return sum(file.duplicates for file in self.files)
+
+    @property
+    def lines(self) -> int:
+        return sum(file.lines for file in self.files)
+
+    @property
+    def inflated_bytes(self) -> int:
+        """Returns the size of the files once they are decompressed."""
+        return sum(file.inflated_bytes for file in self.files)
+
+    def rejection(self, max_load_errors: int) -> str | None:
+        """Returns why the day must not replace what staging holds of it; None where it may."""
+        for file in self.files:
+            if file.errors and file.staged + file.duplicates == 0:
+                return f"{file.source.key} has {pluralize(file.errors, 'error')} and no good record"
+        if self.error_count > max_load_errors:
+            records = pluralize(self.lines, "record")
+            return f"{self.error_count:,} of {records} have errors, the limit is {max_load_errors:,}"
+        return None
+
+
+@dataclass(frozen=True)
+class TrustedDay:
+    """The log files of a UTC day as S3 has them, which nobody has looked into."""
+
+    day: date
+    files: tuple[StoredObject, ...]
+    uris: tuple[str, ...]
+    event_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class InspectedSongs:
+    """A batch of song files. `rows` is newline-delimited JSON of staging_songs' own columns."""
+
+    files: tuple[InspectedFile, ...]
+    errors: tuple[LoadError, ...]
+    rows: bytes = field(repr=False)
+
+    @property
+    def staged(self) -> int:
+        return sum(file.staged for file in self.files)

@@ -1,0 +1,231 @@
+"""What must be true of the star. Redshift does not enforce keys but trusts them, so the key checks block."""
+
+from collections.abc import Iterator
+from datetime import date
+
+import dagster as dg
+from sqlalchemy import ColumnElement, Connection, Date, FromClause, Table, and_, case, cast, func, select, true
+
+from sparkify_dagster.assets import star
+from sparkify_dagster.batches import NEXT_SONG
+from sparkify_dagster.checks.check_results import Metadata, checked_table, selected
+from sparkify_dagster.formatting import pluralize
+from sparkify_dagster.ingest.limits import Limits
+from sparkify_dagster.ingest.load_logs import as_dagster_failures
+from sparkify_dagster.partitions import partition_days
+from sparkify_dagster.presentation.rows import SHOWN_ROWS
+from sparkify_dagster.schema.tables import artists, key_columns, songplays, songs, staging_events, time, users
+from sparkify_dagster.warehouse.base import Warehouse
+from sparkify_dagster.warehouse.transforms import day_bounds
+
+_REFERENCES = {"user_id": users, "song_id": songs, "artist_id": artists, "start_time": time}
+
+
+def _key_spec(asset: dg.AssetsDefinition, table: Table) -> dg.AssetCheckSpec:
+    (key,) = key_columns(table)
+    return dg.AssetCheckSpec(
+        "unique_key", asset=asset.key, blocking=True, description=f"{key} is unique and never missing."
+    )
+
+
+@dg.multi_asset_check(
+    name="check_songplays",
+    specs=[
+        _key_spec(star.songplays, songplays),
+        dg.AssetCheckSpec(
+            "row_count_matches_staging",
+            asset=star.songplays.key,
+            description="Each day: songplays = staged events of page NextSong with a user.",
+        ),
+        dg.AssetCheckSpec(
+            "match_rate",
+            asset=star.songplays.key,
+            description="Share of the plays that found their song. Warns below SPARKIFY_MIN_MATCH_RATE.",
+        ),
+    ],
+    can_subset=True,
+)
+def check_songplays(
+    context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse], limits: Limits
+) -> Iterator[dg.AssetCheckResult]:
+    days = partition_days(context)
+
+    def look(connection: Connection) -> dict[str, dg.AssetCheckResult]:
+        return {
+            "unique_key": _unique_key(connection, songplays, _starts_in(songplays, days)),
+            "row_count_matches_staging": _row_count_matches_staging(connection, days),
+            "match_rate": _match_rate(connection, days, limits.min_match_rate),
+        }
+
+    with as_dagster_failures():
+        results = warehouse.run(f"checks of run {context.run.run_id}", look)
+    yield from selected(context, results)
+
+
+@dg.multi_asset_check(
+    name="check_dimensions",
+    specs=[
+        _key_spec(star.users, users),
+        _key_spec(star.songs, songs),
+        _key_spec(star.artists, artists),
+        _key_spec(star.time, time),
+        dg.AssetCheckSpec(
+            "distinct_start_times",
+            asset=star.time.key,
+            description="time holds just the distinct start_times of songplays.",
+        ),
+        dg.AssetCheckSpec(
+            "referential_integrity",
+            asset=star.songplays.key,
+            additional_deps=[star.users.key, star.songs.key, star.artists.key, star.time.key],
+            description="Each play's user, song, artist and start_time is in its dimension.",
+        ),
+    ],
+    can_subset=True,
+)
+def check_dimensions(
+    context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
+) -> Iterator[dg.AssetCheckResult]:
+    days = partition_days(context)
+
+    def look(connection: Connection) -> list[dg.AssetCheckResult]:
+        results = []
+        for key in sorted(context.selected_asset_check_keys):
+            if key.name == "unique_key":
+                (table,) = (table for table in _REFERENCES.values() if table.name == key.asset_key.path[-1])
+                result = _unique_key(connection, table, true())
+            elif key.name == "distinct_start_times":
+                result = _distinct_start_times(connection, days)
+            else:
+                result = _referential_integrity(connection, days)
+            results.append(result._replace(asset_key=key.asset_key, check_name=key.name))
+        return results
+
+    with as_dagster_failures():
+        results = warehouse.run(f"checks of run {context.run.run_id}", look)
+    yield from results
+
+
+def _unique_key(connection: Connection, table: Table, condition: ColumnElement[bool]) -> dg.AssetCheckResult:
+    (name,) = key_columns(table)
+    key = table.c[name]
+    counts = connection.execute(
+        select(
+            func.count().label("rows"),
+            (func.count(key) - func.count(key.distinct())).label("duplicates"),
+            (func.count() - func.count(key)).label("missing"),
+        )
+        .select_from(table)
+        .where(condition)
+    ).one()
+    metadata: Metadata = dict(counts._mapping)
+    if counts.duplicates:
+        repeated = select(key, func.count().label("rows")).where(condition).group_by(key).having(func.count() > 1)
+        metadata["first_duplicates"] = checked_table(connection.execute(repeated.order_by(key).limit(SHOWN_ROWS)).all())
+    passed = counts.duplicates == 0 and counts.missing == 0
+    return dg.AssetCheckResult(
+        passed=passed,
+        metadata=metadata,
+        description=None
+        if passed
+        else f"{name}: {pluralize(counts.duplicates, 'duplicate')}, {counts.missing:,} missing",
+    )
+
+
+def _row_count_matches_staging(connection: Connection, days: tuple[date, date] | None) -> dg.AssetCheckResult:
+    is_play = and_(func.rtrim(staging_events.c.page, " ") == NEXT_SONG, staging_events.c.user_id.is_not(None))
+    in_days = true() if days is None else staging_events.c.log_date.between(*days)
+    staged = (
+        select(staging_events.c.log_date, func.count().label("plays"))
+        .where(is_play, in_days)
+        .group_by(staging_events.c.log_date)
+        .subquery()
+    )
+    day = cast(songplays.c.start_time, Date).label("log_date")
+    built = select(day, func.count().label("plays")).where(_starts_in(songplays, days)).group_by(day).subquery()
+    by_day = connection.execute(
+        select(
+            func.coalesce(staged.c.log_date, built.c.log_date).label("log_date"),
+            func.coalesce(staged.c.plays, 0).label("staged"),
+            func.coalesce(built.c.plays, 0).label("songplays"),
+        )
+        .select_from(staged.join(built, staged.c.log_date == built.c.log_date, full=True))
+        .order_by("log_date")
+    ).all()
+    wrong = [row for row in by_day if row.staged != row.songplays]
+    metadata: Metadata = {
+        "staged": sum(row.staged for row in by_day),
+        "songplays": sum(row.songplays for row in by_day),
+        "days_that_differ": len(wrong),
+    }
+    if wrong:
+        metadata["first_days"] = checked_table(wrong)
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        metadata=metadata,
+        description=f"Plays of {pluralize(len(wrong), 'day')} differ: materialize songplays again" if wrong else None,
+    )
+
+
+def _match_rate(connection: Connection, days: tuple[date, date] | None, minimum: float) -> dg.AssetCheckResult:
+    plays, matched = connection.execute(
+        select(func.count(), func.count(songplays.c.song_id)).where(_starts_in(songplays, days))
+    ).one()
+    # Without a play none is unmatched.
+    rate = matched / plays if plays else 1.0
+    return dg.AssetCheckResult(
+        passed=rate >= minimum,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"match_rate": rate, "plays": plays, "matched": matched, "minimum": minimum},
+        description=f"{matched:,} of {plays:,} plays found their song ({rate:.1%})",
+    )
+
+
+def _distinct_start_times(connection: Connection, days: tuple[date, date] | None) -> dg.AssetCheckResult:
+    plays = select(songplays.c.start_time).where(_starts_in(songplays, days)).distinct().subquery()
+    times = select(time.c.start_time).where(_starts_in(time, days)).subquery()
+    joined = plays.join(times, plays.c.start_time == times.c.start_time, full=True)
+    counts = connection.execute(
+        select(
+            func.count(plays.c.start_time).label("start_times"),
+            func.count(times.c.start_time).label("rows"),
+            _count_if(times.c.start_time.is_(None)).label("missing"),
+            _count_if(plays.c.start_time.is_(None)).label("without_a_play"),
+        ).select_from(joined)
+    ).one()
+    passed = counts.missing == 0 and counts.without_a_play == 0
+    return dg.AssetCheckResult(
+        passed=passed,
+        metadata=dict(counts._mapping),
+        description=None if passed else "time differs from songplays: materialize time for these days",
+    )
+
+
+def _referential_integrity(connection: Connection, days: tuple[date, date] | None) -> dg.AssetCheckResult:
+    orphans = {}
+    joined: FromClause = songplays
+    for name, dimension in _REFERENCES.items():
+        joined = joined.outerjoin(dimension, songplays.c[name] == dimension.c[name])
+        orphans[name] = _count_if(and_(songplays.c[name].is_not(None), dimension.c[name].is_(None)))
+    counts = connection.execute(
+        select(func.count().label("plays"), *(orphan.label(f"{name}_missing") for name, orphan in orphans.items()))
+        .select_from(joined)
+        .where(_starts_in(songplays, days))
+    ).one()
+    missing = {name: value for name, value in counts._mapping.items() if name != "plays" and value}
+    return dg.AssetCheckResult(
+        passed=not missing,
+        metadata=dict(counts._mapping),
+        description=f"Not in their dimension: {missing}" if missing else None,
+    )
+
+
+def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+def _starts_in(table: Table, days: tuple[date, date] | None) -> ColumnElement[bool]:
+    if days is None:
+        return true()
+    start, end = day_bounds(*days)
+    return and_(table.c.start_time >= start, table.c.start_time < end)

@@ -1,0 +1,254 @@
+"""`sparkify etl`: runs the UI's jobs in this process, tells how it goes and what came of it."""
+
+import os
+import uuid
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+
+from sparkify_dagster import formatting
+from sparkify_dagster.analytics.query import broken_queries
+from sparkify_dagster.analytics.verification import print_unexpected
+from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUERIES, SONG_ASSETS
+from sparkify_dagster.checks.analytics_checks import MATCHES_EXPECTED, how_it_compares
+from sparkify_dagster.cli.progress import Progress, print_counts
+from sparkify_dagster.definitions import defs
+from sparkify_dagster.partitions import contiguous_blocks, format_window, is_in_window, range_tags
+from sparkify_dagster.runtime import interrupts, liveness
+from sparkify_dagster.runtime.file_lock import exclusive
+from sparkify_dagster.schema.tables import STAR_TABLES, songplays, staging_events, staging_songs
+from sparkify_dagster.sources.emptiness import require_log_files
+from sparkify_dagster.sources.object_store import SourceError
+from sparkify_dagster.sources.source import Listing
+from sparkify_dagster.warehouse import load_log
+from sparkify_dagster.warehouse.base import Warehouse, WarehouseError, count_rows, first_line
+
+STATE_FOLDER = Path(".sparkify")
+# A day without a file costs a run about a thirtieth of what another run would.
+MAX_GAP_DAYS = 31
+
+
+class EtlError(Exception):
+    """The pipeline cannot run; the message is one line with cause and remedy."""
+
+
+def run(
+    first_day: date | None, last_day: date | None, *, full: bool, allow_empty: Collection[str] = frozenset()
+) -> bool:
+    """Loads the days and all songs, matches again what a song load concerns on other days, and answers the queries.
+
+    `allow_empty` names the sources, logs or songs, that may be empty though the warehouse holds something of them.
+
+    True if every asset and every check of severity ERROR succeeded. Raises EtlError.
+    """
+    console = formatting.console()
+    resources = defs.resources or {}
+    source, warehouse = resources["source"], resources["warehouse"]
+    progress = Progress(console, broken_queries=broken_queries())
+    with persisted_instance() as instance, _clear_errors():
+        for run_id in liveness.fail_dead_runs(instance):
+            console.print(f"Run {run_id} had died; it is marked as failed.")
+        _require_days(first_day, last_day)
+        blocks, nothing_to_load = [], None
+        if first_day and last_day:
+            blocks = [(first_day, last_day)]
+        else:
+            listing = source.list_log_files()
+            _warn_outside_window(console, listing)
+            blocks = blocks_to_load(listing, warehouse, first_day, last_day)
+            nothing_to_load = None if blocks else _without_a_day(listing, "logs" in allow_empty)
+        if not blocks:
+            console.print("No day of the window has a log file or rows: loading the songs alone")
+            config = _load_config(["staging_songs"], full, allow_empty)
+            _execute(instance, "load_songs", progress, config=config, assets=SONG_ASSETS)
+        for number, days in enumerate(blocks):
+            console.print(f"Loading {days[0]} to {days[1]} into {warehouse.database}")
+            songs = SONG_ASSETS if number == 0 else ()
+            job = "load_all" if songs else "load_log_days"
+            config = _load_config(["staging_events", *songs[:1]], full, allow_empty)
+            _execute(instance, job, progress, days=days, config=config, assets=[*LOG_DAY_ASSETS, *songs])
+        if not progress.failed_steps:
+            progress.checks_again = True
+            for block in contiguous_blocks(_pending_days(warehouse)):
+                console.print(f"The catalogue changed: matching the plays from {block[0]} to {block[1]} again")
+                _execute(instance, "load_log_days", progress, days=block, assets=["songplays"])
+        if not progress.failed_steps:
+            # Once all plays are matched, and in a run without days: of those Dagster plans each asset for each day.
+            _execute(instance, "refresh_analytics", progress)
+        progress.print_broken_queries()
+        _print_result(console, warehouse, progress)
+        if nothing_to_load is not None:
+            console.print(nothing_to_load, markup=False)
+    return progress.ok and nothing_to_load is None
+
+
+@contextmanager
+def persisted_instance() -> Iterator[dg.DagsterInstance]:
+    """The instance that the UI shows too. Raises EtlError where none is kept."""
+    home = Path(os.environ.get("DAGSTER_HOME") or ".").absolute()
+    if not (home / "dagster.yaml").exists():
+        raise EtlError(f"there is no dagster.yaml in {home}: run this in the project's folder, or set DAGSTER_HOME")
+    try:
+        # Two commands that make the history at the same time would be in each other's way.
+        with exclusive(STATE_FOLDER / "history.lock", "Waiting for another command, which opens the run history"):
+            # As Dagster's own commands do: without DAGSTER_HOME the folder's dagster.yaml counts.
+            opened = dg.DagsterInstance.from_config(str(home))
+    except (OSError, DBAPIError) as error:
+        cause = error.strerror if isinstance(error, OSError) else first_line(error)
+        raise EtlError(f"{STATE_FOLDER}: cannot be written: {cause}; sparkify keeps its state there") from error
+    with opened as instance:
+        yield instance
+
+
+def fail_dead_runs() -> None:
+    """Marks the runs whose process is gone as failed. Raises EtlError where no history is kept."""
+    with persisted_instance() as instance:
+        liveness.fail_dead_runs(instance)
+
+
+def _require_days(first_day: date | None, last_day: date | None) -> None:
+    """Raises EtlError where the chosen days are none of the window's."""
+    for option, day in (("--from", first_day), ("--to", last_day)):
+        if day is not None and not is_in_window(day):
+            raise EtlError(
+                f"{option} {day}: outside the window of SPARKIFY_LOG_START and SPARKIFY_LOG_END, {format_window()}"
+            )
+    if first_day and last_day and first_day > last_day:
+        raise EtlError(f"--from {first_day} is after --to {last_day}")
+
+
+def blocks_to_load(
+    listing: Listing, warehouse: Warehouse, first_day: date | None = None, last_day: date | None = None
+) -> list[tuple[date, date]]:
+    """Returns the first and the last day of each run: of days with files, and of those that the warehouse knows of.
+
+    Days far apart are loaded in runs of their own.
+    """
+    with warehouse.transaction("sparkify etl") as connection:
+        known = {*load_log.known_days(connection), *listing.by_day, *(day for day in (first_day, last_day) if day)}
+    days = sorted(
+        day
+        for day in known
+        if is_in_window(day) and (first_day is None or day >= first_day) and (last_day is None or day <= last_day)
+    )
+    return contiguous_blocks(days, MAX_GAP_DAYS)
+
+
+def _execute(
+    instance: dg.DagsterInstance,
+    job: str,
+    progress: Progress,
+    *,
+    days: tuple[date, date] | None = None,
+    assets: Sequence[str] | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> None:
+    run_id = str(uuid.uuid4())
+    instance.add_event_listener(run_id, progress.handle)
+    with liveness.alive(instance, run_id):
+        defs.resolve_job_def(job).execute_in_process(
+            # Progress tells the story; Dagster's own log of it is in the UI.
+            run_config={**(config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            instance=instance,
+            run_id=run_id,
+            tags=range_tags(*days) if days else None,
+            asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
+            raise_on_error=False,
+        )
+    progress.print_not_run()
+    if interrupts.received():
+        # Dagster only ends the run with it.
+        raise KeyboardInterrupt
+
+
+def _load_config(assets: Sequence[str], full: bool, allow_empty: Collection[str]) -> dict[str, Any]:
+    sources = {"staging_events": "logs", "staging_songs": "songs"}
+    return {"ops": {name: {"config": {"full": full, "allow_empty": sources[name] in allow_empty}} for name in assets}}
+
+
+def _warn_outside_window(console: Console, listing: Listing) -> None:
+    outside = [day for day in listing.by_day if not is_in_window(day)]
+    if outside:
+        files = sum(len(listing.by_day[day]) for day in outside)
+        console.print(
+            f"{formatting.pluralize(files, 'log file')} left alone, outside the window of {format_window()}: "
+            f"{min(outside)} to {max(outside)}"
+        )
+
+
+def _without_a_day(listing: Listing, allow_empty: bool) -> str | None:
+    """Returns what is wrong where not one day can be loaded; None where the location is just empty."""
+    try:
+        require_log_files(listing, is_in_window, format_window(), holds_days=False, allow_empty=allow_empty)
+    except SourceError as error:
+        return str(error)
+    if listing.files and not allow_empty:
+        return (
+            f"No day was loaded: none of the {formatting.pluralize(len(listing.files), 'log file')} "
+            f"of {listing.location} is in the window, {format_window()}; set SPARKIFY_LOG_START and SPARKIFY_LOG_END"
+        )
+    return None
+
+
+def _pending_days(warehouse: Warehouse) -> list[date]:
+    with warehouse.transaction("sparkify etl") as connection:
+        return [day for day in load_log.pending_days(connection) if is_in_window(day)]
+
+
+def _print_result(console: Console, warehouse: Warehouse, progress: Progress) -> None:
+    with warehouse.transaction("sparkify etl") as connection:
+        counts = {
+            table.fullname: count_rows(connection, table) for table in (staging_events, staging_songs, *STAR_TABLES)
+        }
+        plays, matched = connection.execute(select(func.count(), func.count(songplays.c.song_id))).one()
+    console.print()
+    print_counts(console, counts)
+    compared = {
+        key.asset_key.to_user_string(): check for key, check in progress.checks.items() if key.name == MATCHES_EXPECTED
+    }
+    _print_queries(console, progress, compared)
+    checks = progress.count_checks()
+    consequences = f"; {formatting.pluralize(checks['consequence'], 'answer')} not as expected in consequence"
+    console.print(
+        f"\nChecks: {checks['passed']} passed, {checks['warn']} warn, {checks['error']} failed"
+        f"{consequences if checks['consequence'] else ''}"
+    )
+    if plays:
+        console.print(f"Match rate: {matched / plays:.1%} of the plays found their song")
+    if compared:
+        matches_expected = [check.passed for check in compared.values() if "expected_rows" in check.metadata]
+        print_unexpected(console, matches_expected, len(compared) - len(matches_expected), len(progress.broken_queries))
+    if progress.ok:
+        console.print("Next: `make ui` shows the graph, the checks and this run on http://127.0.0.1:3000")
+    else:
+        console.print("Not everything succeeded: `make ui` shows the run with its log and check results")
+
+
+def _print_queries(console: Console, progress: Progress, compared: Mapping[str, dg.AssetCheckEvaluation]) -> None:
+    answered = {name: progress.rows[name] for name in QUERIES if name in progress.rows}
+    if not answered:
+        return
+    comparison = ["Compared with what is expected"] if compared else []
+    table = Table("Query", "Rows", *comparison, box=None, pad_edge=False)
+    table.columns[1].justify = "right"
+    for name, rows in answered.items():
+        result = how_it_compares(compared[name]) if name in compared else ""
+        table.add_row(name, f"{rows:,}", *([result] if compared else []))
+    console.print()
+    console.print(table)
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    try:
+        yield
+    except (SourceError, WarehouseError) as error:
+        raise EtlError(str(error)) from error

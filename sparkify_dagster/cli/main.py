@@ -1,0 +1,363 @@
+"""`sparkify`: the command line. Each command calls what Dagster calls and adds nothing but words."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypedDict, TypeVar, Unpack
+
+import click
+
+from sparkify_dagster.config.keys import MAX_LOG_DAY, SettingsError
+from sparkify_dagster.config.settings import Settings
+from sparkify_dagster.formatting import console, pluralize, replace_unwritable_characters, visible
+from sparkify_dagster.runtime import interrupts
+
+if TYPE_CHECKING:
+    from sparkify_dagster.warehouse.base import Warehouse
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+class SimulatedWorld(TypedDict):
+    users: int
+    days: int
+    start: date
+    songs: int
+    seed: int
+
+
+SIMULATED_MONTH = SimulatedWorld(users=100, days=30, start=date(2018, 11, 1), songs=400, seed=1)
+# Years have four digits in the names of log files.
+MIN_SIMULATED_DAY = date(1000, 1, 1)
+UI_PORT = 3000
+
+
+class CliError(click.ClickException):
+    """Something that the user can put right: one line, no traceback."""
+
+    def show(self, file: object = None) -> None:
+        click.echo(f"sparkify: {visible(self.message)}", err=True)
+
+
+def reports_errors(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Has a command end with one line for a wrong setting, and for Ctrl-C and SIGTERM."""
+
+    @wraps(command)
+    def explained(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        with interrupts.noticed():
+            try:
+                return command(*args, **kwargs)
+            except SettingsError as error:
+                raise CliError(str(error)) from error
+            except BaseException as error:
+                number = interrupts.received()
+                # Whatever failed after a signal failed by it, perhaps as an error of a library's own.
+                if number is None or (isinstance(error, SystemExit) and not error.code):
+                    raise
+                click.echo("sparkify: interrupted", err=True)
+                # As the shell shows a process that the signal ended.
+                sys.exit(128 + number)
+
+    return explained
+
+
+class LineFormatter(logging.Formatter):
+    """A log line for a terminal: control characters, which may come from the data, are shown as text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record), keep="\n")
+
+
+class Day(click.ParamType[date]):
+    name = "YYYY-MM-DD"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        if isinstance(value, date):
+            return value
+        try:
+            return datetime.strptime(str(value), "%Y-%m-%d").date()
+        except ValueError:
+            self.fail(f"{value!r} is not a day like 2018-11-01", param, ctx)
+
+
+def of_some_days(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """The options of the commands that look at the star."""
+    first = click.option(
+        "--from", "first_day", type=Day(), metavar="FIRST_DAY", help="First day to look at, e.g. 2018-11-01."
+    )
+    last = click.option("--to", "last_day", type=Day(), metavar="LAST_DAY", help="Last day to look at, included.")
+    return first(last(command))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Sparkify's warehouse: JSON from S3 in, a checked star schema out."""
+    replace_unwritable_characters()
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+@main.command("create-tables")
+@click.option("--drop", is_flag=True, help="Drop the tables first, with all they hold. Asks before it does.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@reports_errors
+def create_tables(drop: bool, yes: bool) -> None:
+    """Create the schema, tables and views that are missing in the warehouse."""
+    from sparkify_dagster.warehouse import base
+
+    warehouse = _warehouse(_settings())
+    if drop and not yes:
+        click.confirm(f"Drop all tables of {warehouse.database} and everything in them?", abort=True)
+    with _warehouse_errors(), warehouse.transaction("sparkify create-tables") as connection:
+        if drop:
+            base.drop_tables(connection)
+            base.create_tables(connection)
+    click.echo(f"The tables are there{', and empty' if drop else ''}: {warehouse.database}")
+
+
+@main.command()
+@click.option("--role", required=True, metavar="NAME", help="The role; it is created if there is none.")
+@reports_errors
+def grant(role: str) -> None:
+    """Let a role of the database read the star, and nothing of staging.
+
+    Give the role to the analysts' users. Tables that are dropped take their grants with them.
+    """
+    warehouse = _warehouse(_settings())
+    with _warehouse_errors(), warehouse.transaction("sparkify grant") as connection:
+        warehouse.grant_reading(connection, role)
+    click.echo(f"{role} may read the star in {warehouse.database}")
+
+
+@main.command()
+@click.option("--from", "first_day", type=Day(), metavar="FIRST_DAY", help="First day to load, e.g. 2018-11-01.")
+@click.option("--to", "last_day", type=Day(), metavar="LAST_DAY", help="Last day to load, included.")
+@click.option("--full", is_flag=True, help="Load again also what the warehouse holds in its present version.")
+@click.option(
+    "--allow-empty",
+    multiple=True,
+    type=click.Choice(["logs", "songs"]),
+    help="Empty what the warehouse holds of a source whose location has no file. May be given twice.",
+)
+@reports_errors
+def etl(first_day: date | None, last_day: date | None, full: bool, allow_empty: tuple[str, ...]) -> None:
+    """Load days of the log, all songs and the star, and check them: the same run as the UI's.
+
+    Without days: every day of the window that has a file or rows. Days far apart are loaded in runs of their own.
+    """
+    settings = _settings()
+    if settings.simulates_source and not Path(settings.log_data).exists():
+        _simulate_once(settings)
+    from sparkify_dagster.cli import etl as pipeline
+
+    try:
+        succeeded = pipeline.run(first_day, last_day, full=full, allow_empty=allow_empty)
+    except pipeline.EtlError as error:
+        raise CliError(str(error)) from error
+    sys.exit(0 if succeeded else 1)
+
+
+@main.command()
+@click.argument("name", required=False)
+@of_some_days
+@click.option("--format", "output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
+@reports_errors
+def query(name: str | None, first_day: date | None, last_day: date | None, output: str) -> None:
+    """Ask one of the analysts' queries of the star, over all days or some. Without NAME: which ones there are."""
+    from sparkify_dagster.analytics import formats
+    from sparkify_dagster.analytics.query import all_queries, broken_queries
+    from sparkify_dagster.analytics.refresh import ask
+
+    queries, broken = all_queries(), broken_queries()
+    if name is None:
+        for query in queries.values():
+            click.echo(f"{query.name:<30}{query.title}")
+        for error in broken.values():
+            click.echo(f"sparkify: {visible(str(error))}", err=True)
+        return
+    if name in broken:
+        raise CliError(str(broken[name]))
+    if name not in queries:
+        raise CliError(f"there is no query {name}; there are {', '.join(queries)}")
+    _require_order(first_day, last_day)
+    query, warehouse = queries[name], _warehouse(_settings())
+    with _warehouse_errors():
+        rows = warehouse.run(
+            f"sparkify query {name}", lambda connection: ask(warehouse, connection, query, first_day, last_day)
+        )
+    if output == "table":
+        console().print(formats.to_table(query, rows))
+    else:
+        # In UTF-8 wherever it goes, since it is read by programs.
+        content = formats.to_csv(query, rows) if output == "csv" else formats.to_json(query, rows)
+        click.echo(content.encode(), nl=False)
+
+
+@main.command("load-errors")
+@of_some_days
+@reports_errors
+def load_errors(first_day: date | None, last_day: date | None) -> None:
+    """Show the lines that could not be loaded, with file, line, column, reason and text.
+
+    Without days: those of all days and of the song files. The text may hold names of listeners, so it is shown here
+    and not in Dagster.
+    """
+    from sparkify_dagster.cli import load_errors as errors
+
+    _require_order(first_day, last_day)
+    with _warehouse_errors():
+        found = _warehouse(_settings()).run(
+            "sparkify load-errors", lambda connection: errors.read(connection, first_day, last_day)
+        )
+    errors.print_errors(console(), found)
+
+
+@main.command()
+@click.option(
+    "--expected", metavar="DIR|s3://…", help="Expected results to compare with, not SPARKIFY_EXPECTED_RESULTS's."
+)
+@of_some_days
+@reports_errors
+def verify(expected: str | None, first_day: date | None, last_day: date | None) -> None:
+    """Compare the answers of all queries with the expected ones: NAME.csv for each, with the query's columns.
+
+    Ends with status 0 only if something is expected, and all of it is so.
+    """
+    from sparkify_dagster.analytics import verification
+    from sparkify_dagster.analytics.expected import ExpectedError, ExpectedResults
+    from sparkify_dagster.sources.object_store import SourceError
+
+    _require_order(first_day, last_day)
+    settings = _settings()
+    location = expected or settings.expected
+    if location is None:
+        raise CliError("nothing is expected: set SPARKIFY_EXPECTED_RESULTS, or give --expected")
+    try:
+        with _warehouse_errors():
+            verified = verification.verify(
+                _warehouse(settings), ExpectedResults(location=location), first_day, last_day
+            )
+    except (ExpectedError, SourceError) as error:
+        raise CliError(str(error)) from error
+    if not verified.comparisons and not verified.failures:
+        raise CliError(f"{location}: there is no expected result of any query, such as top_songs.csv")
+    verification.tell(console(), verified)
+    sys.exit(0 if verified.matches_expected else 1)
+
+
+@main.command()
+@click.option(
+    "--out", required=True, metavar="DIR|s3://…", help="Where log_data, song_data, log_json_path.json and expected go."
+)
+@click.option("--users", type=click.IntRange(1), default=SIMULATED_MONTH["users"], show_default=True)
+@click.option("--days", type=click.IntRange(1), default=SIMULATED_MONTH["days"], show_default=True)
+@click.option("--start", type=Day(), default=SIMULATED_MONTH["start"], show_default=True, help="First day.")
+@click.option("--songs", type=click.IntRange(1), default=SIMULATED_MONTH["songs"], show_default=True)
+@click.option("--seed", type=int, default=SIMULATED_MONTH["seed"], show_default=True, help="Same seed, same bytes.")
+@reports_errors
+def simulate(out: str, users: int, days: int, start: date, songs: int, seed: int) -> None:
+    """Write logs and a catalogue as the app would have written them, and what the analysts' queries come to.
+
+    The queries are asked of all simulated days. Their results, a CSV file each, come from what the simulator knows,
+    not from the SQL that answers them in the warehouse.
+    """
+    if start < MIN_SIMULATED_DAY or days - 1 > (MAX_LOG_DAY - start).days:
+        raise CliError(
+            f"--start {start}: {pluralize(days, 'day')} from it are not all between "
+            f"{MIN_SIMULATED_DAY} and {MAX_LOG_DAY}"
+        )
+    _simulate(_settings(), out, users=users, days=days, start=start, songs=songs, seed=seed)
+
+
+@main.command()
+@click.option("--port", type=int, default=UI_PORT, show_default=True)
+@reports_errors
+def ui(port: int) -> None:
+    """Serve the Dagster UI and its daemon on this machine alone."""
+    _settings()
+    from sparkify_dagster.cli import etl as pipeline
+
+    try:
+        pipeline.fail_dead_runs()
+    except pipeline.EtlError as error:
+        raise CliError(str(error)) from error
+    dg = Path(sys.executable).with_name("dg")
+    # The same home and environment that a person would have activated and exported.
+    environment = {"VIRTUAL_ENV": sys.prefix, "DAGSTER_HOME": str(Path.cwd()), **os.environ}
+    environment["PATH"] = os.pathsep.join([str(dg.parent), environment.get("PATH", "")])
+    os.execve(dg, [str(dg), "dev", "--host", "127.0.0.1", "--port", str(port)], environment)  # noqa: S606
+
+
+def _require_order(first_day: date | None, last_day: date | None) -> None:
+    if first_day and last_day and first_day > last_day:
+        raise CliError(f"--from {first_day} is after --to {last_day}")
+    for option, day in (("--from", first_day), ("--to", last_day)):
+        if day and day > MAX_LOG_DAY:
+            raise CliError(f"{option} {day}: the last possible day is {MAX_LOG_DAY}")
+
+
+def _settings() -> Settings:
+    """The settings, with a line for what they ignore: each command calls this once."""
+    settings = Settings.load()
+    if ignored := Settings.ignored():
+        click.echo(f"sparkify: {visible(ignored)}", err=True)
+    return settings
+
+
+def _warehouse(settings: Settings) -> "Warehouse":
+    from sparkify_dagster.warehouse.connect import create_warehouse
+
+    return create_warehouse(settings)
+
+
+@contextmanager
+def _warehouse_errors() -> Iterator[None]:
+    from sparkify_dagster.warehouse.base import WarehouseError
+
+    try:
+        yield
+    except WarehouseError as error:
+        raise CliError(str(error)) from error
+
+
+def _simulate_once(settings: Settings) -> None:
+    """Simulates the source where there is none; of several processes at once, one does and the others wait for it."""
+    from sparkify_dagster.runtime.file_lock import exclusive
+
+    simulated = Path(settings.log_data).parent
+    state = simulated.parent
+    try:
+        with exclusive(state / "simulation.lock", "Waiting for another sparkify etl, which simulates the source"):
+            if simulated.exists():
+                return
+            click.echo(f"No source is configured: simulating a month of the app (2018-11) into {simulated}")
+            # Under its own name only when it is complete, whatever interrupts it.
+            _simulate(settings, str(state / "unfinished"), **SIMULATED_MONTH)
+            (state / "unfinished").rename(simulated)
+    except OSError as error:
+        raise CliError(f"{state}: cannot be written: {error.strerror}; sparkify keeps its state there") from error
+
+
+def _simulate(settings: Settings, out: str, **world: Unpack[SimulatedWorld]) -> None:
+    from obstore.exceptions import BaseError
+
+    from sparkify_dagster.config.aws import aws_access
+    from sparkify_dagster.simulator import simulate
+    from sparkify_dagster.sources.object_store import SourceError, writable_store
+
+    try:
+        store = writable_store(out, aws_access(settings))
+        counts = simulate(store, **world)
+    except (SourceError, BaseError, OSError) as error:
+        raise CliError(f"--out {out}: {str(error).splitlines()[0]}") from error
+    click.echo(
+        f"Simulated {counts.events:,} events in {counts.log_files} log files, {counts.plays:,} of them plays, "
+        f"and {counts.songs:,} songs"
+    )

@@ -1,0 +1,294 @@
+"""The settings' keys: the only place where a setting's names, parser, default and meaning are written down.
+
+Settings.load reads through KEYS and settings_table prints them, so the documentation cannot say something else than the
+loader does.
+"""
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+from urllib.parse import unquote
+
+from pydantic import SecretStr
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from sparkify_dagster.sources import decompression
+
+T = TypeVar("T")
+
+DRIVER_OF_BACKEND = {"duckdb": "duckdb", "postgresql": "postgresql+psycopg2", "redshift": "redshift+psycopg2"}
+REDSHIFT_PORT = 5439
+# Each day from the first one on is a partition, which Dagster lists; it needs another day after the last.
+MIN_LOG_DAY, MAX_LOG_DAY = date(1970, 1, 1), date(9999, 12, 30)
+TRUE = ("1", "true", "yes", "on")
+
+
+class SettingsError(ValueError):
+    """A wrong or missing setting. Its text is one line: the key, what is wrong, and where it was read."""
+
+
+class Secret(SecretStr):
+    """A secret which is displayed as `***`, as SQLAlchemy displays the password in a URL."""
+
+    def _display(self) -> str:
+        return "***"
+
+
+# A parser's ValueError completes the sentence "<value> ...", so it never has to repeat the value, which may be secret.
+
+
+def value_parser(pattern: str, problem: str, convert: Callable[[str], T]) -> Callable[[str], T]:
+    def parse(text: str) -> T:
+        if re.fullmatch(pattern, text):
+            with suppress(ValueError):
+                return convert(text)
+        raise ValueError(problem)
+
+    return parse
+
+
+# The patterns are narrower than int, float and fromisoformat, which also take 1_000, nan and 2018-W44-4.
+parse_count = value_parser(r"[0-9]{1,18}", "is not a whole number of 0 or more", int)
+parse_rate = value_parser(r"0|1|1\.0*|0?\.[0-9]+", "is not a number from 0 to 1", float)
+parse_date = value_parser(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "is not a date like 2018-11-01", date.fromisoformat)
+parse_role = value_parser(
+    r"arn:aws[a-z-]*:iam::[0-9]+:role/[^\s'\"]+", "is not an ARN like arn:aws:iam::123456789012:role/name", str
+)
+parse_http_url = value_parser(
+    r"https?://[^/@\s]+(/[^@\s]*)?", "is not a URL like https://host:port without user and password", str
+)
+
+
+parse_flag = value_parser(
+    r"(?i)1|true|yes|on|0|false|no|off", "is neither true nor false", lambda text: text.lower() in TRUE
+)
+
+
+def parse_webhook(text: str) -> Secret:
+    if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", text):
+        raise ValueError("is not a URL like https://host/path")
+    return Secret(text)
+
+
+def parse_port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
+        raise ValueError("is not a port number")
+    return int(text)
+
+
+def parse_endpoint(text: str) -> tuple[str, int | None, str | None]:
+    parts = re.fullmatch(r"([A-Za-z0-9._-]+)(?::([0-9]+))?(?:/([^/]*))?", text)
+    if parts is None:
+        raise ValueError("is not a host, nor an endpoint like host:5439/dev")
+    host, port, database = parts.groups()
+    return host, parse_port(port) if port else None, database or None
+
+
+def parse_first_day(text: str) -> date:
+    day = parse_date(text)
+    if not MIN_LOG_DAY <= day <= MAX_LOG_DAY:
+        raise ValueError(f"is no day from {MIN_LOG_DAY} to {MAX_LOG_DAY}: name the first day that has a log file")
+    return day
+
+
+def parse_location(text: str) -> str:
+    url = re.fullmatch(r"([A-Za-z][A-Za-z0-9+.-]+):(/.*)", text)
+    if url is None:
+        return str(expand_home(text))
+    scheme, rest = url[1].lower(), url[2]
+    if scheme == "s3":
+        if not re.match(r"//[A-Za-z0-9][A-Za-z0-9._-]*(/|$)", rest):
+            raise ValueError("names no bucket: s3://bucket/prefix is expected")
+        if re.search(r"[*?]", rest):
+            raise ValueError(
+                "has a * or ?, and is no pattern: end it before that folder; everything below s3://bucket/prefix is "
+                "listed"
+            )
+        return "s3:" + rest.rstrip("/")
+    if scheme != "file":
+        raise ValueError("is neither s3://bucket/prefix, nor file:///path, nor a local path")
+    absolute = re.fullmatch(r"//(?:localhost)?(/.*)", rest)
+    if absolute is None:
+        raise ValueError("is not the URL of an absolute path like file:///data/logs")
+    return str(Path(unquote(absolute[1])))
+
+
+def parse_s3_location(text: str) -> str:
+    if not text.startswith("s3://"):
+        raise ValueError("is not s3://bucket/prefix")
+    location = parse_location(text)
+    if not {"", ".", ".."}.isdisjoint(location.split("/")[3:]):
+        raise ValueError("has an empty folder, '.' or '..' in it, where nothing can be written")
+    return location
+
+
+def expand_home(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError("begins with a ~ for which there is no home folder: write the whole path") from None
+
+
+def parse_warehouse(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise ValueError("is not a SQLAlchemy URL like duckdb:///path/warehouse.duckdb") from None
+    backend = url.get_backend_name()
+    if backend == "postgres":
+        raise ValueError("begins with postgres:// as some tools write it: write postgresql://")
+    driver = DRIVER_OF_BACKEND.get(backend)
+    if driver is None or url.drivername not in (backend, driver):
+        raise ValueError(f"is not a URL of {', '.join(DRIVER_OF_BACKEND.values())}")
+    if backend == "duckdb" and url.host:
+        raise ValueError("has a host, but the URL of a DuckDB file has three slashes: duckdb:///path")
+    # SQLAlchemy hides the password only, so a piece of it that is taken for something else would be printed.
+    if backend != "duckdb" and "@" in f"{url.host}{url.database}":
+        raise ValueError("has an '@' too many: in a password it is written %40, and '/' is written %2F")
+    if any(re.search("password|secret|token", name, re.IGNORECASE) for name in url.query):
+        raise ValueError("has a secret after its '?', where it would be printed: user:password@host is its place")
+    if url.port is not None:
+        parse_port(str(url.port))
+    if backend == "duckdb" and url.database and url.database.startswith("~"):
+        url = url.set(database=str(expand_home(url.database)))
+    # A driver is always named, since SQLAlchemy's own choice for postgresql:// is not psycopg2 any more.
+    return url.set(drivername=driver)
+
+
+@dataclass(frozen=True)
+class Key(Generic[T]):
+    """One setting: where it is written, how its text is understood, and what it means."""
+
+    meaning: str
+    parse: Callable[[str], T]
+    env: tuple[str, ...] = ()
+    """The first that is not empty wins. One that is set, even to nothing, hides what dwh.cfg says."""
+    cfg: tuple[str, str] | None = None
+    default: T | None = None
+    default_note: str = ""
+    secret: bool = False
+    cfg_alias: str = ""
+    """Another name of the key in the same section, read where the first one has no value."""
+
+    @property
+    def cfg_name(self) -> str:
+        return f"[{self.cfg[0]}] {self.cfg[1]}" if self.cfg else ""
+
+    @property
+    def cfg_names(self) -> tuple[tuple[str, str], ...]:
+        """The section and key of each of its names in dwh.cfg, the first one first."""
+        if self.cfg is None:
+            return ()
+        return (self.cfg, (self.cfg[0], self.cfg_alias)) if self.cfg_alias else (self.cfg,)
+
+
+# fmt: off
+CONFIG = Key("File to read instead of `dwh.cfg` in the working directory. Set but empty: no file is read.",
+             Path, ("SPARKIFY_CONFIG",), default=Path("dwh.cfg"))
+WAREHOUSE = Key("SQLAlchemy URL of the warehouse: duckdb, postgresql or redshift. It is used instead of the cluster "
+                "in `dwh.cfg`.", parse_warehouse, ("SPARKIFY_WAREHOUSE",), secret=True,
+                default=make_url("duckdb:///.sparkify/warehouse.duckdb"),
+                default_note="the cluster in `dwh.cfg`, else `duckdb:///.sparkify/warehouse.duckdb`")
+HOST = Key("Host of the Redshift cluster; its endpoint `host:port/database` will do.", parse_endpoint,
+           cfg=("CLUSTER", "HOST"))
+DB_NAME = Key("Database of the cluster; wins over the one in HOST.", str, cfg=("CLUSTER", "DB_NAME"))
+DB_USER = Key("User of the database. Without one, the user that AWS gives to the IAM identity.", str,
+              cfg=("CLUSTER", "DB_USER"))
+DB_PASSWORD = Key("Password of DB_USER. Without one, temporary credentials are fetched for every connection.", Secret,
+                  cfg=("CLUSTER", "DB_PASSWORD"), secret=True)
+DB_PORT = Key("Port of the cluster; wins over the one in HOST.", parse_port, cfg=("CLUSTER", "DB_PORT"),
+              default_note=f"`{REDSHIFT_PORT}`")
+DB_REGION = Key("AWS region of the cluster.", str, cfg=("CLUSTER", "DB_REGION"))
+CLUSTER_IDENTIFIER = Key("Name of the cluster, whose host is looked up where HOST is not given.", str,
+                         cfg=("CLUSTER", "CLUSTER_IDENTIFIER"))
+IAM_ROLE = Key("Role by which Redshift reads from S3, or a chain of them with commas and no blanks.", parse_role,
+               cfg=("IAM_ROLE", "ARN"), default_note="the cluster's default role")
+WAREHOUSE_SECRET = Key("Name or ARN of the secret in AWS Secrets Manager that holds user and password of the "
+                       "warehouse, as the one that Redshift manages does.", str, ("SPARKIFY_WAREHOUSE_SECRET",))
+STAGING = Key("Where manifests and copies lie while Redshift's COPY reads them: `s3://bucket/prefix`. Redshift only.",
+              parse_s3_location, ("SPARKIFY_COPY_STAGING",))
+TRUSTED_LOGS = Key("Whether Redshift is to read log files that nobody has inspected (true or false): for logs too "
+                   "large to be read twice, that hold no event twice.", parse_flag, ("SPARKIFY_TRUSTED_LOGS",),
+                   default=False)
+STATEMENT_TIMEOUT = Key("Seconds after which Redshift gives up a statement, waiting included; 0 means never.",
+                        parse_count, ("SPARKIFY_STATEMENT_TIMEOUT",), default=3600)
+LOG_DATA = Key("Where the event logs lie: `s3://bucket/prefix`, `file:///path` or a local path. A simulated source is "
+               "used where neither they nor the song files are given.",
+               parse_location, ("SPARKIFY_LOG_DATA",), ("S3", "LOG_DATA"), ".sparkify/simulated/log_data")
+LOG_JSONPATH = Key("Where the JSONPaths file of the event logs lies.",
+                   parse_location, ("SPARKIFY_LOG_JSONPATH",), ("S3", "LOG_JSONPATH"),
+                   ".sparkify/simulated/log_json_path.json",
+                   "none; for the simulated source `.sparkify/simulated/log_json_path.json`")
+SONG_DATA = Key("Where the song files lie.",
+                parse_location, ("SPARKIFY_SONG_DATA",), ("S3", "SONG_DATA"), ".sparkify/simulated/song_data")
+EXPECTED = Key("Where expected results lie, a file `NAME.csv` a query: each query then has a check. "
+               "`s3://bucket/prefix`, `file:///path` or a local path.",
+               parse_location, ("SPARKIFY_EXPECTED_RESULTS",), default=".sparkify/simulated/expected",
+               default_note="none; for the simulated month `.sparkify/simulated/expected`")
+LOG_START = Key("First day of the event logs (ISO date).", parse_first_day, ("SPARKIFY_LOG_START",),
+                default=date(2018, 11, 1))
+LOG_END = Key("Day after the last day of the event logs (ISO date). Set but empty: the logs have no end.", parse_date,
+              ("SPARKIFY_LOG_END",), None, date(2018, 12, 1), "`2018-12-01`; none where SPARKIFY_LOG_START is set")
+MAX_LOAD_ERRORS = Key("Broken records that one load tolerates (count).", parse_count, ("SPARKIFY_MAX_LOAD_ERRORS",),
+                      default=100)
+MAX_INFLATED_BYTES = Key("Maximum size of a compressed file once it is decompressed (bytes). Nothing of a larger "
+                         "one is loaded.", parse_count, ("SPARKIFY_MAX_INFLATED_BYTES",),
+                         default=decompression.MAX_INFLATED_BYTES)
+MIN_MATCH_RATE = Key("Least share of the song plays that have to match a song (0 to 1).", parse_rate,
+                     ("SPARKIFY_MIN_MATCH_RATE",), default=0.0)
+ALERT_WEBHOOK = Key("Where the sensor `failures` posts what failed, as `{\"text\": ...}`: an incoming webhook of "
+                    "Slack, or what takes the same. Without one it only logs.", parse_webhook,
+                    ("SPARKIFY_ALERT_WEBHOOK",), secret=True)
+UI_URL = Key("Where people reach the Dagster UI: reports of failures link there.", parse_http_url, ("SPARKIFY_UI_URL",),
+             default="http://127.0.0.1:3000")
+CODE_URL = Key("Where the repository can be read, for the UI's links from an asset to its code: "
+               "`https://github.com/org/repo/tree/main`. Without one they lead to the files on this machine.",
+               parse_http_url, ("SPARKIFY_CODE_URL",))
+AWS_ENDPOINT_URL = Key("Endpoint of an S3 which is not Amazon's; the first that is set wins.", parse_http_url,
+                       ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
+AWS_REGION = Key("AWS region; the first that is set wins.", str, ("AWS_REGION", "AWS_DEFAULT_REGION"))
+ACCESS_KEY = Key("Access key for where AWS's own chain (environment, profile, role) finds none. Not read where "
+                 "AWS_ACCESS_KEY_ID is set.", Secret, cfg=("AWS", "ACCESS_KEY"), cfg_alias="KEY", secret=True)
+SECRET_KEY = Key("Secret key that belongs to ACCESS_KEY.", Secret, cfg=("AWS", "SECRET_KEY"), cfg_alias="SECRET",
+                 secret=True)
+# fmt: on
+
+KEYS: tuple[Key[Any], ...] = (
+    *(CONFIG, WAREHOUSE, HOST, DB_NAME, DB_USER, DB_PASSWORD, DB_PORT, DB_REGION, CLUSTER_IDENTIFIER, IAM_ROLE),
+    *(WAREHOUSE_SECRET, STAGING, TRUSTED_LOGS, STATEMENT_TIMEOUT),
+    *(
+        LOG_DATA,
+        LOG_JSONPATH,
+        SONG_DATA,
+        LOG_START,
+        LOG_END,
+        MAX_LOAD_ERRORS,
+        MAX_INFLATED_BYTES,
+        MIN_MATCH_RATE,
+        EXPECTED,
+    ),
+    *(CODE_URL, UI_URL, ALERT_WEBHOOK),
+    *(AWS_ENDPOINT_URL, AWS_REGION, ACCESS_KEY, SECRET_KEY),
+)
+
+# Variables that infrastructure/dagster.yaml, and the tests on a real cluster, read.
+OTHER_VARIABLES = frozenset(
+    f"SPARKIFY_{name}"
+    for name in ("COMPUTE_LOGS_BUCKET", "HISTORY", "REDSHIFT_ROLE", "REDSHIFT_STAGING", "REDSHIFT_URL")
+)
+
+
+def settings_table() -> str:
+    """The README's table of settings, in Markdown."""
+    rows = ["| Environment variable | dwh.cfg | Meaning | Default |", "| --- | --- | --- | --- |"]
+    for key in KEYS:
+        names = ", ".join(f"`{name}`" for name in key.env)
+        cfg_name = ", ".join(f"`[{section}] {option}`" for section, option in key.cfg_names)
+        default = key.default_note or ("none" if key.default is None else f"`{key.default}`")
+        rows.append(f"| {names} | {cfg_name} | {key.meaning} | {default} |")
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,113 @@
+"""What Dagster shows of a table's columns: types, meanings and origins, all read from the MetaData and the SQL."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dagster import (
+    MarkdownMetadataValue,
+    MetadataValue,
+    TableColumn,
+    TableColumnConstraints,
+    TableColumnDep,
+    TableColumnLineage,
+    TableSchema,
+)
+from sqlalchemy import Column, Table
+
+from sparkify_dagster.presentation.lineage_diagram import draw
+from sparkify_dagster.schema import tables
+from sparkify_dagster.schema.lineage import ColumnOrigin, column_origins, origins_in
+from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS
+
+# Columns that the loader takes from around the record, not from its keys.
+_FROM_THE_OBJECT = {
+    tables.staging_events.c.log_date: ColumnOrigin((), expression="name of the log_data file"),
+    tables.staging_songs.c.source_key: ColumnOrigin((), expression="key of the song_data object"),
+    tables.staging_songs.c.object_number: ColumnOrigin((), expression="position in the song_data object"),
+}
+
+
+def column_schema(table: Table) -> TableSchema:
+    """The table's columns for the UI, whose description says where each comes from; personal ones are tagged so."""
+    origins = _origins(table)
+    keys = tables.key_columns(table)
+    return TableSchema(
+        [
+            TableColumn(
+                column.name,
+                tables.type_name(column),
+                f"{column.comment} ← {_describe(origins[column.name])}",
+                TableColumnConstraints(nullable=bool(column.nullable), unique=keys == (column.name,)),
+                tags={"personal": ""} if tables.is_personal(column) else None,
+            )
+            for column in table.columns
+        ]
+    )
+
+
+def column_lineage(table: Table) -> TableColumnLineage:
+    """The same for Dagster+ and GraphQL: the open-source UI does not show it."""
+    return TableColumnLineage(
+        {
+            name: [TableColumnDep(asset, column) for asset, column in origin.sources]
+            for name, origin in _origins(table).items()
+        }
+    )
+
+
+def lineage_diagram(table: Table) -> MarkdownMetadataValue:
+    """A diagram of what feeds each column, as the UI renders images in Markdown but no inline SVG."""
+    origins = {name: (origin, _describe_join(origin)) for name, origin in _origins(table).items()}
+    return MetadataValue.md(f"![Where {table.name}'s columns come from]({draw(table.name, origins)})")
+
+
+def _describe_join(origin: ColumnOrigin) -> str:
+    """ "joined on title, artist_name": what the keys mean to a reader, not the form in which the loader writes them."""
+    if not origin.joined_on:
+        return ""
+    columns = {column.name: column for source, _ in origin.sources for column in _table(source).columns}
+    return f"joined on {', '.join(_meaning(columns[key]) for key in origin.joined_on)}"
+
+
+def _origins(table: Table) -> Mapping[str, ColumnOrigin]:
+    if table is tables.staging_events:
+        return _staging_origins(table, "log_data", dict(zip(tables.EVENT_COLUMNS, DEFAULT_KEYS, strict=True)))
+    if table is tables.staging_songs:
+        return _staging_origins(table, "song_data", {name: name for name in tables.SONG_COLUMNS})
+    select = table.info.get("select")
+    return origins_in(select) if select else column_origins(table.name)
+
+
+def _staging_origins(table: Table, asset: str, key_of: Mapping[str, str]) -> Mapping[str, ColumnOrigin]:
+    return {
+        column.name: _FROM_THE_OBJECT.get(column) or ColumnOrigin(((asset, key_of[_meaning(column)]),))
+        for column in table.columns
+    }
+
+
+def _describe(origin: ColumnOrigin) -> str:
+    columns: dict[str, list[str]] = {}
+    for table, column in origin.sources:
+        columns.setdefault(table, []).append(column)
+    named = [f"{table}.{', '.join(names)}" for table, names in columns.items()]
+    made = [f"as {origin.expression}" if named else origin.expression] if origin.expression else []
+    return ", ".join([*named, *made, *filter(None, [_describe_join(origin)])])
+
+
+def _meaning(column: Column[Any]) -> str:
+    return str(column.info.get("form_of", column.name))
+
+
+def _table(name: str) -> Table:
+    return next(table for table in tables.metadata.tables.values() if table.name == name)
+
+
+def definition_metadata(table: Table) -> Mapping[str, Any]:
+    """What the asset's page shows of its table before anything is materialized."""
+    return {
+        "dagster/relation_identifier": table.fullname,
+        "dagster/table_name": table.fullname,
+        "dagster/column_schema": column_schema(table),
+        "dagster/column_lineage": column_lineage(table),
+        "column_lineage_diagram": lineage_diagram(table),
+    }

@@ -1,0 +1,56 @@
+"""A few rows of a table as its asset's page shows them, without the columns that hold people's names and the like."""
+
+from collections.abc import Mapping
+from datetime import date
+
+import dagster as dg
+from sqlalchemy import ColumnElement, Connection, Table, select, true
+
+from sparkify_dagster.presentation.rows import rows_metadata
+from sparkify_dagster.schema import tables
+from sparkify_dagster.warehouse import transforms
+
+PREVIEW_ROWS = 5
+# The UI wraps what is longer, until a row is as high as the page.
+PREVIEW_CHARACTERS = 32
+
+# In an order that tells something and is the same every time: the latest first, or by key.
+_ORDER: dict[Table, tuple[ColumnElement[object], ...]] = {
+    tables.staging_events: (
+        tables.staging_events.c.ts.desc(),
+        tables.staging_events.c.session_id,
+        tables.staging_events.c.item_in_session,
+        tables.staging_events.c.user_id,
+    ),
+    tables.staging_songs: (
+        tables.staging_songs.c.song_id,
+        tables.staging_songs.c.source_key,
+        tables.staging_songs.c.object_number,
+    ),
+    tables.songplays: (tables.songplays.c.start_time.desc(), tables.songplays.c.songplay_id),
+    tables.time: (tables.time.c.start_time.desc(),),
+    tables.users: (tables.users.c.user_id,),
+    tables.songs: (tables.songs.c.song_id,),
+    tables.artists: (tables.artists.c.artist_id,),
+}
+
+
+def preview(connection: Connection, table: Table, day: date | None = None) -> Mapping[str, dg.TableMetadataValue]:
+    """The table's first rows, of a daily table those of the day: only that day is sorted. Empty without a row."""
+    shown = [column for column in table.columns if "form_of" not in column.info and not tables.is_personal(column)]
+    rows = connection.execute(
+        select(*shown).where(_of_day(table, day)).order_by(*_ORDER[table]).limit(PREVIEW_ROWS)
+    ).all()
+    return {"preview": rows_metadata([dict(row._mapping) for row in rows], PREVIEW_CHARACTERS)} if rows else {}
+
+
+def _of_day(table: Table, day: date | None) -> ColumnElement[bool]:
+    if day is None:
+        return true()
+    if table is tables.users:
+        seen = tables.user_days.c
+        return table.c.user_id.in_(select(seen.user_id).where(seen.log_date == day))
+    if "log_date" in table.c:
+        return table.c.log_date == day
+    start, end = transforms.day_bounds(day, day)
+    return (table.c.start_time >= start) & (table.c.start_time < end)

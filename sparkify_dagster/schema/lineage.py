@@ -1,0 +1,205 @@
+"""Where each column of the warehouse comes from, read from the SQL that builds it and written down nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from sparkify_dagster.schema.sql_files import VIEWS, select_sql
+from sparkify_dagster.schema.tables import metadata
+
+if TYPE_CHECKING:
+    # Importing sqlglot takes 0.3 s: only who asks for lineage pays for it.
+    from sqlglot import ParseError, exp
+    from sqlglot.optimizer import Scope
+
+# Steps on the way from an asset to an asset: lineage looks through them.
+_INTERMEDIATE = frozenset({*VIEWS, "user_days"})
+_TABLES = frozenset(table.name for table in metadata.tables.values())
+_MAX_EXPRESSION_CHARACTERS = 32
+
+
+class LineageError(Exception):
+    """A SELECT is written in a way that hides where a column comes from."""
+
+
+@dataclass(frozen=True)
+class ColumnOrigin:
+    """What a column is made from.
+
+    `joined_on` names the columns of the source table that had to equal another table's, `expression` is the SQL of
+    a column that is not a plain copy.
+    """
+
+    sources: tuple[tuple[str, str], ...]
+    joined_on: tuple[str, ...] = ()
+    expression: str | None = None
+
+
+@cache
+def column_origins(table: str) -> Mapping[str, ColumnOrigin]:
+    """The origin of each column of a table that a transform builds, in the order of its SELECT."""
+    return origins_in(select_sql(table))
+
+
+@cache
+def origins_in(select: str) -> Mapping[str, ColumnOrigin]:
+    """The origin of each column of a SELECT, in its order. Raises LineageError."""
+    scope = _scope_of(select)
+    return MappingProxyType({name: _origin(scope, name) for name in _select(scope).named_selects})
+
+
+@cache
+def source_tables(table: str) -> frozenset[str]:
+    """The tables with an asset of their own that a transform reads, through views too."""
+    return tables_read_by(select_sql(table))
+
+
+@cache
+def tables_read_by(select: str) -> frozenset[str]:
+    """The tables with an asset of their own that a SELECT reads, through views too."""
+    from sqlglot import exp
+
+    sources: set[str] = set()
+    for read in parsed_select(select).find_all(exp.Table):
+        if read.name in _INTERMEDIATE:
+            sources |= source_tables(read.name)
+        # Neither a CTE nor the temporary table that says which users to build is in the metadata.
+        elif read.name in _TABLES:
+            sources.add(read.name)
+    return frozenset(sources)
+
+
+def parsed_select(select: str) -> exp.Select:
+    """The tree of a SELECT, to be looked at only. Raises LineageError."""
+    return _select(_scope_of(select))
+
+
+@cache
+def _scope_of(select: str) -> Scope:
+    from sqlglot import ParseError, exp, parse_one
+    from sqlglot.errors import SqlglotError, TokenError
+    from sqlglot.optimizer.scope import build_scope
+
+    # Every column in our SQL names its table (a test sees to it), so sqlglot's slower qualification is not needed.
+    try:
+        parsed = parse_one(select, dialect="redshift")
+        # An INSERT has a scope too, of the SELECT in it.
+        scope = build_scope(parsed) if isinstance(parsed, exp.Query) else None
+    except TokenError as error:
+        raise LineageError("a quote or a comment is opened and not closed") from error
+    except ParseError as error:
+        raise LineageError(_place_of(error)) from error
+    except SqlglotError as error:
+        raise LineageError(str(error).partition("\n")[0]) from error
+    except RecursionError as error:
+        raise LineageError("its expressions are nested too deeply") from error
+    if scope is None:
+        raise LineageError("it is not one SELECT")
+    return scope
+
+
+def _place_of(error: ParseError) -> str:
+    """The line of an error and what is wrong there."""
+    if not error.errors or not error.errors[0].get("line"):
+        return "there is no SELECT"
+    found = error.errors[0]
+    return f"line {found['line']}: {str(found['description']).rstrip('.')} at '{found['highlight']}'"
+
+
+def _select(scope: Scope) -> exp.Select:
+    from sqlglot import exp
+
+    if not isinstance(scope.expression, exp.Select):
+        raise LineageError(f"lineage follows plain SELECTs only, not: {_one_line(scope.expression)}")
+    return scope.expression
+
+
+def _origin(scope: Scope, name: str) -> ColumnOrigin:
+    from sqlglot import exp
+
+    selected = _selected(scope, name)
+    columns = [(column.table, column.name) for column in selected.find_all(exp.Column, bfs=False)]
+    inner = [_origin_in_source(scope, alias, column) for alias, column in columns]
+    joined_on = [key for alias in dict.fromkeys(alias for alias, _ in columns) for key in _join_keys(scope, alias)]
+    plain = selected.transform(_without_the_obvious)
+    expression = inner[0].expression if isinstance(plain, exp.Column) else _short_sql(plain)
+    return ColumnOrigin(
+        sources=tuple(dict.fromkeys(source for origin in inner for source in origin.sources)),
+        joined_on=tuple(dict.fromkeys([*joined_on, *(key for origin in inner for key in origin.joined_on)])),
+        expression=expression,
+    )
+
+
+def _selected(scope: Scope, name: str) -> exp.Expr:
+    for selected in _select(scope).selects:
+        if selected.alias_or_name == name:
+            return selected.unalias()
+    if not name:
+        raise LineageError("a column of the SELECT has no name: write it as expression AS name")
+    raise LineageError(f"no column {name} in: {_one_line(scope.expression)}")
+
+
+def _origin_in_source(scope: Scope, alias: str, column: str) -> ColumnOrigin:
+    """The origin of `alias.column` as the scope's FROM and JOINs define the alias."""
+    from sqlglot.optimizer.scope import Scope
+
+    source = scope.sources.get(alias)
+    if source is None:
+        raise LineageError(
+            f"{alias or column} names no table of: {_one_line(scope.expression)}; write each column as table.column"
+        )
+    if isinstance(source, Scope):
+        return _origin(source, column)
+    if source.name in _INTERMEDIATE:
+        return column_origins(source.name)[column]
+    return ColumnOrigin(((source.name, column),))
+
+
+def _join_keys(scope: Scope, alias: str) -> Iterator[str]:
+    """The base columns behind the `alias` side of the equalities that join it."""
+    from sqlglot import exp
+
+    for join in _select(scope).args.get("joins") or ():
+        if join.alias_or_name != alias or join.args.get("on") is None:
+            continue
+        for equality in join.args["on"].find_all(exp.EQ, bfs=False):
+            sides = (equality.left, equality.right)
+            keys = [side for side in sides if isinstance(side, exp.Column) and side.table == alias]
+            others = [side for side in sides if isinstance(side, exp.Column) and side.table != alias]
+            if not keys or not others:
+                continue
+            key, other = (_origin_in_source(scope, side.table, side.name) for side in (keys[0], others[0]))
+            # A table that finds its own rows again by their id has not been matched with anything.
+            if key.sources != other.sources:
+                yield from (column for _, column in key.sources)
+
+
+def _without_the_obvious(node: exp.Expr) -> exp.Expr:
+    """Divisions are of fractions, and texts lose the blanks at their end: neither needs to be said of each column."""
+    from sqlglot import exp
+
+    is_cast = isinstance(node, exp.Cast) and node.is_type("DOUBLE")
+    is_rtrim = isinstance(node, exp.Trim) and node.args.get("position") == "TRAILING"
+    return _without_the_obvious(node.this) if is_cast or is_rtrim else node
+
+
+def _one_line(expression: exp.Expr, most: int = 200) -> str:
+    sql = expression.sql(dialect="redshift", comments=False)
+    return sql if len(sql) <= most else f"{sql[:most]}…"
+
+
+def _short_sql(expression: exp.Expr) -> str:
+    from sqlglot import exp
+
+    def unqualified(node: exp.Expr) -> exp.Expr:
+        return exp.column(node.name) if isinstance(node, exp.Column) else node
+
+    sql = expression.transform(unqualified).sql(dialect="redshift")
+    if len(sql) <= _MAX_EXPRESSION_CHARACTERS:
+        return sql
+    function, parenthesis, _ = sql.partition("(")
+    return f"{function}(…)" if parenthesis and function.isidentifier() else f"{sql[:_MAX_EXPRESSION_CHARACTERS]}…"

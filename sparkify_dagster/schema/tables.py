@@ -1,0 +1,394 @@
+"""The warehouse's tables: types, sizes, keys, comments and Redshift's distribution, each stated once.
+
+Every warehouse creates its tables from this metadata, and Dagster's column schemas are read from it. All timestamps are
+UTC without a zone, kept to the millisecond. Text sizes are UTF-8 bytes, as Redshift counts them. The columns that
+users can rely on are in docs/contract.md.
+
+A column's `info` says what SQL cannot: "form_of" names the column of the same table of which the loader writes another
+form, "references" the dimension's column that it points to (no SQL foreign key: Redshift would trust it unchecked).
+"personal": True marks the columns that hold a listener's name, location or browser (an artist's location is none): they
+stay in their tables, and Dagster's history shows nothing of them. A query's column inherits the mark from those that
+its SELECT makes it of (analytics/query.py).
+The `info` of a query's table, which is none of these, has its SELECT as "select".
+"""
+
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Date,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    String,
+    Table,
+    TypeDecorator,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import DDLCompiler
+from sqlalchemy.types import TIMESTAMP, TypeEngine
+
+from sparkify_dagster.batches import RAW_TEXT_CHARACTERS, SHORT_TEXT_BYTES, TEXT_BYTES
+
+STAGING_SCHEMA = "staging"
+ANALYTICS_SCHEMA = "analytics"
+
+PERSONAL = {"personal": True}
+
+metadata = MetaData()
+
+
+class ByteOrdered(TypeDecorator[str]):
+    """VARCHAR that sorts by UTF-8 bytes on every warehouse, as the contract (docs/contract.md) orders keys and ids."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self._length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(postgresql.VARCHAR(self._length, collation="C"))
+        return self.impl_instance
+
+
+def short_text() -> ByteOrdered:
+    return ByteOrdered(SHORT_TEXT_BYTES)
+
+
+def text() -> ByteOrdered:
+    return ByteOrdered(TEXT_BYTES)
+
+
+def seconds() -> Numeric[Decimal]:
+    """Exact, so that the event's length and the song's duration can be compared for equality."""
+    return Numeric(10, 5)
+
+
+def degrees() -> Numeric[Decimal]:
+    return Numeric(9, 6)
+
+
+@compiles(PrimaryKeyConstraint, "duckdb")
+def _no_enforced_key(element: PrimaryKeyConstraint, compiler: DDLCompiler, **_: object) -> None:
+    """DuckDB refuses a key that the same transaction has deleted; the key checks guard all warehouses alike."""
+
+
+staging_events = Table(
+    "staging_events",
+    metadata,
+    Column("artist", text(), comment="Artist of the song played, as the app logged it"),
+    Column("auth", short_text(), comment="Logged In, Logged Out, Guest or Cancelled"),
+    Column("first_name", text(), comment="User's first name", info=PERSONAL),
+    Column("gender", short_text(), comment="F or M"),
+    Column("item_in_session", Integer, comment="Position of the event in its session, from 0"),
+    Column("last_name", text(), comment="User's last name", info=PERSONAL),
+    Column("length", seconds(), comment="Length of the song played, in seconds"),
+    Column("level", short_text(), comment="free or paid, at the time of the event"),
+    Column("location", text(), comment="User's metropolitan area", info=PERSONAL),
+    Column("method", short_text(), comment="HTTP method"),
+    Column("page", short_text(), nullable=False, comment="Page of the app; NextSong is a play"),
+    Column("registration", TIMESTAMP, comment="When the user registered, UTC"),
+    Column("session_id", BigInteger, comment="Session of the app"),
+    Column("song", text(), comment="Title of the song played, as the app logged it"),
+    Column("status", Integer, comment="HTTP status"),
+    Column("ts", TIMESTAMP, nullable=False, comment="When the event happened, UTC, to the millisecond"),
+    Column("user_agent", text(), comment="Browser", info=PERSONAL),
+    Column("user_id", BigInteger, comment="User; NULL when logged out"),
+    Column("log_date", Date, nullable=False, comment="UTC date of the event and of its log file: the partition"),
+    Column(
+        "epoch_ms",
+        BigInteger,
+        nullable=False,
+        comment="ts in milliseconds since 1970, for the event's identity",
+        info={"form_of": "ts"},
+    ),
+    Column(
+        "match_song",
+        text(),
+        comment="song with its encoding repaired and blanks at the end dropped",
+        info={"form_of": "song"},
+    ),
+    Column(
+        "match_artist",
+        text(),
+        comment="artist with its encoding repaired and blanks at the end dropped",
+        info={"form_of": "artist"},
+    ),
+    schema=STAGING_SCHEMA,
+    comment="One row an event of the app's log, without duplicates",
+    # Loads replace a day and transforms read days: sorted by day, both touch only that day's blocks.
+    redshift_sortkey="log_date",
+)
+
+EVENT_COLUMNS = tuple(str(column.name) for column in staging_events.columns)[:18]
+
+staging_songs = Table(
+    "staging_songs",
+    metadata,
+    Column("num_songs", Integer, comment="Always 1 in the Million Song Dataset's files"),
+    Column("artist_id", short_text(), nullable=False, comment="Artist of the song"),
+    Column("artist_latitude", degrees(), comment="Degrees north"),
+    Column("artist_longitude", degrees(), comment="Degrees east"),
+    Column("artist_location", text(), comment="Where the artist comes from"),
+    Column("artist_name", text(), comment="Artist's name on this song"),
+    Column("song_id", short_text(), nullable=False, comment="Song; may occur in several objects"),
+    Column("title", text(), comment="Title of the song"),
+    Column("duration", seconds(), comment="Length of the song, in seconds"),
+    Column("year", Integer, comment="Year of release; 0 means unknown"),
+    Column("source_key", ByteOrdered(TEXT_BYTES), nullable=False, comment="Object's key below the song data prefix"),
+    Column("object_number", Integer, nullable=False, comment="Position of the song in its file, from 1"),
+    Column("match_title", text(), comment="title with blanks at the end dropped", info={"form_of": "title"}),
+    Column(
+        "match_artist", text(), comment="artist_name with blanks at the end dropped", info={"form_of": "artist_name"}
+    ),
+    schema=STAGING_SCHEMA,
+    comment="One row a song of a song file, duplicated song_ids included",
+    redshift_sortkey="song_id",
+)
+
+loaded_objects = Table(
+    "loaded_objects",
+    metadata,
+    Column("key", ByteOrdered(TEXT_BYTES), nullable=False, comment="Object's key below its prefix"),
+    Column("log_date", Date, comment="Day of a log file; NULL for a song file"),
+    Column("etag", String(256), comment="Object's ETag when it was read"),
+    Column("bytes", BigInteger, nullable=False, comment="Object's size"),
+    Column("lines", BigInteger, nullable=False, comment="Lines of a log file; songs and errors of a song file"),
+    Column("staged", BigInteger, nullable=False, comment="Rows in staging"),
+    Column("duplicates", BigInteger, nullable=False, comment="Events that an earlier line had delivered"),
+    Column("errors", BigInteger, nullable=False, comment="Lines or songs in load_errors"),
+    Column("loaded_at", TIMESTAMP, nullable=False, comment="When the object was loaded, UTC"),
+    Column("loader_version", String(64), nullable=False, comment="Rules, and keys of a log line, by which it was read"),
+    schema=STAGING_SCHEMA,
+    comment="One row an object that staging holds, written in the transaction of its rows",
+)
+
+load_errors = Table(
+    "load_errors",
+    metadata,
+    Column("key", ByteOrdered(TEXT_BYTES), nullable=False, comment="Object's key below its prefix"),
+    Column("line_number", BigInteger, comment="Line of the file, from 1; NULL when the whole file is unreadable"),
+    Column("log_date", Date, comment="Day of a log file; NULL for a song file"),
+    Column("column_name", String(64), comment="Staging column whose value is wrong, where there is one"),
+    Column("reason", text(), nullable=False, comment="What is wrong"),
+    Column("raw_text", String(4 * RAW_TEXT_CHARACTERS), comment="The text, cut to 1,000 characters", info=PERSONAL),
+    Column("loaded_at", TIMESTAMP, nullable=False, comment="When the object was read, UTC"),
+    schema=STAGING_SCHEMA,
+    comment="One row a line or song that could not be loaded, or of the first ones of a refused load",
+)
+
+rejected_loads = Table(
+    "rejected_loads",
+    metadata,
+    Column("log_date", Date, comment="Refused day; NULL for the songs"),
+    Column("errors", BigInteger, nullable=False, comment="Errors found"),
+    Column("max_load_errors", BigInteger, nullable=False, comment="Errors allowed"),
+    Column("reason", text(), comment="Why nothing of the load was kept"),
+    Column("refused_at", TIMESTAMP, nullable=False, comment="When, UTC"),
+    schema=STAGING_SCHEMA,
+    comment="One row a day (or the songs) whose latest load was refused and kept what it held",
+)
+
+stale_days = Table(
+    "stale_days",
+    metadata,
+    Column("log_date", Date, nullable=False, comment="Day whose events were replaced"),
+    Column("table_name", String(64), nullable=False, comment="Table of the star that has not been rebuilt since"),
+    schema=STAGING_SCHEMA,
+    comment="One row per day and star table to be rebuilt, written in the transaction that replaces the day's events",
+)
+
+# How many events have a value: of artist, song and length among the plays, of all others among the signed-in events.
+PROFILED_COLUMNS = tuple(name for name in EVENT_COLUMNS if name not in ("page", "ts", "user_id"))
+
+day_profiles = Table(
+    "day_profiles",
+    metadata,
+    Column("log_date", Date, nullable=False, comment="Day of the log"),
+    Column("run_id", String(64), nullable=False, comment="Run that loaded the day; of a repeated run the first one"),
+    Column("files_before", BigInteger, nullable=False, comment="Log files that the day held before the load"),
+    Column("events_before", BigInteger, nullable=False, comment="Events that the day held before the load"),
+    Column("files", BigInteger, nullable=False, comment="Log files of the day; 0 where they are gone"),
+    Column("events", BigInteger, nullable=False, comment="Events of the day"),
+    Column("next_songs", BigInteger, nullable=False, comment="Events of page NextSong"),
+    Column("songs", BigInteger, nullable=False, comment="Events with a song"),
+    Column("signed_in", BigInteger, nullable=False, comment="Events with a user"),
+    Column("plays", BigInteger, nullable=False, comment="Events of page NextSong with a user"),
+    *(
+        Column(f"{name}_values", BigInteger, nullable=False, comment=f"Events with a value of {name}, where it is due")
+        for name in PROFILED_COLUMNS
+    ),
+    Column("present_fields", String(4096), comment="Columns whose key some record has, as JSON"),
+    Column("missing_fields", String(4096), comment="Columns whose key no record has though some should, as JSON"),
+    Column("unknown_fields", String(65535), comment="Keys that are no column's, as JSON"),
+    Column("new_values", String(65535), comment="Values of columns with known values that are none of these, as JSON"),
+    schema=STAGING_SCHEMA,
+    comment="One row per day as it was loaded last, for the checks on drift; written in the transaction of its events",
+)
+
+user_days = Table(
+    "user_days",
+    metadata,
+    Column("user_id", BigInteger, nullable=False, comment="User"),
+    Column("log_date", Date, nullable=False, comment="Day on which the user was seen"),
+    Column("first_name", text(), comment="As of the user's latest event of the day", info=PERSONAL),
+    Column("last_name", text(), comment="As of the user's latest event of the day", info=PERSONAL),
+    Column("gender", short_text(), comment="As of the user's latest event of the day"),
+    Column("level", short_text(), comment="As of the user's latest event of the day"),
+    Column("ts", TIMESTAMP, nullable=False, comment="The user's latest event of the day, UTC"),
+    Column("session_id", BigInteger, comment="Session of that event"),
+    Column("item_in_session", Integer, comment="Position of that event in its session"),
+    schema=STAGING_SCHEMA,
+    comment="One row a user and day, so that users can be refreshed without reading every event",
+    redshift_sortkey="log_date",
+)
+
+pending_rematch = Table(
+    "pending_rematch",
+    metadata,
+    Column("log_date", Date, nullable=False, comment="Day whose plays would now match other songs"),
+    schema=STAGING_SCHEMA,
+    comment="Days whose songplays are to be built again since the catalogue changed",
+)
+
+analytics_refreshes = Table(
+    "analytics_refreshes",
+    metadata,
+    Column("query", String(64), nullable=False, comment="Query, and its table in the analytics schema"),
+    Column("definition", String(64), nullable=False, comment="Digest of the table's columns"),
+    Column("version", String(64), nullable=False, comment="Digest of the query and of the star that it was asked of"),
+    Column("answered_at", TIMESTAMP, nullable=False, comment="When, UTC"),
+    schema=STAGING_SCHEMA,
+    comment="One row a table of the analytics schema, written in the transaction of its rows",
+)
+
+songplays = Table(
+    "songplays",
+    metadata,
+    Column(
+        "songplay_id", String(32), nullable=False, comment="MD5 of the event's identity, the same after every reload"
+    ),
+    Column(
+        "start_time",
+        TIMESTAMP,
+        nullable=False,
+        comment="When the song started, UTC, to the millisecond",
+        info={"references": "time.start_time"},
+    ),
+    Column("user_id", BigInteger, nullable=False, comment="Listener", info={"references": "users.user_id"}),
+    Column("level", short_text(), comment="free or paid, at the time of the play"),
+    Column(
+        "song_id",
+        short_text(),
+        comment="Song; NULL where the catalogue lacks it",
+        info={"references": "songs.song_id"},
+    ),
+    Column(
+        "artist_id",
+        short_text(),
+        comment="Artist; NULL where the catalogue lacks the song",
+        info={"references": "artists.artist_id"},
+    ),
+    Column("session_id", BigInteger, nullable=False, comment="Session of the app"),
+    Column("location", text(), comment="Listener's metropolitan area", info=PERSONAL),
+    Column("user_agent", text(), comment="Listener's browser", info=PERSONAL),
+    Column("song", text(), comment="Title of the song played, whether or not the catalogue has it"),
+    Column("artist", text(), comment="Artist of the song played, as named on that song"),
+    Column("length", seconds(), comment="Length of the song played, in seconds"),
+    PrimaryKeyConstraint("songplay_id"),
+    comment="One row a play of a song",
+    # Analysts and loads ask for periods; by user would skew on heavy listeners, so the distribution is left to AUTO.
+    redshift_sortkey="start_time",
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("user_id", BigInteger, nullable=False, autoincrement=False, comment="User"),
+    Column("first_name", text(), comment="As of the user's latest event", info=PERSONAL),
+    Column("last_name", text(), comment="As of the user's latest event", info=PERSONAL),
+    Column("gender", short_text(), comment="As of the user's latest event"),
+    Column("level", short_text(), comment="free or paid, as of the user's latest event"),
+    PrimaryKeyConstraint("user_id"),
+    comment="One row a user of the app",
+)
+
+songs = Table(
+    "songs",
+    metadata,
+    Column("song_id", short_text(), nullable=False, comment="Song"),
+    Column("title", text(), comment="Title of the song"),
+    Column("artist_id", short_text(), nullable=False, comment="Artist of the song"),
+    Column("year", Integer, comment="Year of release; NULL where unknown"),
+    Column("duration", seconds(), comment="Length of the song, in seconds"),
+    PrimaryKeyConstraint("song_id"),
+    comment="One row a song of the catalogue",
+)
+
+artists = Table(
+    "artists",
+    metadata,
+    Column("artist_id", short_text(), nullable=False, comment="Artist"),
+    Column("name", text(), comment="Name that most of the artist's songs carry"),
+    Column("location", text(), comment="From the artist's latest song that has one"),
+    Column("latitude", degrees(), comment="Degrees north, from the artist's latest song that has both"),
+    Column("longitude", degrees(), comment="Degrees east, from the artist's latest song that has both"),
+    PrimaryKeyConstraint("artist_id"),
+    comment="One row an artist of the catalogue",
+)
+
+time = Table(
+    "time",
+    metadata,
+    Column("start_time", TIMESTAMP, nullable=False, comment="When a song started, UTC, to the millisecond"),
+    Column("hour", SmallInteger, nullable=False, comment="0 to 23"),
+    Column("day", SmallInteger, nullable=False, comment="Day of the month"),
+    Column("week", SmallInteger, nullable=False, comment="ISO week"),
+    Column("month", SmallInteger, nullable=False, comment="1 to 12"),
+    Column("year", SmallInteger, nullable=False, comment="Calendar year"),
+    Column("weekday", SmallInteger, nullable=False, comment="0 = Sunday to 6 = Saturday"),
+    PrimaryKeyConstraint("start_time"),
+    comment="One row a distinct start_time of songplays",
+    redshift_sortkey="start_time",
+)
+
+# DuckDB and Redshift skip blocks by their least and greatest values; PostgreSQL needs an index to find a day.
+for _name, _columns in {
+    "staging_events_days": (staging_events.c.log_date,),
+    "loaded_objects_days": (loaded_objects.c.log_date,),
+    "load_errors_days": (load_errors.c.log_date,),
+    "user_days_days": (user_days.c.log_date,),
+    "user_days_users": (user_days.c.user_id,),
+    "songplays_days": (songplays.c.start_time,),
+}.items():
+    Index(_name, *_columns).ddl_if(dialect="postgresql")
+
+STAR_TABLES = (songplays, users, songs, artists, time)
+DAILY_STAR_TABLES = (songplays, users, time)
+SONG_COLUMNS = tuple(column.name for column in staging_songs.columns)[:10]
+
+
+def is_personal(column: Column[Any]) -> bool:
+    """Returns whether the column holds a listener's name, location or browser."""
+    return bool(column.info.get("personal"))
+
+
+def key_columns(table: Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.primary_key.columns)
+
+
+def type_name(column: Column[Any]) -> str:
+    """The column's type as Redshift's DDL writes it."""
+    if isinstance(column.type, Numeric):
+        return f"DECIMAL({column.type.precision},{column.type.scale})"
+    return str(column.type)

@@ -1,0 +1,326 @@
+"""What the analysts' queries come to, from what the simulator knows of its world.
+
+It knows which song was played, by whom and when, so nothing here is read from a file, matched by text or asked of a
+warehouse. The queries are those of `sparkify_dagster/analytics/queries`, asked of all simulated days. What each of
+them means stands there, and is said here a second time in other terms, so that either can be held against the other.
+"""
+
+import csv
+import io
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from heapq import nsmallest
+from typing import Final, TypeVar
+
+from sparkify_dagster.simulator.behaviour import FREE, PAID
+from sparkify_dagster.simulator.catalogue import Song
+from sparkify_dagster.simulator.listening import Listening
+
+Value = str | int | Decimal | date | datetime
+Row = tuple[Value, ...]
+Compute = Callable[[Listening], Iterable[Row]]
+Key = TypeVar("Key")
+
+_MAX_ROWS: Final = 20
+_WEEKDAYS: Final = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A query's columns, and how its rows, in their order, follow from what was listened to."""
+
+    columns: tuple[str, ...]
+    compute: Compute
+
+
+EXPECTATIONS: Final[dict[str, Expectation]] = {}
+
+
+def expected_key(name: str) -> str:
+    """The key of the expected result of the query of that name."""
+    return f"expected/{name}.csv"
+
+
+def expected_result(query: Expectation, listening: Listening) -> bytes:
+    """The query's result as CSV in UTF-8: column names, then the rows in order.
+
+    Dates are YYYY-MM-DD, timestamps UTC with milliseconds, decimals have their column's number of digits.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(query.columns)
+    for row in query.compute(listening):
+        writer.writerow([_field(value) for value in row])
+    return text.getvalue().encode()
+
+
+def _expects(*columns: str) -> Callable[[Compute], Compute]:
+    """Makes the function the compute to the query of its name."""
+
+    def registered(compute: Compute) -> Compute:
+        EXPECTATIONS[compute.__name__] = Expectation(columns, compute)
+        return compute
+
+    return registered
+
+
+# By time
+
+
+@_expects("day", "plays", "listeners", "sessions", "plays_7_days")
+def plays_by_day(listening: Listening) -> Iterator[Row]:
+    plays = {day.date: len(day) for day in listening.days}
+    for day in listening.days:
+        last_week = [plays.get(day.date - timedelta(days=back), 0) for back in range(7)]
+        days_so_far = (day.date - listening.days[0].date).days + 1
+        mean = _quotient(sum(last_week), min(days_so_far, 7), digits=2)
+        yield day.date, len(day), len(set(day.listeners)), len(set(day.sessions)), mean
+
+
+@_expects("weekday", "day", "hour", "plays")
+def plays_by_hour(listening: Listening) -> Iterator[Row]:
+    plays: Counter[tuple[int, int]] = Counter()
+    for day in listening.days:
+        weekday = day.date.isoweekday() % 7
+        for hour, count in Counter(second // 3_600 for second in day.seconds).items():
+            plays[weekday, hour] += count
+    for (weekday, hour), count in sorted(plays.items()):
+        yield weekday, _WEEKDAYS[weekday], hour, count
+
+
+@_expects("day", "plays", "matched", "match_rate")
+def match_rate_by_day(listening: Listening) -> Iterator[Row]:
+    catalogued = [song.catalogued for song in listening.songs]
+    for day in listening.days:
+        matched = sum(catalogued[song] for song in day.songs)
+        yield day.date, len(day), matched, _quotient(matched, len(day), digits=4)
+
+
+@_expects("day", "listeners", "new_listeners", "returning_listeners")
+def new_and_returning_listeners(listening: Listening) -> Iterator[Row]:
+    known: set[int] = set()
+    for day in listening.days:
+        listeners = set(day.listeners)
+        yield day.date, len(listeners), len(listeners - known), len(listeners & known)
+        known |= listeners
+
+
+@_expects("cohort", "weeks_later", "listeners", "share")
+def weekly_cohorts(listening: Listening) -> Iterator[Row]:
+    cohort_of: dict[int, date] = {}
+    still_there: Counter[tuple[date, int]] = Counter()
+    for week, days in listening.weeks:
+        for listener in {listener for day in days for listener in day.listeners}:
+            cohort = cohort_of.setdefault(listener, week)
+            still_there[cohort, (week - cohort).days // 7] += 1
+    for (cohort, weeks_later), listeners in sorted(still_there.items()):
+        yield cohort, weeks_later, listeners, _quotient(listeners, still_there[cohort, 0], digits=4)
+
+
+# By level
+
+
+@_expects("week", "plays", "paid_plays", "paid_share", "free_listeners", "paid_listeners")
+def free_and_paid(listening: Listening) -> Iterator[Row]:
+    for week, days in listening.weeks:
+        plays: Counter[str] = Counter()
+        listeners: dict[str, set[int]] = {FREE: set(), PAID: set()}
+        for day in days:
+            plays.update(day.levels)
+            for level, listener in set(zip(day.levels, day.listeners, strict=True)):
+                listeners[level].add(listener)
+        paid_share = _quotient(plays[PAID], plays.total(), digits=4)
+        yield week, plays.total(), plays[PAID], paid_share, len(listeners[FREE]), len(listeners[PAID])
+
+
+@_expects("level", "sessions", "plays", "plays_per_session", "minutes", "longest_minutes")
+def sessions_by_level(listening: Listening) -> Iterator[Row]:
+    plays = array("q", [0]) * listening.sessions
+    first_minutes = array("q", plays)
+    last_minutes = array("q", plays)
+    levels = [FREE] * listening.sessions
+    for day in listening.days:
+        day_minutes = (day.date - listening.days[0].date).days * 1_440
+        for session, level, second in zip(day.sessions, day.levels, day.seconds, strict=True):
+            minute = day_minutes + second // 60
+            if not plays[session]:
+                levels[session] = level
+                first_minutes[session] = minute
+            plays[session] += 1
+            last_minutes[session] = minute
+    for level in (FREE, PAID):
+        sessions = [number for number, count in enumerate(plays) if count and levels[number] == level]
+        if not sessions:
+            continue
+        played = sum(plays[session] for session in sessions)
+        minutes = [last_minutes[session] - first_minutes[session] for session in sessions]
+        yield (
+            level,
+            len(sessions),
+            played,
+            _quotient(played, len(sessions), digits=2),
+            _quotient(sum(minutes), len(sessions), digits=2),
+            max(minutes),
+        )
+
+
+@_expects("changed_at", "user_id", "first_name", "last_name", "old_level", "new_level")
+def level_changes(listening: Listening) -> Iterator[Row]:
+    level_of: dict[int, str] = {}
+    changes: list[tuple[datetime, int, str, str]] = []
+    for day in listening.days:
+        for number, level, second in zip(day.listeners, day.levels, day.seconds, strict=True):
+            before = level_of.get(number, level)
+            if level != before:
+                changed_at = day.start + timedelta(seconds=second, milliseconds=listening.ms)
+                changes.append((changed_at, number, before, level))
+            level_of[number] = level
+    # Listeners' numbers are in the order of their ids.
+    for changed_at, number, before, level in sorted(changes):
+        listener = listening.listeners[number]
+        yield changed_at, listener.user_id, listener.first_name, listener.last_name, before, level
+
+
+# By listener
+
+
+@_expects("user_id", "first_name", "last_name", "level", "plays", "sessions", "days", "hours")
+def most_active_users(listening: Listening) -> Iterator[Row]:
+    # Listeners' numbers are in the order of their ids.
+    most = _with_most_plays(listening.plays_by_listener)
+    lengths = [_length(song) for song in listening.songs]
+    sessions: dict[int, set[int]] = {number: set() for number, _ in most}
+    days: Counter[int] = Counter()
+    seconds: defaultdict[int, Decimal] = defaultdict(Decimal)
+    for day in listening.days:
+        for number, session, song in zip(day.listeners, day.sessions, day.songs, strict=True):
+            if number in sessions:
+                sessions[number].add(session)
+                seconds[number] += lengths[song]
+        days.update(set(day.listeners))
+    levels = listening.latest_levels()
+    for number, plays in most:
+        listener = listening.listeners[number]
+        yield (
+            listener.user_id,
+            listener.first_name,
+            listener.last_name,
+            levels[number],
+            plays,
+            len(sessions[number]),
+            days[number],
+            _quotient(seconds[number], 3_600, digits=2),
+        )
+
+
+@_expects("location", "plays", "listeners", "plays_per_listener")
+def plays_by_area(listening: Listening) -> Iterator[Row]:
+    plays: Counter[str] = Counter()
+    listeners: Counter[str] = Counter()
+    for number, count in listening.plays_by_listener.items():
+        location = listening.listeners[number].location
+        plays[location] += count
+        listeners[location] += 1
+    for location, count in sorted(plays.items(), key=_most_plays_first):
+        yield location, count, listeners[location], _quotient(count, listeners[location], digits=2)
+
+
+# By song
+
+
+@_expects("song", "artist", "plays", "listeners")
+def top_songs(listening: Listening) -> Iterator[Row]:
+    for (title, artist), plays, listeners in _most_played(listening, lambda song: (_title(song), _artist(song))):
+        yield title, artist, plays, listeners
+
+
+@_expects("artist", "plays", "songs", "listeners")
+def top_artists(listening: Listening) -> Iterator[Row]:
+    names = _names_in_catalogue(listening.songs)
+
+    def artist(song: Song) -> str:
+        return names[song.artist.artist_id] if song.catalogued else _artist(song)
+
+    titles: defaultdict[str, set[str]] = defaultdict(set)
+    for number in listening.plays_by_song:
+        song = listening.songs[number]
+        titles[artist(song)].add(_title(song))
+    for name, plays, listeners in _most_played(listening, artist):
+        yield name, plays, len(titles[name]), listeners
+
+
+@_expects("song", "artist", "length", "plays", "listeners")
+def unmatched_songs(listening: Listening) -> Iterator[Row]:
+    def recording(song: Song) -> tuple[str, str, Decimal] | None:
+        return None if song.catalogued else (_title(song), _artist(song), _length(song))
+
+    for (title, artist, length), plays, listeners in _most_played(listening, recording):
+        yield title, artist, length, plays, listeners
+
+
+def _most_played(listening: Listening, group_of: Callable[[Song], Key | None]) -> Iterator[tuple[Key, int, int]]:
+    """The groups of songs that are played most, their plays and listeners. A song without a group does not count."""
+    groups: dict[int, Key] = {}
+    plays: Counter[Key] = Counter()
+    for number, count in listening.plays_by_song.items():
+        group = group_of(listening.songs[number])
+        if group is not None:
+            groups[number] = group
+            plays[group] += count
+    most = _with_most_plays(plays)
+    # Only theirs are counted: the listeners of every song would not fit into memory.
+    listeners: dict[Key, set[int]] = {group: set() for group, _ in most}
+    of_song = {number: listeners[group] for number, group in groups.items() if group in listeners}
+    for day in listening.days:
+        for number, listener in zip(day.songs, day.listeners, strict=True):
+            if number in of_song:
+                of_song[number].add(listener)
+    for group, count in most:
+        yield group, count, len(listeners[group])
+
+
+def _with_most_plays(plays: Counter[Key]) -> list[tuple[Key, int]]:
+    return nsmallest(_MAX_ROWS, plays.items(), key=_most_plays_first)
+
+
+def _most_plays_first(counted: tuple[Key, int]) -> tuple[int, Key]:
+    """Sorts by plays, then by what was counted: text by its code points, which are in the order of UTF-8's bytes."""
+    key, plays = counted
+    return -plays, key
+
+
+def _names_in_catalogue(songs: Iterable[Song]) -> dict[str, str]:
+    """Each catalogued artist's name: the one on most of the artist's songs; of several, that on the greatest id."""
+    songs_by_name: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for song in songs:
+        if song.catalogued:
+            songs_by_name[song.artist.artist_id][_artist(song)].append(song.song_id)
+    return {
+        artist_id: max(names, key=lambda name: (len(names[name]), max(names[name])))
+        for artist_id, names in songs_by_name.items()
+    }
+
+
+def _title(song: Song) -> str:
+    return song.title.rstrip(" ")
+
+
+def _artist(song: Song) -> str:
+    return song.artist_name.rstrip(" ")
+
+
+def _length(song: Song) -> Decimal:
+    return Decimal(f"{song.duration:.5f}")
+
+
+def _quotient(dividend: int | Decimal, divisor: int, *, digits: int) -> Decimal:
+    """Rounded to so many digits, half away from zero."""
+    return (Decimal(dividend) / divisor).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+
+
+def _field(value: Value) -> str:
+    return value.isoformat(" ", "milliseconds") if isinstance(value, datetime) else str(value)

@@ -1,0 +1,26 @@
+-- Which of the songs that the catalogue lacks are played most?
+--
+-- Asked by: Licensing, who have them added.
+-- Another length is another recording: the catalogue may well have the song at another one.
+--
+-- Columns:
+--   song       VARCHAR(1024)  Title of the song
+--   artist     VARCHAR(1024)  Artist as named on the song
+--   length     DECIMAL(10,5)  Length, in seconds
+--   plays      BIGINT         How often it was played
+--   listeners  BIGINT         How many different listeners played it
+--
+-- Chart: bar of plays by song
+SELECT
+    p.song,
+    p.artist,
+    p.length,
+    COUNT(*) AS plays,
+    COUNT(DISTINCT p.user_id) AS listeners
+FROM songplays AS p
+WHERE
+    p.song_id IS NULL
+    AND p.start_time >= :first_day AND p.start_time < :end_day
+GROUP BY p.song, p.artist, p.length
+ORDER BY plays DESC, song ASC, artist ASC, length ASC
+LIMIT 20

@@ -1,0 +1,335 @@
+"""Keeps staging: which objects it holds, and the replacing of days and song files with all that is counted about them.
+
+Every function works inside the caller's transaction: rows and what is counted about them change together.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+
+from sqlalchemy import Column, Connection, MetaData, Table, delete, exists, func, insert, select, text, union
+
+from sparkify_dagster.batches import (
+    TEXT_BYTES,
+    InspectedDay,
+    InspectedFile,
+    InspectedSongs,
+    LoadError,
+    StoredObject,
+    TrustedDay,
+)
+from sparkify_dagster.formatting import pluralize
+from sparkify_dagster.schema.tables import (
+    DAILY_STAR_TABLES,
+    ByteOrdered,
+    load_errors,
+    loaded_objects,
+    pending_rematch,
+    rejected_loads,
+    staging_events,
+    staging_songs,
+    stale_days,
+)
+from sparkify_dagster.warehouse.base import Warehouse, utc_now
+from sparkify_dagster.warehouse.day_profiles import loaded_before, replace_profiles
+
+# Counts up whenever the same object would be staged otherwise, so that the next run loads everything again.
+LOADER_VERSION = 2
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What staging holds of a day, or of the songs: object keys with their ETags, and the errors found in them."""
+
+    etags: Mapping[str, str] = field(default_factory=dict)
+    errors: int = 0
+    outdated: bool = False
+
+    def holds(self, objects: Sequence[StoredObject], max_load_errors: int) -> bool:
+        return (
+            not self.outdated
+            and self.errors <= max_load_errors
+            and self.etags == {stored.key: stored.etag for stored in objects}
+        )
+
+
+def reading_rules(event_keys: Sequence[str] = ()) -> str:
+    """Names the rules by which objects are read; for logs the JSONPaths file's keys are among them."""
+    keys = hashlib.sha256(json.dumps(event_keys).encode()).hexdigest()[:16]
+    return f"{LOADER_VERSION}-{keys}" if event_keys else f"{LOADER_VERSION}"
+
+
+def loaded_days(
+    connection: Connection, first_day: date, last_day: date, event_keys: Sequence[str]
+) -> Mapping[date, Loaded]:
+    """What staging holds of each day; one that was refused since, or read by other rules, counts as outdated."""
+    rows = connection.execute(
+        select(
+            loaded_objects.c.log_date,
+            loaded_objects.c.key,
+            loaded_objects.c.etag,
+            loaded_objects.c.errors,
+            loaded_objects.c.loader_version,
+        ).where(loaded_objects.c.log_date.between(first_day, last_day))
+    )
+    by_day: dict[date, list[tuple[str, str, int, str]]] = defaultdict(list)
+    for day, *values in rows:
+        by_day[day].append(tuple(values))
+    refused = set(
+        connection.scalars(
+            select(rejected_loads.c.log_date).where(rejected_loads.c.log_date.between(first_day, last_day))
+        )
+    )
+    rules = reading_rules(event_keys)
+    return {
+        day: Loaded(
+            etags={key: etag for key, etag, _, _ in by_day[day]},
+            errors=sum(errors for _, _, errors, _ in by_day[day]),
+            outdated=day in refused or any(loader_version != rules for *_, loader_version in by_day[day]),
+        )
+        for day in by_day.keys() | refused
+    }
+
+
+@dataclass(frozen=True)
+class StagedSongFile:
+    """A song file that staging holds. None as ETag means that it has to be read again."""
+
+    etag: str | None
+    errors: int
+    staged: int
+
+    def is_current(self, etag: str | None) -> bool:
+        return etag is not None and self.etag == etag
+
+
+def staged_song_files(connection: Connection) -> Mapping[str, StagedSongFile]:
+    """The song files of staging. Those that a refused load overwrote the errors of count as changed."""
+    errors_overwritten = set()
+    if connection.scalar(select(exists().where(rejected_loads.c.log_date.is_(None)))):
+        errors_overwritten = set(connection.scalars(select(load_errors.c.key).where(load_errors.c.log_date.is_(None))))
+    rows = connection.execute(
+        select(
+            loaded_objects.c.key,
+            loaded_objects.c.etag,
+            loaded_objects.c.errors,
+            loaded_objects.c.staged,
+            loaded_objects.c.loader_version,
+        ).where(loaded_objects.c.log_date.is_(None))
+    )
+    held = {
+        key: StagedSongFile(
+            etag if loader_version == reading_rules() and key not in errors_overwritten else None, errors, staged
+        )
+        for key, etag, errors, staged, loader_version in rows
+    }
+    # The errors of a file that was refused and is gone by now have to go as well.
+    return held | {key: StagedSongFile(None, 0, 0) for key in errors_overwritten - held.keys()}
+
+
+def events_by_day(
+    connection: Connection, first_day: date | None = None, last_day: date | None = None
+) -> Mapping[date, int]:
+    """How many events staging holds of each day that has a file, from the bookkeeping: the events are not read."""
+    day = loaded_objects.c.log_date
+    counts = select(day, func.sum(loaded_objects.c.staged)).where(day.is_not(None)).group_by(day)
+    if first_day is not None:
+        counts = counts.where(day >= first_day)
+    if last_day is not None:
+        counts = counts.where(day <= last_day)
+    return {day: int(events) for day, events in connection.execute(counts)}
+
+
+def staged_days(connection: Connection) -> Sequence[date]:
+    """The days of which staging holds a file."""
+    return connection.scalars(
+        select(loaded_objects.c.log_date).where(loaded_objects.c.log_date.is_not(None)).distinct()
+    ).all()
+
+
+def known_days(connection: Connection) -> Set[date]:
+    """Returns every day that the warehouse knows of: held, refused, or not followed yet by the star."""
+    tables = (loaded_objects, rejected_loads, load_errors, stale_days, pending_rematch)
+    days = connection.scalars(union(*(select(table.c.log_date) for table in tables)))
+    return {day for day in days if day is not None}
+
+
+def replace_days(connection: Connection, warehouse: Warehouse, days: Sequence[InspectedDay], run_id: str) -> None:
+    """Each of the days holds just its files from now on. Raises RowCountMismatchError."""
+    with _replacing(connection, warehouse, [day.day for day in days], run_id) as loaded:
+        warehouse.insert_events(connection, days)
+        loaded += days
+
+
+def replace_trusted_day(
+    connection: Connection,
+    warehouse: Warehouse,
+    day: TrustedDay,
+    repairs: Callable[[Set[str]], Mapping[str, str]],
+    run_id: str,
+) -> InspectedDay:
+    """The day holds just its files from now on, as the warehouse reads them. Raises WarehouseError."""
+    with _replacing(connection, warehouse, [day.day], run_id) as loaded:
+        counted = warehouse.read_trusted(connection, day, repairs)
+        loaded.append(counted)
+    return counted
+
+
+@contextmanager
+def _replacing(
+    connection: Connection, warehouse: Warehouse, days: Sequence[date], run_id: str
+) -> Iterator[list[InspectedDay]]:
+    """Empties the days, and records what the block loads instead, which it adds to the list."""
+    before = loaded_before(connection, days)
+    loaded: list[InspectedDay] = []
+    for table in (staging_events, loaded_objects, load_errors, rejected_loads, stale_days):
+        connection.execute(delete(table).where(table.c.log_date.in_(days)))
+    yield loaded
+    _record_days(connection, warehouse, loaded)
+    replace_profiles(connection, warehouse, loaded, before, run_id)
+
+
+def _record_days(connection: Connection, warehouse: Warehouse, days: Sequence[InspectedDay]) -> None:
+    files = [(day.day, file) for day in days for file in day.files]
+    _record_files(connection, warehouse, files, reading_rules(days[0].event_keys))
+    _record_errors(connection, warehouse, [(day.day, error) for day in days for error in day.errors])
+    stale = [{"log_date": day.day, "table_name": str(table.name)} for day in days for table in DAILY_STAR_TABLES]
+    warehouse.insert_rows(connection, stale_days, stale)
+
+
+def reject_day(
+    connection: Connection, warehouse: Warehouse, day: InspectedDay, max_load_errors: int, reason: str
+) -> None:
+    """The day keeps what it holds; the first errors of what it was to hold are recorded."""
+    for table in (load_errors, rejected_loads):
+        connection.execute(delete(table).where(table.c.log_date == day.day))
+    _record_errors(connection, warehouse, [(day.day, error) for error in day.errors])
+    _record_rejection(connection, day.day, day.error_count, max_load_errors, reason)
+
+
+def replace_songs(
+    connection: Connection, warehouse: Warehouse, gone: Sequence[str], batches: Iterable[InspectedSongs]
+) -> None:
+    """Removes the rows of the objects that changed or went, and adds those of the batches.
+
+    Days whose plays match otherwise from then on are noted in pending_rematch.
+    """
+    connection.execute(text("CREATE TEMPORARY TABLE matches_before AS SELECT * FROM staging.song_matches"))
+    if gone:
+        _delete_songs(connection, warehouse, gone)
+    connection.execute(delete(rejected_loads).where(rejected_loads.c.log_date.is_(None)))
+    for batch in batches:
+        warehouse.insert_songs(connection, batch)
+        _record_files(connection, warehouse, [(None, file) for file in batch.files], reading_rules())
+        _record_errors(connection, warehouse, [(None, error) for error in batch.errors])
+    _note_days_to_rematch(connection)
+    connection.execute(text("DROP TABLE matches_before"))
+
+
+def reject_songs(
+    connection: Connection, warehouse: Warehouse, errors: Sequence[LoadError], error_count: int, max_load_errors: int
+) -> None:
+    """Staging keeps the songs it holds; the first errors of what it was to hold are recorded beside theirs."""
+    with _temporary_keys(connection, warehouse, sorted({error.key for error in errors})) as keys:
+        connection.execute(
+            delete(load_errors).where(load_errors.c.log_date.is_(None), load_errors.c.key.in_(select(keys.c.key)))
+        )
+    _record_errors(connection, warehouse, [(None, error) for error in errors])
+    connection.execute(delete(rejected_loads).where(rejected_loads.c.log_date.is_(None)))
+    reason = f"{pluralize(error_count, 'load error')}, the limit is {max_load_errors:,}"
+    _record_rejection(connection, None, error_count, max_load_errors, reason)
+
+
+def pending_days(connection: Connection) -> list[date]:
+    """Days whose plays were matched with an older catalogue and would now match otherwise."""
+    return list(connection.scalars(select(pending_rematch.c.log_date).order_by(pending_rematch.c.log_date)))
+
+
+def _delete_songs(connection: Connection, warehouse: Warehouse, gone: Sequence[str]) -> None:
+    with _temporary_keys(connection, warehouse, gone) as keys:
+        connection.execute(delete(staging_songs).where(staging_songs.c.source_key.in_(select(keys.c.key))))
+        for table in (loaded_objects, load_errors):
+            connection.execute(delete(table).where(table.c.log_date.is_(None), table.c.key.in_(select(keys.c.key))))
+
+
+@contextmanager
+def _temporary_keys(connection: Connection, warehouse: Warehouse, keys: Sequence[str]) -> Iterator[Table]:
+    """The keys as a table, since they may be more than a statement can hold."""
+    table = Table(
+        "chosen_keys", MetaData(), Column("key", ByteOrdered(TEXT_BYTES), nullable=False), prefixes=["TEMPORARY"]
+    )
+    table.create(connection)
+    warehouse.insert_rows(connection, table, [{"key": key} for key in keys])
+    yield table
+    table.drop(connection)
+
+
+def _note_days_to_rematch(connection: Connection) -> None:
+    connection.execute(
+        text(
+            "INSERT INTO staging.pending_rematch (log_date)"
+            " SELECT DISTINCT e.log_date FROM staging.staging_events AS e"
+            " INNER JOIN ("
+            "  SELECT d.match_title, d.match_artist, d.duration FROM ("
+            "   (SELECT * FROM matches_before EXCEPT SELECT * FROM staging.song_matches)"
+            "   UNION (SELECT * FROM staging.song_matches EXCEPT SELECT * FROM matches_before)"
+            "  ) AS d"
+            " ) AS changed"
+            " ON e.match_song = changed.match_title AND e.match_artist = changed.match_artist"
+            " AND e.length = changed.duration"
+            " WHERE RTRIM(e.page, ' ') = 'NextSong' AND e.user_id IS NOT NULL"
+            " AND e.log_date NOT IN (SELECT p.log_date FROM staging.pending_rematch AS p)"
+        )
+    )
+
+
+def _record_files(
+    connection: Connection, warehouse: Warehouse, files: Sequence[tuple[date | None, InspectedFile]], rules: str
+) -> None:
+    now = utc_now()
+    rows = [
+        {
+            "key": file.source.key,
+            "log_date": day,
+            "etag": file.source.etag,
+            "bytes": file.source.size,
+            "lines": file.lines,
+            "staged": file.staged,
+            "duplicates": file.duplicates,
+            "errors": file.errors,
+            "loaded_at": now,
+            "loader_version": rules,
+        }
+        for day, file in files
+    ]
+    warehouse.insert_rows(connection, loaded_objects, rows)
+
+
+def _record_errors(
+    connection: Connection, warehouse: Warehouse, errors: Sequence[tuple[date | None, LoadError]]
+) -> None:
+    now = utc_now()
+    rows = [
+        {
+            "key": error.key,
+            "line_number": error.line_number,
+            "log_date": day,
+            "column_name": error.column_name,
+            "reason": error.reason,
+            "raw_text": error.raw_text,
+            "loaded_at": now,
+        }
+        for day, error in errors
+    ]
+    warehouse.insert_rows(connection, load_errors, rows)
+
+
+def _record_rejection(connection: Connection, day: date | None, errors: int, max_load_errors: int, reason: str) -> None:
+    # A key alone may be as long as the column.
+    shown = reason.encode()[:TEXT_BYTES].decode(errors="ignore")
+    row = {"log_date": day, "errors": errors, "max_load_errors": max_load_errors, "reason": shown}
+    connection.execute(insert(rejected_loads).values(**row, refused_at=utc_now()))

@@ -1,0 +1,230 @@
+"""COPY: what it is to read lies in a folder of its own below the staging location, and goes again whatever happens.
+
+Pages: redshift/latest/dg/r_COPY, loading-data-files-using-manifest, copy-usage_notes-copy-from-json,
+SYS_LOAD_ERROR_DETAIL, r_STL_LOAD_ERRORS.
+"""
+
+import gzip
+import json
+import logging
+import re
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import cast
+
+import obstore
+import psycopg2
+import psycopg2.extensions
+from botocore.exceptions import BotoCoreError, ClientError
+from obstore.store import S3Store
+from sqlalchemy import Connection, Table, text
+from sqlalchemy.exc import DBAPIError
+
+from sparkify_dagster.batches import LoadError
+from sparkify_dagster.config import aws
+from sparkify_dagster.config.aws import S3_ERRORS, AwsAccess
+from sparkify_dagster.warehouse.base import RowCountMismatchError, WarehouseError, first_line
+
+log = logging.getLogger(__name__)
+
+MAX_CONCURRENT_WRITES = 16
+SHOWN_ERRORS = 20
+# What COPY refused is in the system tables a moment after its transaction has ended.
+_ERROR_TABLE_SECONDS = 5.0
+# "Invalid digit, Value 'K', Pos 0, Type: Integer", and whatever else it may quote.
+_QUOTED = re.compile(r""" Value '.*',(?= Pos)|(?<!\w)(["']).*\1""")
+
+
+@dataclass
+class CopyFolder:
+    """A folder in S3 for what one COPY, or a few, are to read."""
+
+    url: str
+    region: str | None
+    store: S3Store
+    _names: list[str] = field(default_factory=list)
+
+    def put_all(self, contents: dict[str, bytes]) -> list[str]:
+        """Writes some objects at once; gives their URLs. Raises WarehouseError."""
+        self._names += contents
+        try:
+            with ThreadPoolExecutor(MAX_CONCURRENT_WRITES) as writers:
+                list(writers.map(lambda name: obstore.put(self.store, name, contents[name]), contents))
+        except S3_ERRORS as error:
+            raise WarehouseError(
+                f"SPARKIFY_COPY_STAGING: {self.url} cannot be written to: {aws.s3_cause(error)}; check that the "
+                "bucket is there, and that the AWS identity of this process may put, get and delete objects below it"
+            ) from error
+        return [f"{self.url}/{name}" for name in contents]
+
+    def put(self, name: str, content: bytes) -> str:
+        return self.put_all({name: content})[0]
+
+    def put_manifest(self, name: str, urls: Sequence[str]) -> str:
+        """A manifest: just these objects, none of which may be missing."""
+        entries = [{"url": url, "mandatory": True} for url in urls]
+        return self.put(name, json.dumps({"entries": entries}).encode())
+
+    def remove(self) -> None:
+        try:
+            obstore.delete(self.store, self._names)
+        except S3_ERRORS as error:
+            # The load is done, or has failed for another reason; the bucket's expiry rule takes what is left.
+            log.warning("%s could not be removed: %s", self.url, aws.s3_cause(error))
+
+
+@contextmanager
+def copy_folder(staging: str, region: str | None, access: AwsAccess) -> Iterator[CopyFolder]:
+    """A new folder below the staging location, which is removed at the end of the block. Raises WarehouseError.
+
+    The bucket's region may be another than the source's, which `access` is for.
+    """
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(6)}"
+    bucket, prefix = aws.split_s3_url(staging)
+    try:
+        store = aws.s3_store(bucket, f"{prefix}/{name}".strip("/"), replace(access, region=region or access.region))
+    except aws.MissingCredentialsError as error:
+        raise WarehouseError(f"SPARKIFY_COPY_STAGING: {staging}: {error}") from error
+    folder = CopyFolder(f"{staging}/{name}", region, store)
+    try:
+        yield folder
+    finally:
+        folder.remove()
+
+
+def required(staging: str | None) -> str:
+    if staging is None:
+        raise WarehouseError(
+            "SPARKIFY_COPY_STAGING is missing: Redshift reads manifests and copies from S3; set it to "
+            "s3://bucket/prefix, a place where this process may write and the cluster's role may read"
+        )
+    return staging
+
+
+_regions: dict[tuple[str, str | None], str | None] = {}
+
+
+def bucket_region(bucket: str, access: AwsAccess) -> str | None:
+    """The bucket's region, which never changes; None where the server does not tell. Raises WarehouseError."""
+    asked = (bucket, access.endpoint_url)
+    if asked not in _regions:
+        try:
+            client = aws.session(access).client(
+                "s3", endpoint_url=access.endpoint_url, region_name=access.region or aws.DEFAULT_REGION
+            )
+            _regions[asked] = client.head_bucket(Bucket=bucket).get("BucketRegion")
+        except ClientError as error:
+            code = error.response["Error"].get("Code", "")
+            meaning = {"404": "there is no such bucket", "403": "access is denied"}.get(code, str(error))
+            raise WarehouseError(f"s3://{bucket}: {meaning}") from error
+        except (BotoCoreError, aws.MissingCredentialsError) as error:
+            raise WarehouseError(f"s3://{bucket}: {error}") from error
+    return _regions[asked]
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One COPY of JSON by a manifest. `json_option` is 'auto' or the URL of a JSONPaths file."""
+
+    table: Table
+    columns: Sequence[str]
+    manifest: str
+    json_option: str
+    role: str | None
+    region: str | None
+    gzip: bool
+
+    def run(self, connection: Connection) -> None:
+        """Raises RowCountMismatchError with the lines that COPY rejected, WarehouseError if it could read nothing."""
+        began = connection.execute(text("SELECT PG_BACKEND_PID(), GETDATE()")).one()
+        options = ["MANIFEST", "COMPUPDATE OFF", *(["GZIP"] if self.gzip else [])]
+        parameters = {"manifest": self.manifest, "json_option": self.json_option}
+        if self.role is not None:
+            parameters["role"] = self.role
+        if self.region is not None:
+            options.append("REGION :region")
+            parameters["region"] = self.region
+        statement = (
+            f"COPY {self.table.fullname} ({', '.join(self.columns)}) FROM :manifest"
+            f" IAM_ROLE {'default' if self.role is None else ':role'} FORMAT JSON :json_option {' '.join(options)}"
+        )
+        try:
+            connection.execute(text(statement), parameters)
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            refused = _refused_lines(connection, *began) if "load" in first_line(error).lower() else []
+            if refused:
+                first = refused[0]
+                raise RowCountMismatchError(
+                    f"COPY refused {first.key} line {first.line_number}: {first.column_name}: {first.reason}", refused
+                ) from None
+            if (remedy := _remedy(first_line(error), self.role)) is not None:
+                raise WarehouseError(f"COPY failed: {first_line(error)}; {remedy}") from None
+            raise
+
+
+def _remedy(said: str, role: str | None) -> str | None:
+    """What to do about what COPY says of S3 or of its role; None where it was something else."""
+    if "IAM" in said or "assume" in said:
+        return f"attach the role {role or '(default)'} to the cluster, or correct [IAM_ROLE] ARN"
+    if "S3" in said or "manifest" in said:
+        return (
+            f"the role {role or '(the default one)'} needs s3:GetObject and s3:ListBucket on the source's bucket and "
+            "on that of SPARKIFY_COPY_STAGING"
+        )
+    return None
+
+
+def _refused_lines(connection: Connection, process: int, began: datetime) -> list[LoadError]:
+    """What this session's COPY refused, after a rollback; Serverless has it in the first of the two tables only.
+
+    The lines and the wrong values, which these tables have too, stay there.
+    """
+    driver = cast(psycopg2.extensions.connection, connection.connection.driver_connection)
+    end = time.monotonic() + _ERROR_TABLE_SECONDS
+    while True:
+        for query in (_SYS_ERRORS, _STL_ERRORS):
+            driver.rollback()
+            try:
+                with driver.cursor() as cursor:
+                    cursor.execute(query, (process, began, SHOWN_ERRORS))
+                    rows = cursor.fetchall()
+            except psycopg2.Error as error:
+                log.info("the load errors cannot be read: %s", first_line(error))
+                continue
+            if rows:
+                return [
+                    LoadError(file, line, column or None, f"{_without_values(reason)} (error {code})", None)
+                    for file, line, column, code, reason in rows
+                ]
+        if time.monotonic() > end:
+            return []
+        time.sleep(0.5)
+
+
+def _without_values(reason: str) -> str:
+    return _QUOTED.sub("", reason)
+
+
+# The columns are CHAR, padded with blanks.
+_SYS_ERRORS = """
+SELECT TRIM(file_name), line_number, TRIM(column_name), error_code, TRIM(error_message)
+FROM sys_load_error_detail WHERE session_id = %s AND start_time >= %s
+ORDER BY start_time, file_name, line_number LIMIT %s
+"""
+_STL_ERRORS = """
+SELECT TRIM(filename), line_number, TRIM(colname), err_code, TRIM(err_reason)
+FROM stl_load_errors WHERE session = %s AND starttime >= %s
+ORDER BY starttime, filename, line_number LIMIT %s
+"""
+
+
+def compressed(content: bytes) -> bytes:
+    """As fast as gzip goes: the object is read once and removed."""
+    return gzip.compress(content, compresslevel=1)

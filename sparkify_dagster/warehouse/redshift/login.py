@@ -1,0 +1,158 @@
+"""Where the cluster is and who logs in: looked up from AWS anew for every connection, so that nothing can expire.
+
+Pages: redshift/latest/APIReference/API_DescribeClusters, API_GetClusterCredentials, API_GetClusterCredentialsWithIAM,
+redshift-serverless/latest/APIReference/API_GetCredentials, redshift/latest/mgmt/redshift-secrets-manager-integration.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoRegionError
+from sqlalchemy import URL
+
+from sparkify_dagster.config import aws
+from sparkify_dagster.config.aws import AwsAccess
+from sparkify_dagster.config.keys import REDSHIFT_PORT
+from sparkify_dagster.warehouse.base import WarehouseError
+
+if TYPE_CHECKING:
+    from boto3 import Session
+
+# The shortest that AWS gives: a connection outlives the credentials that opened it.
+CREDENTIALS_SECONDS = 900
+_SERVERLESS_HOST = re.compile(r"(?P<name>[^.]+)\.\d{12}\.(?P<region>[^.]+)\.redshift-serverless\.amazonaws\.com.*")
+_CLUSTER_HOST = re.compile(r"(?P<name>[^.]+)\.[^.]+\.(?P<region>[^.]+)\.redshift\.amazonaws\.com.*")
+
+_REMEDIES = {
+    "ClusterNotFound": "check [CLUSTER] CLUSTER_IDENTIFIER and DB_REGION",
+    "ClusterNotFoundFault": "check [CLUSTER] CLUSTER_IDENTIFIER and DB_REGION",
+    "ResourceNotFoundException": "check the names in the settings, and the region",
+    **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "RequestExpired"), "log in to AWS again"),
+    **dict.fromkeys(
+        ("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidSignatureException"),
+        "check the AWS credentials",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What the settings say of the cluster. Without a password, the secret is asked, or else AWS."""
+
+    url: URL
+    identifier: str | None = None
+    region: str | None = None
+    secret: str | None = None
+
+
+def connection_parameters(cluster: Cluster, access: AwsAccess) -> dict[str, Any]:
+    """Host, port, user and password for one new connection. Raises WarehouseError."""
+    with _clear_errors(cluster):
+        # A session only where AWS is to be asked: with host and password no credentials of AWS are needed.
+        found = _endpoint(cluster, access)
+        return found | _login(cluster, str(found["host"]), access)
+
+
+def _endpoint(cluster: Cluster, access: AwsAccess) -> dict[str, Any]:
+    # SQLAlchemy takes both from the URL's query as well.
+    host, port = (cluster.url.query.get(name) for name in ("host", "port"))
+    if host := cluster.url.host or host:
+        return {"host": host, "port": cluster.url.port or port or REDSHIFT_PORT}
+    client = _session(access, cluster.region).client("redshift")
+    found = client.describe_clusters(ClusterIdentifier=cluster.identifier or "")["Clusters"][0]
+    status = found["ClusterStatus"]
+    endpoint = found.get("Endpoint", {})
+    if status == "paused" or not endpoint.get("Address"):
+        remedy = (
+            f"resume it with `aws redshift resume-cluster --cluster-identifier {cluster.identifier}`"
+            if status in ("paused", "pausing")
+            else "wait until it is available"
+        )
+        raise WarehouseError(f"the cluster {cluster.identifier} is {status}: {remedy}")
+    return {"host": endpoint["Address"], "port": cluster.url.port or endpoint["Port"]}
+
+
+def _login(cluster: Cluster, host: str, access: AwsAccess) -> dict[str, Any]:
+    user, database = cluster.url.username, cluster.url.database or ""
+    if cluster.url.password is not None:
+        return {"user": user, "password": cluster.url.password}
+    if cluster.secret is not None:
+        return _secret_login(cluster.secret, user, _session(access, cluster.region))
+    if match := _SERVERLESS_HOST.fullmatch(host):
+        client = _session(access, match["region"]).client("redshift-serverless")
+        given = client.get_credentials(
+            workgroupName=match["name"], dbName=database, durationSeconds=CREDENTIALS_SECONDS
+        )
+        return {"user": given["dbUser"], "password": given["dbPassword"]}
+    match = _CLUSTER_HOST.fullmatch(host)
+    identifier = cluster.identifier or (match["name"] if match else None)
+    if identifier is None:
+        raise WarehouseError(
+            f"no password is given for {host}, and it is no host of a cluster's that credentials could be asked for: "
+            "set [CLUSTER] DB_PASSWORD, SPARKIFY_WAREHOUSE_SECRET or [CLUSTER] CLUSTER_IDENTIFIER"
+        )
+    redshift = _session(access, cluster.region or (match["region"] if match else None)).client("redshift")
+    if user:
+        login = redshift.get_cluster_credentials(
+            DbUser=user,
+            DbName=database,
+            ClusterIdentifier=identifier,
+            DurationSeconds=CREDENTIALS_SECONDS,
+            AutoCreate=False,
+        )
+        # AWS puts a prefix before the user's name.
+        return {"user": login["DbUser"], "password": login["DbPassword"]}
+    of_identity = redshift.get_cluster_credentials_with_iam(
+        DbName=database, ClusterIdentifier=identifier, DurationSeconds=CREDENTIALS_SECONDS
+    )
+    return {"user": of_identity["DbUser"], "password": of_identity["DbPassword"]}
+
+
+def _secret_login(secret: str, user: str | None, session: "Session") -> dict[str, Any]:
+    # Not dagster-aws's resource, which is beta: it would only call this client.
+    held = session.client("secretsmanager").get_secret_value(SecretId=secret)
+    try:
+        document = json.loads(held["SecretString"])
+        return {"user": user or document["username"], "password": document["password"]}
+    except (KeyError, TypeError, ValueError):
+        # Without the cause, which may show the secret.
+        raise WarehouseError(
+            f"the secret {secret} does not hold JSON with `username` and `password`, as those that Redshift manages do"
+        ) from None
+
+
+def _session(access: AwsAccess, region: str | None) -> "Session":
+    return aws.session(AwsAccess(None, region or access.region, access.fallback_access_key, access.fallback_secret_key))
+
+
+@contextmanager
+def _clear_errors(cluster: Cluster) -> Iterator[None]:
+    name = cluster.identifier or cluster.url.host or cluster.url.query.get("host")
+    # Without the causes: in some of them is the session token.
+    try:
+        yield
+    except ClientError as error:
+        raise WarehouseError(f"{name}: {_said_by_aws(error)}") from None
+    except (BotoCoreError, aws.MissingCredentialsError) as error:
+        raise WarehouseError(f"{name}: {_said_by_boto3(error)}") from None
+
+
+def _said_by_aws(error: ClientError) -> str:
+    code, message = (str(error.response["Error"].get(part, "")) for part in ("Code", "Message"))
+    denied = f"the AWS identity of this process needs the permission for {error.operation_name}"
+    remedy = denied if code.startswith("AccessDenied") else _REMEDIES.get(code)
+    # What follows the first line of SignatureDoesNotMatch are the headers that were sent.
+    said = ": ".join([error.operation_name, code, *message.splitlines()[:1]]).removesuffix(".")
+    return f"{said}; {remedy}" if remedy else said
+
+
+def _said_by_boto3(error: Exception) -> str:
+    # A header that cannot be sent becomes an HTTPClientError, which shows it; other errors have classes of their own.
+    if type(error) is HTTPClientError:
+        return "the request to AWS cannot be sent; check that no AWS credential has a line break at its end"
+    said = " ".join(str(error).split()).removesuffix(".")
+    return f"{said}; set [CLUSTER] DB_REGION or AWS_REGION" if isinstance(error, NoRegionError) else said

@@ -1,0 +1,331 @@
+"""Amazon Redshift, provisioned and Serverless: COPY reads plain objects where they are, and copies of all others.
+
+COPY fills a temporary table, and one INSERT makes typed rows of it (redshift_arrivals).
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Table,
+    create_engine,
+    event,
+    insert,
+    make_url,
+    text,
+)
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from sparkify_dagster.batches import InspectedDay, InspectedFile, InspectedSongs, TrustedDay
+from sparkify_dagster.config import aws
+from sparkify_dagster.config.settings import Settings
+from sparkify_dagster.schema.tables import metadata, pending_rematch, staging_events, staging_songs
+from sparkify_dagster.warehouse.base import WarehouseError, count_rows, first_line
+from sparkify_dagster.warehouse.redshift.copy import Copy, CopyFolder, bucket_region, compressed, copy_folder, required
+from sparkify_dagster.warehouse.redshift.landing import (
+    check_trusted,
+    insert_from_landing,
+    landing_events,
+    landing_repairs,
+    landing_songs,
+    texts_to_repair,
+)
+from sparkify_dagster.warehouse.redshift.login import Cluster, connection_parameters
+from sparkify_dagster.warehouse.server import KEEPALIVES, ServerWarehouse
+
+# A paused Serverless workgroup takes some seconds to answer.
+_CONNECT_TIMEOUT_SECONDS = 30
+_QUERY_GROUP_CHARACTERS = 30
+# What one transaction did while another one went on: errors 1023 and 1018 (dg/c_serial_isolation-serializable-isolation
+# -troubleshooting), or a change of a table's definition.
+_CONFLICT_CODES = (
+    "40001",
+    # Deadlock.
+    "40P01",
+    # Schema, table or catalog entry is there already: another process creates the same tables at the moment.
+    *("42P06", "42P07", "23505"),
+)
+_CONFLICT = re.compile(
+    r"serializable isolation violation|relation does not exist.*1018|1018.*relation does not exist"
+    r"|concurrent transaction|could not open relation with OID",
+    re.IGNORECASE | re.DOTALL,
+)
+# More rows than these are faster by COPY.
+_ROWS_BY_INSERT = 500
+# Of so much JSON gzip makes a megabyte, the least that AWS advises for an object.
+_BUNDLE_BYTES = 4 << 20
+
+# Per cent of a table's rows that are not in its sort order (SVV_TABLE_INFO), from which VACUUM is worth its time.
+_UNSORTED = """
+SELECT TRIM(t.schema), TRIM(t."table"), t.unsorted
+FROM svv_table_info AS t
+WHERE t.unsorted > 10
+ORDER BY t.unsorted DESC
+"""
+
+
+class RedshiftWarehouse(ServerWarehouse):
+    """A database of a cluster or of a Serverless workgroup. Writers take turns by the lock of one small table.
+
+    The address is a SQLAlchemy URL without a password, and without a host where `cluster_identifier` names one. The
+    password comes from dwh.cfg, from a secret, or as temporary credentials from AWS. `staging` is an s3:// location.
+    """
+
+    ROLES = "svv_roles.role_name"
+    GRANTEE = "ROLE {role}"
+
+    cluster_identifier: str | None = None
+    region: str | None = None
+    secret: str | None = None
+    iam_role: str | None = None
+    staging: str | None = None
+    statement_timeout_seconds: int = 3600
+    trusts_logs: bool = False
+
+    @property
+    def kind(self) -> str:
+        return "redshift"
+
+    @property
+    def database(self) -> str:
+        url = make_url(self.address)
+        return f"redshift://{url.host or url.query.get('host') or self.cluster_identifier}/{url.database or ''}"
+
+    @contextmanager
+    def open(self, purpose: str) -> Iterator[Engine]:
+        url = self._url_with_password()
+        # One connection, verified before it is used again, and with fresh credentials where it has to be made anew.
+        engine = create_engine(
+            url,
+            pool_size=1,
+            max_overflow=0,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={
+                **KEEPALIVES,
+                "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
+                "application_name": f"sparkify: {purpose}",
+            },
+        )
+        cluster = Cluster(url, self.cluster_identifier, self.region, self.secret)
+
+        @event.listens_for(engine, "do_connect")
+        def log_in(dialect: Any, record: Any, arguments: Any, parameters: dict[str, Any]) -> None:
+            parameters.update(connection_parameters(cluster, aws.aws_access(Settings.load())))
+
+        @event.listens_for(engine, "connect")
+        def set_up_session(connection: Any, record: Any) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute("SET query_group TO %s", (purpose[:_QUERY_GROUP_CHARACTERS],))
+                cursor.execute("SET statement_timeout TO %s", (self.statement_timeout_seconds * 1000,))
+            connection.commit()
+
+        try:
+            self._create_tables_once(engine)
+            event.listen(engine, "begin", _wait_for_other_writers)
+            yield engine
+        except OperationalError as error:
+            raise WarehouseError(f"{self.database}: {first_line(error)}; {_remedy(error)}") from None
+        except DBAPIError as error:
+            raise WarehouseError(f"{self.database}: {first_line(error)}") from None
+        finally:
+            engine.dispose()
+
+    def is_transient(self, error: DBAPIError) -> bool:
+        return (
+            error.connection_invalidated
+            or getattr(error.orig, "pgcode", None) in _CONFLICT_CODES
+            or _CONFLICT.search(str(error.orig)) is not None
+        )
+
+    def reads_in_place(self, location: str) -> bool:
+        """S3 objects in the staging location's region; from another, COPY would want all of it there."""
+        region = self._staging_region()
+        if not location.startswith("s3://"):
+            return False
+        try:
+            return region == bucket_region(aws.split_s3_url(location)[0], aws.aws_access(Settings.load()))
+        except WarehouseError:
+            # Whether it can be read at all is for the inspection to tell.
+            return False
+
+    def read_events(self, connection: Connection, days: Sequence[InspectedDay]) -> int:
+        files = [file for day in days for file in day.files if file.staged]
+        landing_events.create(connection, checkfirst=False)
+        if files:
+            with self._copy_folder() as folder:
+                paths = folder.put("jsonpaths.json", _json_paths(days[0].event_keys))
+                for name, (urls, is_gzip) in _to_copy(folder, files).items():
+                    manifest = folder.put_manifest(f"{name}.manifest", urls)
+                    self._copy(connection, folder, landing_events, manifest, paths, is_gzip)
+        return self._insert_landed_events(
+            connection, {broken: repaired for day in days for broken, repaired in day.repairs.items()}
+        )
+
+    def trusts(self, location: str) -> bool:
+        return self.trusts_logs and self.reads_in_place(location)
+
+    def read_trusted(
+        self, connection: Connection, day: TrustedDay, repairs: Callable[[Set[str]], Mapping[str, str]]
+    ) -> InspectedDay:
+        landing_events.create(connection, checkfirst=False)
+        files: list[InspectedFile] = []
+        with self._copy_folder() as folder:
+            paths = folder.put("jsonpaths.json", _json_paths(day.event_keys))
+            # One COPY a file: what each of them holds is known only by what it adds.
+            for number, (source, uri) in enumerate(zip(day.files, day.uris, strict=True), start=1):
+                before = sum(file.lines for file in files)
+                if source.size:
+                    manifest = folder.put_manifest(f"{number}.manifest", [uri])
+                    self._copy(connection, folder, landing_events, manifest, paths, is_gzip=uri.endswith(".gz"))
+                lines = count_rows(connection, landing_events) - before
+                files.append(InspectedFile(source, lines=lines, uri=uri))
+        check_trusted(connection, day.day)
+        repaired = repairs(texts_to_repair(connection))
+        inspected = InspectedDay(day.day, tuple(files), (), repaired, day.event_keys)
+        self._insert_landed_events(connection, inspected.repairs)
+        return inspected
+
+    def read_songs(self, connection: Connection, songs: InspectedSongs) -> int:
+        landing_songs.create(connection, checkfirst=False)
+        self._copy_lines(connection, landing_songs, songs.rows)
+        inserted = insert_from_landing(connection, staging_songs)
+        landing_songs.drop(connection, checkfirst=False)
+        return inserted
+
+    def fingerprint(self, connection: Connection, table: Table) -> str:
+        # CHR(31) separates the values, CHR(30) stands for NULL; 15 hexadecimal digits are what a BIGINT can hold.
+        values = " || CHR(31) || ".join(
+            f"COALESCE(CAST({column.name} AS VARCHAR), CHR(30))" for column in table.columns
+        )
+        row = f"CAST(STRTOL(LEFT(MD5({values}), 15), 16) AS DECIMAL(38, 0))"
+        rows = connection.exec_driver_sql(f"SELECT COUNT(*), SUM({row}) FROM {table.fullname}").one()  # noqa: S608
+        return f"{rows[0]} {rows[1]}"
+
+    def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+        if len(rows) > _ROWS_BY_INSERT:
+            # COPY expects times with a blank between day and hour.
+            shown = [{k: str(v) if isinstance(v, datetime) else v for k, v in row.items()} for row in rows]
+            self._copy_lines(connection, table, msgspec.json.Encoder().encode_lines(shown).rstrip(b"\n"))
+        elif rows:
+            connection.execute(insert(table), rows)
+
+    def maintain(self, engine: Engine) -> Sequence[str]:
+        """Redshift sorts and cleans by itself where it finds time; VACUUM does it now, for tables that need it."""
+        done = list(super().maintain(engine))
+        worth_it = self.transact(engine, lambda connection: connection.execute(text(_UNSORTED)).all())
+        # In no transaction, and one VACUUM at a time.
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            default_schema = connection.dialect.default_schema_name
+            ours = {(table.schema or default_schema, table.name) for table in metadata.sorted_tables}
+            for schema, name, unsorted in worth_it:
+                if (schema, name) in ours:
+                    connection.exec_driver_sql(f"VACUUM {schema}.{name}")
+                    done.append(f"VACUUM {schema}.{name}, which was {unsorted:.0f}% unsorted")
+        return done
+
+    def _insert_landed_events(self, connection: Connection, repairs: Mapping[str, str]) -> int:
+        landing_repairs.create(connection, checkfirst=False)
+        self.insert_rows(connection, landing_repairs, [{"broken": b, "repaired": r} for b, r in repairs.items()])
+        inserted = insert_from_landing(connection, staging_events)
+        for table in (landing_events, landing_repairs):
+            table.drop(connection, checkfirst=False)
+        return inserted
+
+    def _copy_folder(self) -> AbstractContextManager[CopyFolder]:
+        return copy_folder(required(self.staging), self._staging_region(), aws.aws_access(Settings.load()))
+
+    def _copy(
+        self,
+        connection: Connection,
+        folder: CopyFolder,
+        table: Table,
+        manifest: str,
+        json_option: str,
+        is_gzip: bool,
+    ) -> None:
+        # Of JSONPaths the order counts, and of 'auto' the names.
+        columns = [column.name for column in table.columns]
+        Copy(table, columns, manifest, json_option, self.iam_role, folder.region, is_gzip).run(connection)
+
+    def _staging_region(self) -> str | None:
+        bucket, _ = aws.split_s3_url(required(self.staging))
+        try:
+            return bucket_region(bucket, aws.aws_access(Settings.load()))
+        except WarehouseError as error:
+            raise WarehouseError(f"SPARKIFY_COPY_STAGING: {error}") from error
+
+    def _copy_lines(self, connection: Connection, table: Table, lines: bytes) -> None:
+        """Lines of JSON whose keys are the table's columns."""
+        if not lines:
+            return
+        with self._copy_folder() as folder:
+            bundles = {
+                f"{table.name}-{number}.json.gz": compressed(part) for number, part in enumerate(_parts(lines), start=1)
+            }
+            manifest = folder.put_manifest("manifest", folder.put_all(bundles))
+            self._copy(connection, folder, table, manifest, "auto", is_gzip=True)
+
+
+def _wait_for_other_writers(connection: Connection) -> None:
+    """The first statement takes the lock, and only the next one the snapshot (dg/c_serial_isolation).
+
+    Two runs that touch the same user, or the same day, would fail each other, or miss what the other one did.
+    """
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql(f"LOCK {pending_rematch.fullname}")
+
+
+def _remedy(error: OperationalError) -> str:
+    said = first_line(error)
+    if "certificate" in said or "SSL" in said:
+        return "TLS is verified in full: connect by the host's own name, or give sslrootcert in SPARKIFY_WAREHOUSE"
+    if "authentication" in said:
+        return "check user and password: [CLUSTER] DB_USER and DB_PASSWORD, or SPARKIFY_WAREHOUSE"
+    if "database" in said and "does not exist" in said:
+        return "check [CLUSTER] DB_NAME, or SPARKIFY_WAREHOUSE"
+    if "timeout" in said and "connect" not in said:
+        return "raise SPARKIFY_STATEMENT_TIMEOUT"
+    return "check host and port, that the cluster runs, and that its security group lets this machine in"
+
+
+def _to_copy(folder: CopyFolder, files: Sequence[InspectedFile]) -> dict[str, tuple[list[str], bool]]:
+    """URLs by kind, one COPY each, and whether they are compressed; what is not read in place gets a copy."""
+    copies = {
+        f"{number:04}-{file.source.key.rpartition('/')[2].removesuffix('.gz')}.gz": _gzipped(file)
+        for number, file in enumerate(files, start=1)
+        if file.uri is None
+    }
+    in_place = [file.uri for file in files if file.uri is not None]
+    kinds = {
+        "gzip": ([uri for uri in in_place if uri.endswith(".gz")] + folder.put_all(copies), True),
+        "plain": ([uri for uri in in_place if not uri.endswith(".gz")], False),
+    }
+    return {name: kind for name, kind in kinds.items() if kind[0]}
+
+
+def _gzipped(file: InspectedFile) -> bytes:
+    if file.local_path is None:
+        return compressed(file.content)
+    content = file.local_path.read_bytes()
+    return content if file.local_path.suffix == ".gz" else compressed(content)
+
+
+def _json_paths(keys: Sequence[str]) -> bytes:
+    return msgspec.json.encode({"jsonpaths": [f"$['{key}']" for key in keys]})
+
+
+def _parts(lines: bytes) -> Iterator[bytes]:
+    """Whole lines, a few megabytes at a time."""
+    start = 0
+    while start < len(lines):
+        end = lines.find(b"\n", start + _BUNDLE_BYTES)
+        end = len(lines) if end < 0 else end
+        yield lines[start:end]
+        start = end + 1

@@ -1,0 +1,200 @@
+"""A query's file: what its header may say, and what is told of one that cannot be understood."""
+
+from pathlib import Path
+
+import pytest
+
+from sparkify_dagster.analytics.query import FOLDER, Query, QueryError, all_queries, broken_queries, read_query
+from sparkify_dagster.schema.tables import STAR_TABLES, type_name
+
+PLAYS_BY_LEVEL = """-- How many plays are there,
+-- by level?
+--
+-- Asked by: Finance, every month.
+-- Only plays with a level count.
+--
+-- Columns:
+--   level  VARCHAR(64)   Level of the play
+--   plays  BIGINT        How often something was played: by anybody
+--   share  DECIMAL(7,4)  Their share
+--
+-- Chart: bar of plays by level
+SELECT
+    p.level,
+    COUNT(*) AS plays,
+    CAST(COUNT(*) AS DOUBLE PRECISION) / 2 AS share
+FROM songplays AS p
+WHERE p.start_time >= :first_day AND p.start_time < :end_day AND p.level IS NOT NULL
+GROUP BY p.level
+ORDER BY plays DESC, p.level ASC
+"""
+
+
+def read(folder: Path, sql: str, name: str = "plays_by_level.sql") -> Query:
+    (folder / name).write_text(sql, "utf-8")
+    return read_query(folder / name)
+
+
+def test_a_header_says_what_people_need_to_know(tmp_path: Path) -> None:
+    query = read(tmp_path, PLAYS_BY_LEVEL)
+    assert query.name == "plays_by_level"
+    assert query.title == "How many plays are there, by level?"
+    assert query.asked_by == "Finance, every month."
+    assert query.notes == "Only plays with a level count."
+    assert query.table.fullname == "analytics.plays_by_level"
+    assert [(column.name, type_name(column), column.comment) for column in query.table.columns] == [
+        ("level", "VARCHAR(64)", "Level of the play"),
+        ("plays", "BIGINT", "How often something was played: by anybody"),
+        ("share", "DECIMAL(7,4)", "Their share"),
+    ]
+    assert query.chart is not None
+    assert (query.chart.values, query.chart.by) == (("plays",), ("level",))
+
+
+def test_the_select_says_how_rows_are_ordered_and_what_is_read(tmp_path: Path) -> None:
+    query = read(tmp_path, PLAYS_BY_LEVEL)
+    assert query.order == (("plays", True), ("level", False))
+    assert query.reads == {"songplays"}
+    assert read(tmp_path, PLAYS_BY_LEVEL.partition("ORDER BY")[0]).order == ()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("-- Asked by: Finance, every month.\n", "", "plays_by_level.sql: the header lacks '-- Asked by: "),
+        ("-- How many plays are there,\n-- by level?\n", "", "the header lacks '-- What it answers, as a query'"),
+        ("BIGINT  ", "bigint  ", "plays_by_level.sql, line 9: 'plays  bigint        How often"),
+        ("BIGINT  ", "NUMBER  ", "of type SMALLINT, INTEGER, BIGINT, DATE, TIMESTAMP, DECIMAL(p,s) or VARCHAR(n)"),
+        ("--   plays  BIGINT ", "--   level  BIGINT ", "line 9: the column level is named twice"),
+        (
+            "--   share  DECIMAL(7,4)  Their share\n",
+            "",
+            "the SELECT gives level, plays, share, but its header names le",
+        ),
+        ("plays by level", "plays by user", "Chart: there is no column user"),
+        ("bar of plays by level", "pie of plays by level", "plays_by_level.sql, line 12: Chart: pie of plays by"),
+        ("FROM songplays", "FROM staging.staging_events", "it reads staging.staging_events AS p: a query reads the"),
+        ("FROM songplays", "FROM songplay", "it reads songplay AS p: a query reads the star alone, artists, son"),
+        ("p.level ASC", "p.user_id ASC", "ORDER BY p.user_id: order by columns of the answer alone"),
+        ("SELECT\n", "SELEKT\n", "plays_by_level.sql, line 14: "),
+        ("GROUP BY p.level", "GROUP p.level", "plays_by_level.sql, line 19: Invalid expression"),
+        ("SELECT\n", "INSERT INTO users SELECT\n", "plays_by_level.sql, line 13: "),
+        ("    p.level,\n", "    level,\n", "line 13: level names no table of: SELECT level, COUNT(*) AS plays"),
+        (
+            "COUNT(*) AS plays",
+            "COUNT(*)",
+            "line 13: a column of the SELECT has no name: write it as",
+        ),
+        ("ORDER BY plays", "ORDER BY 'plays", "line 13: a quote or a comment is opened and not closed"),
+        ("COUNT(*) AS", "(" * 3000 + "1" + ")" * 3000 + " AS", "line 13: its expressions are nested too deeply"),
+        ("ASC\n", "ASC;\nSELECT 1\n", "line 13: it is not one SELECT"),
+        (":first_day", ":frist_day", "line 18: there is no parameter :frist_day, there are :first_day and :end_day"),
+        ("VARCHAR(64) ", "VARCHAR(0) ", "line 8: 'level  VARCHAR(0)   Level of the play' is not a column as"),
+        ("DECIMAL(7,4)", "DECIMAL(4,7)", "line 10: 'share  DECIMAL(4,7)  Their share' is not a column as"),
+    ],
+)
+def test_what_cannot_be_understood_is_one_line_with_the_remedy(
+    tmp_path: Path, right: str, wrong: str, told: str
+) -> None:
+    assert right in PLAYS_BY_LEVEL
+    with pytest.raises(QueryError) as caught:
+        read(tmp_path, PLAYS_BY_LEVEL.replace(right, wrong))
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+LISTENERS = """-- Who listens, where and by what?
+--
+-- Asked by: The tests.
+--
+-- Columns:
+--   user_id   BIGINT         Listener
+--   name      VARCHAR(1024)  Full name
+--   initial   VARCHAR(1024)  First letter
+--   area      VARCHAR(1024)  Area
+--   areas     BIGINT         How many areas
+--   level     VARCHAR(64)    Level
+--   artist    VARCHAR(1024)  Where an artist comes from
+--
+-- Groups people: area
+WITH listeners AS (
+    SELECT
+        u.user_id,
+        u.FIRST_NAME || ' ' || u.last_name AS name
+    FROM users AS u
+)
+SELECT
+    l.user_id,
+    l.name,
+    LEFT(l.name, 1) AS initial,
+    MAX(p.location) AS area,
+    COUNT(DISTINCT p.location) AS areas,
+    MAX(p.level) AS level,
+    MAX(a.location) AS artist
+FROM songplays AS p
+INNER JOIN listeners AS l ON p.user_id = l.user_id
+INNER JOIN artists AS a ON p.artist_id = a.artist_id
+GROUP BY l.user_id, l.name
+"""
+
+
+def test_texts_made_of_personal_columns_are_personal_unless_they_group_people(tmp_path: Path) -> None:
+    assert read(tmp_path, LISTENERS, "listeners.sql").personal_columns == ("name", "initial")
+    undeclared = LISTENERS.replace("-- Groups people: area\n", "")
+    assert read(tmp_path, undeclared, "listeners.sql").personal_columns == ("name", "initial", "area")
+    several = LISTENERS.replace("people: area", "people: initial,  area")
+    assert read(tmp_path, several, "listeners.sql").personal_columns == ("name",)
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ("areaa", "there is no column areaa; the columns are user_id, name, initial, area, areas, level, artist"),
+        ("", "there is no column ; "),
+        ("level", "level is not a text made of a listener's name, location or browser; it is shown anyway, so leave"),
+        ("areas", "areas is not a text made of"),
+        ("artist", "artist is not a text made of"),
+    ],
+)
+def test_a_wrong_declaration_of_what_groups_people_is_one_line(tmp_path: Path, columns: str, told: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        read(tmp_path, LISTENERS.replace("people: area", f"people: {columns}"), "listeners.sql")
+    assert str(caught.value).startswith(f"listeners.sql: Groups people: {told}")
+    assert "\n" not in str(caught.value)
+
+
+def test_our_queries_show_people_by_their_ids_alone() -> None:
+    shown = {name: query.personal_columns for name, query in all_queries().items()}
+    assert shown["most_active_users"] == shown["level_changes"] == ("first_name", "last_name")
+    assert shown["plays_by_area"] == ()
+
+
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "latin.sql").write_bytes("-- Müssen alle?".encode("latin-1"))
+    with pytest.raises(QueryError, match=r"^latin.sql: is not UTF-8 text: save it as such$"):
+        read_query(tmp_path / "latin.sql")
+    (tmp_path / "folder.sql").mkdir()
+    with pytest.raises(QueryError, match=r"^folder.sql: cannot be read: Is a directory$"):
+        read_query(tmp_path / "folder.sql")
+
+
+def test_none_of_our_files_has_a_mistake() -> None:
+    assert broken_queries() == {}
+    assert len(all_queries()) == len(list(FOLDER.glob("*.sql")))
+
+
+@pytest.mark.parametrize("name", ["Top songs.sql", "songplays.sql", "staging_events.sql", f"{'a' * 64}.sql"])
+def test_a_name_that_cannot_be_a_table_or_is_taken_is_told(tmp_path: Path, name: str) -> None:
+    with pytest.raises(QueryError, match=f"{name}: a query is named in small letters"):
+        read(tmp_path, PLAYS_BY_LEVEL, name)
+
+
+@pytest.mark.parametrize("query", all_queries().values(), ids=list(all_queries()))
+def test_our_queries_say_who_asked_and_read_the_star_alone(query: Query) -> None:
+    assert query.title.endswith("?")
+    assert query.asked_by.endswith(".")
+    assert query.reads <= {table.name for table in STAR_TABLES}
+    assert all(column.comment for column in query.table.columns)
+    # An answer of some days is asked for by these two.
+    assert ":first_day" in query.select
+    assert ":end_day" in query.select

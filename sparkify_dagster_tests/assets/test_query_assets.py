@@ -1,0 +1,89 @@
+"""What an answer's page shows: rows and a chart, and nothing of the columns that hold people's names."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from sparkify_dagster.analytics import refresh
+from sparkify_dagster.analytics.query import read_query
+from sparkify_dagster.assets.analytics import result_metadata
+from sparkify_dagster_tests.support.ticks import run
+from sparkify_dagster_tests.support.world import World, event
+
+BROWSERS = """-- By what is Sparkify listened to?
+--
+-- Asked by: The tests.
+--
+-- Columns:
+--   browser  VARCHAR(1024)  Browser
+--   plays    BIGINT         Plays
+--
+-- Chart: bar of plays by browser
+SELECT
+    p.user_agent AS browser,
+    COUNT(*) AS plays
+FROM songplays AS p
+GROUP BY p.user_agent
+ORDER BY plays DESC, browser ASC
+"""
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(tmp_path)
+    world.write_log("2018-11-01", event(), event(itemInSession=2, userId="9", firstName="Zoë"))
+    world.load("2018-11-01")
+    return world
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def shown(world: World, sql: str) -> tuple[list[str], str]:
+    """The columns of the preview, and the chart's Markdown."""
+    file = world.folder / "browsers.sql"
+    file.write_text(sql, "utf-8")
+    query = read_query(file)
+    with world.warehouse.open("a test") as engine:
+        _, failed = refresh.refresh(world.warehouse, engine, [query])
+        assert not failed
+        with engine.begin() as connection:
+            metadata = result_metadata(query, refresh.stored_result(connection, query))
+    preview, chart = metadata["preview"], metadata["chart"]
+    assert isinstance(preview, dg.TableMetadataValue)
+    assert isinstance(chart, dg.MarkdownMetadataValue)
+    return list(preview.records[0].data), chart.value or ""
+
+
+def test_a_picture_by_a_personal_column_is_drawn_only_where_it_groups_people(world: World) -> None:
+    columns, chart = shown(world, BROWSERS)
+    assert columns == ["plays"]
+    assert chart.startswith("Not drawn, since it would show listeners' browser.")
+    assert chart.endswith("`-- Groups people: browser`")
+    columns, chart = shown(world, BROWSERS.replace("-- Chart", "-- Groups people: browser\n-- Chart"))
+    assert columns == ["browser", "plays"]
+    assert chart.startswith("![By what is Sparkify listened to?](data:image/svg+xml;base64,")
+
+
+def test_names_that_an_earlier_version_showed_are_not_repeated(world: World, instance: dg.DagsterInstance) -> None:
+    key = dg.AssetKey("most_active_users")
+
+    def told() -> dict[str, dg.MetadataValue]:
+        assert run(world, instance, "refresh_analytics", assets=("most_active_users",)).success
+        latest = instance.get_latest_materialization_event(key)
+        assert latest is not None
+        assert latest.asset_materialization is not None
+        return dict(latest.asset_materialization.metadata)
+
+    first = told()
+    row = dg.TableRecord({"user_id": 8, "first_name": "Kaylee"})
+    earlier = dg.MetadataValue.table([row], dg.TableSchema([dg.TableColumn("user_id"), dg.TableColumn("first_name")]))
+    instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata={**first, "preview": earlier}))
+    again = told()
+    assert again["asked"].value == "not again: nothing had changed"
+    assert again["preview"] == first["preview"]

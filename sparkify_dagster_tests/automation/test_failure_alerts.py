@@ -1,0 +1,161 @@
+"""What failures tells: real runs that fail, and a real HTTP server that takes the reports."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import dagster as dg
+import pytest
+
+from sparkify_dagster.automation import failure_alerts as sensor
+from sparkify_dagster.automation.webhook import WebhookError
+from sparkify_dagster_tests.support.ticks import Ticks, run, write_days
+from sparkify_dagster_tests.support.world import World, event
+
+PATH = "/services/T000/B000/not-to-be-shown"
+
+
+@pytest.fixture
+def alerts(world: World, instance: dg.DagsterInstance) -> Ticks:
+    ticks = Ticks(sensor.failure_alerts, world, instance)
+    ticks.evaluate()
+    return ticks
+
+
+@dataclass
+class Webhook:
+    url: str
+    texts: list[str] = field(default_factory=list)
+    status: int = 200
+
+
+@pytest.fixture
+def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            assert self.path == PATH
+            if taken.status == 200:
+                taken.texts.append(content["text"])
+            self.send_response(taken.status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        taken = Webhook(f"http://127.0.0.1:{server.server_port}{PATH}")
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("SPARKIFY_ALERT_WEBHOOK", taken.url)
+        monkeypatch.setenv("SPARKIFY_UI_URL", "https://dagster.example/")
+        yield taken
+        server.shutdown()
+
+
+def fail_a_run(ticks: Ticks, day: str = "2018-11-02") -> str:
+    """A run whose source is away."""
+    folder = Path(ticks.world.log_data)
+    folder.rename(folder.with_name("elsewhere"))
+    result = run(ticks.world, ticks.instance, "load_log_days", day)
+    folder.with_name("elsewhere").rename(folder)
+    assert not result.success
+    return result.run_id
+
+
+def fail_a_check(ticks: Ticks) -> str:
+    """A run that succeeds but for a day that is refused."""
+    ticks.world.max_load_errors = 1
+    ticks.world.write_log("2018-11-03", b"one", b"two", event())
+    result = run(ticks.world, ticks.instance, "load_log_days", "2018-11-03")
+    assert result.success
+    return result.run_id
+
+
+def test_a_failed_run_is_told_of_with_the_reason_first(alerts: Ticks, webhook: Webhook) -> None:
+    run_id = fail_a_run(alerts)
+    alerts.evaluate()
+    reason = f"staging_events failed (load_log_days, 2018-11-02): {alerts.world.log_data}: there is no such folder"
+    assert webhook.texts == [f"{reason}\nhttps://dagster.example/runs/{run_id}"]
+    assert alerts.skipped == reason
+
+
+def test_a_failed_check_is_told_of_though_its_run_succeeded(alerts: Ticks, webhook: Webhook) -> None:
+    run_id = fail_a_check(alerts)
+    alerts.evaluate()
+    (text,) = webhook.texts
+    first, *_, last = text.splitlines()
+    assert first.startswith("Check no_rejected_loads of staging_events failed (load_log_days, 2018-11-03): Correct the")
+    assert last == f"https://dagster.example/runs/{run_id}"
+
+
+def test_a_warning_is_not_told_of(alerts: Ticks, webhook: Webhook) -> None:
+    alerts.world.write_log("2018-11-03", b"one", event(time="2018-11-03T10:00:00"))
+    assert run(alerts.world, alerts.instance, "load_log_days", "2018-11-03").success
+    alerts.evaluate()
+    assert webhook.texts == []
+    assert alerts.skipped == "Nothing has failed"
+
+
+def test_each_is_told_of_once(alerts: Ticks, webhook: Webhook) -> None:
+    fail_a_run(alerts)
+    alerts.evaluate()
+    fail_a_check(alerts)
+    alerts.evaluate()
+    alerts.evaluate()
+    assert [text.split()[0] for text in webhook.texts] == ["staging_events", "Check"]
+
+
+def test_several_at_once_are_one_message(alerts: Ticks, webhook: Webhook) -> None:
+    fail_a_run(alerts, "2018-11-01")
+    fail_a_run(alerts, "2018-11-02")
+    alerts.evaluate()
+    (text,) = webhook.texts
+    assert "2018-11-01" in text.splitlines()[0]
+    assert text.count("https://dagster.example/runs/") == 2
+
+
+def test_what_failed_before_it_was_switched_on_is_not_told_of(
+    world: World, instance: dg.DagsterInstance, webhook: Webhook
+) -> None:
+    ticks = Ticks(sensor.failure_alerts, world, instance)
+    fail_a_run(ticks)
+    fail_a_check(ticks)
+    ticks.evaluate()
+    assert webhook.texts == []
+    fail_a_run(ticks)
+    ticks.evaluate()
+    assert len(webhook.texts) == 1
+
+
+def test_a_webhook_that_does_not_take_it_is_tried_again(alerts: Ticks, webhook: Webhook) -> None:
+    fail_a_run(alerts)
+    webhook.status = 503
+    with pytest.raises(WebhookError, match=r"at 127\.0\.0\.1 did not take the report: it answered 503") as error:
+        alerts.evaluate()
+    assert "not-to-be-shown" not in str(error.value)
+    webhook.status = 200
+    alerts.evaluate()
+    assert len(webhook.texts) == 1
+
+
+def test_an_unreachable_webhook_is_told_of_without_its_secret(alerts: Ticks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARKIFY_ALERT_WEBHOOK", f"http://127.0.0.1:9{PATH}")
+    fail_a_run(alerts)
+    with pytest.raises(WebhookError, match="ConnectionError") as error:
+        alerts.evaluate()
+    assert error.value.__suppress_context__
+    assert "not-to-be-shown" not in str(error.value)
+
+
+def test_without_a_webhook_it_only_logs(alerts: Ticks) -> None:
+    write_days(alerts.world, "2018-11-01")
+    fail_a_run(alerts)
+    alerts.evaluate()
+    assert "there is no such folder" in (alerts.skipped or "")
+
+
+def test_it_is_off_at_first() -> None:
+    assert sensor.failure_alerts.default_status is dg.DefaultSensorStatus.STOPPED

@@ -1,0 +1,513 @@
+"""The command line, as a user has it: a process of its own in the project's folder."""
+
+import csv
+import json
+import re
+import shutil
+from contextlib import chdir
+from datetime import date, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import text
+
+from sparkify_dagster.analytics.query import all_queries
+from sparkify_dagster.cli.main import main
+from sparkify_dagster_tests.support.project import ROOT, SECRET, Project
+from sparkify_dagster_tests.support.world import World, event, lines, song
+
+DAYS = ["2018-11-01", "2018-11-02", "2018-11-03"]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def loaded_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project after its first run, and what that run printed."""
+    project = Project(tmp_path_factory.mktemp("loaded"))
+    project.simulate()
+    (project.folder / "first_run.txt").write_text(project.sparkify("etl"))
+    return project
+
+
+@pytest.fixture
+def loaded(loaded_once: Project, tmp_path: Path) -> Project:
+    """A project of the test's own, as the first run left it. The source is where it was."""
+    shutil.copytree(loaded_once.folder, tmp_path, dirs_exist_ok=True)
+    return Project(tmp_path, dict(loaded_once.environment))
+
+
+@pytest.fixture
+def small(project: Project) -> World:
+    """A source that a test writes itself, for three days."""
+    project.use(project.folder)
+    world = project.world
+    for folder in (world.log_data, world.song_data):
+        Path(folder).mkdir()
+    return world
+
+
+def runs_of(project: Project) -> list[dg.DagsterRun]:
+    """The runs in the project's history, the oldest first."""
+    with project.instance() as instance:
+        return list(instance.get_runs())[::-1]
+
+
+def loads(world: World) -> dict[str, datetime]:
+    """When each object was loaded."""
+    return dict(world.rows("staging.loaded_objects", "key", "loaded_at"))
+
+
+def one_line(output: str) -> str:
+    """The only line of the output."""
+    (line,) = output.splitlines()
+    return line
+
+
+def test_help_names_every_command(project: Project) -> None:
+    output = project.sparkify("--help")
+    for command in ("create-tables", "etl", "grant", "load-errors", "query", "simulate", "ui", "verify"):
+        assert f"\n  {command} " in output
+
+
+def test_create_tables_can_be_run_again(project: Project) -> None:
+    for _ in range(2):
+        output = project.sparkify("create-tables")
+        assert one_line(output) == "The tables are there: duckdb:///.sparkify/warehouse.duckdb"
+    project.use(project.folder)
+    assert project.world.star() == {"songplays": [], "users": [], "songs": [], "artists": [], "time": []}
+
+
+def test_create_tables_keeps_what_is_in_them(loaded: Project) -> None:
+    before = loaded.world.everything()
+    loaded.sparkify("create-tables")
+    assert loaded.world.everything() == before
+
+
+def test_the_same_seed_simulates_the_same_bytes(project: Project) -> None:
+    options = ("--days", "2", "--users", "5", "--songs", "5")
+    written = []
+    for folder, seed in (("a", "7"), ("b", "7"), ("c", "8")):
+        project.sparkify("simulate", "--out", folder, "--seed", seed, *options)
+        files = [path for path in (project.folder / folder).rglob("*") if path.is_file()]
+        written.append({path.relative_to(project.folder / folder): path.read_bytes() for path in files})
+    assert written[0] == written[1]
+    assert written[0] != written[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--out", "x", "--users", "0"], "0 is not in the range x>=1"),
+        (["--out", "x", "--start", "2018-13-01"], "'2018-13-01' is not a day like 2018-11-01"),
+        ([], "Missing option '--out'"),
+    ],
+)
+def test_wrong_options_of_simulate_are_told(project: Project, options: list[str], problem: str) -> None:
+    output = project.sparkify("simulate", *options, expect=2)
+    assert problem in output.splitlines()[-1]
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(project: Project) -> None:
+    (project.folder / "file").touch()
+    output = project.sparkify("simulate", "--out", "file", expect=1)
+    assert one_line(output).startswith("sparkify: --out file: ")
+
+
+def test_the_first_run_loads_everything_and_says_so(loaded_once: Project) -> None:
+    output = (loaded_once.folder / "first_run.txt").read_text()
+    assert "Loading 2018-11-01 to 2018-11-03 into duckdb:///.sparkify/warehouse.duckdb" in output
+    assert "Checks: 37 passed, 0 warn, 0 failed" in output
+    assert "13 of 13 queries as expected" in output
+    assert "Match rate: " in output
+    assert "`make ui`" in output
+    world = loaded_once.world
+    for table, count in (("songplays", len(world.rows("songplays"))), ("songs", 20)):
+        (line,) = (line for line in output.splitlines() if line.startswith(f"{table} "))
+        assert line.split() == [table, str(count)]
+    assert world.everything() == world.from_scratch(DAYS[0], DAYS[-1]).everything()
+
+
+def test_the_run_is_in_the_history_that_the_ui_shows(loaded_once: Project) -> None:
+    run, queries = runs_of(loaded_once)
+    assert (run.job_name, queries.job_name) == ("load_all", "refresh_analytics")
+    assert run.status is queries.status is dg.DagsterRunStatus.SUCCESS
+    assert run.tags["dagster/asset_partition_range_start"] == DAYS[0]
+    assert run.tags["dagster/asset_partition_range_end"] == DAYS[-1]
+    with loaded_once.instance() as instance:
+        for table in ("staging_events", "songplays", "users", "time"):
+            assert instance.get_materialized_partitions(dg.AssetKey(table)) == set(DAYS)
+
+
+def test_no_secret_is_kept_in_the_state(loaded_once: Project) -> None:
+    files = [path for path in (loaded_once.folder / ".sparkify").rglob("*") if path.is_file()]
+    assert files
+    assert [path.name for path in files if SECRET.encode() in path.read_bytes()] == []
+
+
+def test_a_second_run_loads_nothing_again(loaded: Project) -> None:
+    before, loads_before = loaded.world.everything(), loads(loaded.world)
+    first_run = (loaded.folder / "first_run.txt").read_text()
+    output = loaded.sparkify("etl")
+    assert loaded.world.everything() == before
+    assert loads(loaded.world) == loads_before
+    assert _from_counts_on(output) == _from_counts_on(first_run)
+    with loaded.instance() as instance:
+        newest = instance.fetch_materializations(dg.AssetKey("staging_events"), limit=3).records
+        states = [record.asset_materialization for record in newest]
+    assert {state.metadata["loaded"].value for state in states if state} == {"earlier, and unchanged since"}
+
+
+def test_what_did_not_change_is_not_asked_again(loaded: Project) -> None:
+    asked = "SELECT query, answered_at FROM staging.analytics_refreshes ORDER BY query"
+    before = loaded.world.query(asked)
+    loaded.sparkify("etl")
+    assert loaded.world.query(asked) == before
+    with loaded.instance() as instance:
+        newest = instance.get_latest_materialization_event(dg.AssetKey("plays_by_day"))
+    assert newest is not None
+    assert newest.asset_materialization is not None
+    told = newest.asset_materialization.metadata
+    assert told["asked"].value == "not again: nothing had changed"
+    # The page shows what it showed.
+    assert {"preview", "chart", "dagster/row_count"} <= told.keys()
+
+
+def _from_counts_on(output: str) -> str:
+    return output[output.index("\nTable ") :]
+
+
+def test_full_loads_everything_again(loaded: Project) -> None:
+    before, loads_before = loaded.world.everything(), loads(loaded.world)
+    loaded.sparkify("etl", "--full")
+    assert loaded.world.everything() == before
+    loads_after = loads(loaded.world)
+    assert loads_after.keys() == loads_before.keys()
+    assert all(loads_after[key] > loads_before[key] for key in loads_before)
+
+
+def test_from_and_to_choose_days(small: World, project: Project) -> None:
+    for day in DAYS:
+        small.write_log(day, event(time=f"{day}T10:00:00"))
+    output = project.sparkify("etl", "--from", DAYS[1], "--to", DAYS[1])
+    assert "Loading 2018-11-02 to 2018-11-02 into" in output
+    assert small.column("staging.staging_events", "log_date") == [date(2018, 11, 2)]
+    run, _ = runs_of(project)
+    assert run.tags["dagster/asset_partition_range_start"] == run.tags["dagster/asset_partition_range_end"] == DAYS[1]
+
+
+def test_a_day_outside_the_window_is_one_line(small: World, project: Project) -> None:
+    assert one_line(project.sparkify("etl", "--to", "2018-11-04", expect=1)) == (
+        "sparkify: --to 2018-11-04: outside the window of SPARKIFY_LOG_START and SPARKIFY_LOG_END, "
+        "2018-11-01 to 2018-11-03"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--from", "2018-11-03", "--to", "2018-11-01"], "--from 2018-11-03 is after --to 2018-11-01"),
+        (
+            ["--from", "2018-10-31", "--to", "2018-11-01"],
+            "--from 2018-10-31: outside the window of SPARKIFY_LOG_START and SPARKIFY_LOG_END, "
+            "2018-11-01 to 2018-11-30",
+        ),
+    ],
+    ids=["reversed", "before the window"],
+)
+def test_wrong_days_are_one_line(project: Project, options: list[str], problem: str) -> None:
+    # In this process, since nothing is loaded: a process of its own takes seconds to start.
+    with chdir(project.folder):
+        (project.folder / ".sparkify" / "simulated" / "log_data").mkdir(parents=True)
+        result = CliRunner().invoke(main, ["etl", *options])
+    assert result.exit_code == 1
+    assert one_line(result.output) == f"sparkify: {problem}"
+
+
+def test_what_is_no_day_is_told(project: Project) -> None:
+    output = project.sparkify("etl", "--from", "yesterday", expect=2)
+    assert "'yesterday' is not a day like 2018-11-01" in output.splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", ["etl", "create-tables", "ui"])
+def test_a_wrong_setting_is_one_line(project: Project, command: str) -> None:
+    output = project.sparkify(command, expect=1, SPARKIFY_MAX_LOAD_ERRORS="many")
+    assert one_line(output) == (
+        "sparkify: SPARKIFY_MAX_LOAD_ERRORS: 'many' is not a whole number of 0 or more (environment variable)"
+    )
+
+
+def test_a_missing_folder_is_one_line(project: Project) -> None:
+    project.use(project.folder / "nowhere")
+    output = project.sparkify("etl", expect=1)
+    assert one_line(output) == f"sparkify: {project.folder / 'nowhere' / 'log_data'}: there is no such folder"
+
+
+def test_a_missing_folder_of_songs_fails_the_run(small: World, project: Project) -> None:
+    small.write_log(DAYS[0], event())
+    Path(small.song_data).rmdir()
+    output = project.sparkify("etl", expect=1)
+    assert f"{small.song_data}: there is no such folder" in output
+
+
+def test_a_folder_without_the_instance_is_one_line(project: Project) -> None:
+    project.use(project.folder)
+    (project.folder / "dagster.yaml").unlink()
+    output = project.sparkify("etl", expect=1)
+    assert one_line(output) == (
+        f"sparkify: there is no dagster.yaml in {project.folder}: run this in the project's folder, or set DAGSTER_HOME"
+    )
+
+
+def test_a_day_over_the_limit_fails_the_command_and_no_other_day(small: World, project: Project) -> None:
+    for day in DAYS:
+        small.write_log(day, event(time=f"{day}T10:00:00"), *(["not JSON"] * 2 if day == DAYS[1] else []))
+    small.write_songs("A/A/A/TRAAA.json", song())
+    output = project.sparkify("etl", expect=1, SPARKIFY_MAX_LOAD_ERRORS="1")
+    assert "2018-11-02 is refused: 2 of 3 records have errors, the limit is 1. The day keeps what it held." in output
+    assert "ERROR: staging_events.no_rejected_loads: " in output
+    assert "Not everything succeeded: `make ui` shows the run with its log and check results" in output
+    assert [start.date().isoformat() for start in small.column("songplays", "start_time")] == [DAYS[0], DAYS[2]]
+    # Within the limit it loads.
+    project.sparkify("etl", SPARKIFY_MAX_LOAD_ERRORS="2")
+    assert len(small.rows("songplays")) == 3
+
+
+def test_a_day_cut_by_local_time_and_what_was_not_run_are_told_in_a_line_each(small: World, project: Project) -> None:
+    others = [event(time=f"2018-11-02T0{hour}:00:00", itemInSession=hour) for hour in range(7)]
+    small.write_log(DAYS[0], event(), *others)
+    # Songs that cannot be listed.
+    Path(small.song_data).rmdir()
+    output = project.sparkify("etl", expect=1, SPARKIFY_MAX_LOAD_ERRORS="1")
+    (refused,) = (line for line in output.splitlines() if "is refused" in line)
+    assert "7 of 8 records have errors, the limit is 1. The day keeps what it held. " in refused
+    assert (
+        "Every error is an event of another UTC day: cut the files by UTC days, not by local time. First: " in refused
+    )
+    assert "SPARKIFY_MAX_LOAD_ERRORS" not in output
+    assert "      (showing the first 5)\n" in output
+    assert "Dependencies for step" not in output
+    (not_run,) = (line for line in output.splitlines() if "Not run" in line)
+    assert not_run.startswith("  - Not run, since an upstream step failed: ")
+    assert {"songs", "artists", "songplays"} <= set(not_run.partition("failed: ")[2].split(", "))
+
+
+def test_a_late_song_is_matched_on_days_outside_the_range(small: World, project: Project) -> None:
+    for day in DAYS:
+        small.write_log(day, event(time=f"{day}T10:00:00"))
+    project.sparkify("etl")
+    assert set(small.column("songplays", "song_id")) == {None}
+    small.write_songs("A/A/A/TRAAA.json", song())
+    output = project.sparkify("etl", "--from", DAYS[1], "--to", DAYS[1])
+    assert "The catalogue changed: matching the plays from 2018-11-01 to 2018-11-01 again" in output
+    assert "The catalogue changed: matching the plays from 2018-11-03 to 2018-11-03 again" in output
+    assert set(small.column("songplays", "song_id")) == {song()["song_id"]}
+    assert small.pending() == []
+    assert [run.job_name for run in runs_of(project)] == [
+        *("load_all", "refresh_analytics"),
+        *("load_all", "load_log_days", "load_log_days", "refresh_analytics"),
+    ]
+    assert small.star() == small.from_scratch(DAYS[0], DAYS[-1]).star()
+
+
+def test_without_a_day_the_songs_are_loaded_alone(small: World, project: Project) -> None:
+    small.write_songs("A/A/A/TRAAA.json", song())
+    output = project.sparkify("etl")
+    assert "No day of the window has a log file or rows: loading the songs alone" in output
+    assert small.column("songs", "song_id") == [song()["song_id"]]
+    assert [run.job_name for run in runs_of(project)] == ["load_songs", "refresh_analytics"]
+
+
+def test_days_far_apart_are_loaded_in_runs_of_their_own(small: World, project: Project) -> None:
+    for day in (DAYS[0], "2024-11-25"):
+        small.write_log(day, event(time=f"{day}T10:00:00"))
+    small.write_songs("A/A/A/TRAAA.json", song())
+    output = project.sparkify("etl", SPARKIFY_LOG_END="")
+    assert f"Loading {DAYS[0]} to {DAYS[0]} into" in output
+    assert "Loading 2024-11-25 to 2024-11-25 into" in output
+    assert [start.year for start in small.column("songplays", "start_time")] == [2018, 2024]
+    assert [run.job_name for run in reversed(runs_of(project))] == ["refresh_analytics", "load_log_days", "load_all"]
+    # What one of them finds counts, also where the last one finds nothing.
+    small.write_log(DAYS[0], "broken")
+    output = project.sparkify("etl", expect=1, SPARKIFY_LOG_END="")
+    assert "2018-11-01-events.json has 1 error and no good record. The day keeps what it held." in output
+    assert "1 failed" in output
+
+
+def test_a_source_without_a_day_of_the_window_is_told(small: World, project: Project) -> None:
+    small.write_songs("A/A/A/TRAAA.json", song())
+    small.write_log("2019-02-03", event(time="2019-02-03T10:00:00"))
+    output = project.sparkify("etl", expect=1)
+    assert "1 log file left alone, outside the window of 2018-11-01 to 2018-11-03: 2019-02-03 to 2019-02-03" in output
+    assert "No day was loaded: none of the 1 log file of" in output
+    small.delete("log_data/2019/02/2019-02-03-events.json")
+    small.write("log_data/mini_sparkify_event_data.json", lines(event()))
+    output = project.sparkify("etl", expect=1)
+    assert "looks empty: no log file, and 1 other object ('mini_sparkify_event_data.json')" in output
+    assert len(small.rows("songs")) == 1
+
+
+def test_an_unmounted_disk_empties_nothing_unless_it_is_meant(loaded: Project) -> None:
+    held = loaded.world.star()
+    loaded.environment["SPARKIFY_LOG_DATA"] = str(loaded.folder / "not_mounted")
+    (loaded.folder / "not_mounted").mkdir()
+    output = loaded.sparkify("etl", expect=1)
+    assert "looks empty: no log file, and nothing else" in output
+    assert loaded.world.star() == held
+    # Its answers are no longer the expected ones.
+    output = loaded.sparkify("etl", "--allow-empty", "logs", expect=1)
+    assert "staging_events.no_lost_events: the files of 3 days are gone, first 2018-11-01" in output
+    assert loaded.world.rows("songplays") == []
+
+
+def test_without_a_source_a_month_is_simulated_first(project: Project) -> None:
+    # Into a window of one day, so that the month is not all loaded.
+    output = project.sparkify("etl", SPARKIFY_LOG_START="2018-11-30", SPARKIFY_LOG_END="2018-12-01")
+    assert output.startswith(
+        "No source is configured: simulating a month of the app (2018-11) into .sparkify/simulated"
+    )
+    simulated = project.folder / ".sparkify" / "simulated"
+    assert len(list((simulated / "log_data").rglob("*.json"))) == 30
+    assert not (project.folder / ".sparkify" / "unfinished").exists()
+
+
+def test_load_errors_are_shown_with_their_text(small: World, project: Project) -> None:
+    small.write_log(DAYS[0], event(), "Quizzelda \x1b[31m")
+    small.load(DAYS[0])
+    assert project.sparkify("load-errors").splitlines() == [
+        "2018/11/2018-11-01-events.json line 2: not JSON: Expecting value at character 1",
+        r"    Quizzelda \x1b[31m",
+        "1 load error",
+    ]
+    assert one_line(project.sparkify("load-errors", "--from", DAYS[1])) == "No load errors"
+    output = project.sparkify("load-errors", "--from", DAYS[1], "--to", DAYS[0], expect=1)
+    assert one_line(output) == "sparkify: --from 2018-11-02 is after --to 2018-11-01"
+
+
+# The analysts' queries
+
+
+def test_verify_says_which_answers_are_as_expected(loaded: Project) -> None:
+    output = loaded.sparkify("verify")
+    assert output.splitlines()[-1] == "13 of 13 queries as expected"
+    (line,) = (line for line in output.splitlines() if line.startswith("plays_by_day "))
+    assert line.split() == ["plays_by_day", "3", "3", "rows", "as", "expected"]
+
+
+def test_verify_shows_what_a_row_changed_by_hand_changes(loaded: Project) -> None:
+    with loaded.world.warehouse.transaction("a test") as connection:
+        connection.execute(
+            text(
+                "UPDATE songplays SET level = CASE level WHEN 'paid' THEN 'free' ELSE 'paid' END"
+                " WHERE start_time = (SELECT MAX(start_time) FROM songplays)"
+            )
+        )
+    output = loaded.sparkify("verify", expect=1)
+    failed = {line.split()[0] for line in output.splitlines() if re.search("; [0-9]+ rows? expected", line)}
+    assert "free_and_paid" in failed
+    assert "plays_by_day" not in failed
+    assert "\nfree_and_paid: How much of the listening is paid for?\n" in output
+    assert "found " in output
+    assert output.splitlines()[-1] == f"{13 - len(failed)} of 13 queries as expected"
+
+
+def test_verify_of_some_days_compares_with_what_is_expected_of_them(loaded: Project) -> None:
+    expected = loaded.folder / "november_2nd"
+    expected.mkdir()
+    days = ("--from", "2018-11-02", "--to", "2018-11-02")
+    answer = loaded.sparkify("query", "plays_by_day", *days, "--format", "csv")
+    assert answer.splitlines()[0] == "day,plays,listeners,sessions,plays_7_days"
+    assert [line.partition(",")[0] for line in answer.splitlines()[1:]] == ["2018-11-02"]
+    (expected / "plays_by_day.csv").write_text(answer)
+    output = loaded.sparkify("verify", "--expected", "november_2nd", *days)
+    assert output.splitlines()[-1] == "1 of 1 query as expected; nothing is expected of 12 others"
+    loaded.sparkify("verify", "--expected", "november_2nd", expect=1)
+
+
+def test_verify_without_anything_to_compare_with_is_one_line(loaded: Project) -> None:
+    output = loaded.sparkify("verify", expect=1, SPARKIFY_EXPECTED_RESULTS="")
+    assert one_line(output) == "sparkify: nothing is expected: set SPARKIFY_EXPECTED_RESULTS, or give --expected"
+    output = loaded.sparkify("verify", "--expected", "nowhere", expect=1)
+    assert one_line(output) == "sparkify: nowhere: there is no expected result of any query, such as top_songs.csv"
+    (loaded.folder / "wrong").mkdir()
+    (loaded.folder / "wrong" / "top_songs.csv").write_text("song,plays\n")
+    output = loaded.sparkify("verify", "--expected", "wrong", expect=1)
+    assert one_line(output).startswith("sparkify: wrong/top_songs.csv, line 1: the columns are song, plays; ")
+
+
+def test_query_tells_which_queries_there_are(project: Project) -> None:
+    told = project.sparkify("query").splitlines()
+    assert len(told) == len(all_queries())
+    assert "top_songs                     Which songs are played most?" in told
+
+
+def test_query_answers_in_three_formats(loaded: Project) -> None:
+    top_songs = loaded.world.query(
+        "SELECT song, COUNT(*) FROM songplays GROUP BY song, artist ORDER BY 2 DESC, song, artist LIMIT 20"
+    )
+    as_json = json.loads(loaded.sparkify("query", "top_songs", "--format", "json"))
+    assert [(row["song"], row["plays"]) for row in as_json] == top_songs
+    as_csv = list(csv.DictReader(loaded.sparkify("query", "top_songs", "--format", "csv").splitlines()))
+    assert [(row["song"], int(row["plays"])) for row in as_csv] == top_songs
+    as_table = loaded.sparkify("query", "top_songs").splitlines()
+    assert as_table[0].split() == ["song", "artist", "plays", "listeners"]
+    assert as_table[1].startswith(top_songs[0][0])
+    assert len(as_table) == 1 + len(top_songs)
+
+
+@pytest.mark.slow
+def test_a_mistake_in_a_query_s_file_stops_that_query_alone(loaded: Project) -> None:
+    shutil.copytree(ROOT / "sparkify_dagster", loaded.folder / "sparkify_dagster")
+    # Before the package that is installed.
+    loaded.environment["PYTHONPATH"] = str(loaded.folder)
+    folder = loaded.folder / "sparkify_dagster" / "analytics" / "queries"
+    top_songs, top_artists = folder / "top_songs.sql", folder / "top_artists.sql"
+    # One that is found by reading the file, and one that only the warehouse finds.
+    top_songs.write_text(top_songs.read_text("utf-8").replace("-- Asked by:", "-- Asked:"), "utf-8")
+    top_artists.write_text(top_artists.read_text("utf-8").replace("p.artist", "p.artiste"), "utf-8")
+    broken = "top_songs.sql: the header lacks '-- Asked by: who wants to know, and what for'"
+    kept = loaded.world.query("SELECT * FROM analytics.top_songs ORDER BY ALL")
+
+    assert one_line(loaded.sparkify("query", "top_songs", expect=1)) == f"sparkify: {broken}"
+    refused = one_line(loaded.sparkify("query", "top_artists", expect=1))
+    assert refused.startswith("sparkify: the query top_artists (top_artists.sql): Binder Error: ")
+    assert loaded.sparkify("query", "plays_by_day", "--format", "csv").count("\n") == 4
+    listed = loaded.sparkify("query").splitlines()
+    assert f"sparkify: {broken}" in listed
+    assert any(line.startswith("plays_by_day ") for line in listed)
+
+    verified = loaded.sparkify("verify", expect=1)
+    assert f"\ntop_songs: {broken}\n" in verified
+    assert "\ntop_artists: the query top_artists (top_artists.sql): Binder Error: " in verified
+    assert verified.splitlines()[-1] == "11 of 11 queries as expected; 2 queries cannot be asked"
+
+    output = loaded.sparkify("etl", expect=1)
+    assert f"  ✗ top_songs\n    {broken}\n" in output
+    assert "    the query top_artists (top_artists.sql): Binder Error: " in output
+    assert "Not everything succeeded" in output
+    assert loaded.world.query("SELECT * FROM analytics.top_songs ORDER BY ALL") == kept
+
+
+def test_query_of_what_nobody_asks_is_one_line(loaded: Project) -> None:
+    output = loaded.sparkify("query", "top_song", expect=1)
+    assert one_line(output).startswith("sparkify: there is no query top_song; there are free_and_paid, ")
+
+
+def test_tables_are_dropped_only_when_that_is_confirmed(loaded: Project) -> None:
+    before = loaded.world.star()
+    assert "Drop all tables" in loaded.sparkify("create-tables", "--drop", expect=1)
+    assert loaded.world.star() == before
+    assert "and empty" in loaded.sparkify("create-tables", "--drop", "--yes")
+    assert not any(loaded.world.everything().values())
+    assert loaded.world.query("SELECT table_name FROM information_schema.tables WHERE table_schema = 'analytics'") == []
+    loaded.sparkify("etl")
+    assert loaded.world.star() == before
+
+
+def test_a_file_has_no_roles_to_grant_to(loaded: Project) -> None:
+    assert "has no roles" in loaded.sparkify("grant", "--role", "analysts", expect=1)

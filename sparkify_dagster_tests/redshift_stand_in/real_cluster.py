@@ -1,0 +1,58 @@
+"""The contract's tests on a real cluster, for whoever has one:
+
+SPARKIFY_REDSHIFT_URL=redshift+psycopg2://user:password@host:5439/an_empty_database \\
+SPARKIFY_REDSHIFT_STAGING=s3://bucket/prefix SPARKIFY_REDSHIFT_ROLE=arn:aws:iam::… \\
+    pytest -n 0 -k cluster sparkify_dagster_tests/contract
+
+Each test drops sparkify's tables in that database. AWS credentials come from the environment. Tests whose source is the
+tests' own S3 server are not for a cluster, which cannot reach it: leave them out with `and not s3`.
+"""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from sparkify_dagster.warehouse.base import create_tables, drop_tables
+from sparkify_dagster.warehouse.redshift.warehouse import RedshiftWarehouse
+
+
+@dataclass(frozen=True)
+class RealCluster:
+    address: str
+    staging: str
+    role: str | None
+    aws: Mapping[str, str]
+
+    def login(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, value in self.aws.items():
+            monkeypatch.setenv(name, value)
+
+    def __call__(self) -> RedshiftWarehouse:
+        """The warehouse, emptied."""
+        staging = f"{self.staging}/{secrets.token_hex(6)}"
+        warehouse = RedshiftWarehouse(address=self.address, iam_role=self.role, staging=staging)
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            self.login(monkeypatch)
+            with warehouse.transaction("a test") as connection:
+                drop_tables(connection)
+                create_tables(connection)
+        return warehouse
+
+
+def _from_environment(environment: Mapping[str, str]) -> RealCluster | None:
+    address = environment.get("SPARKIFY_REDSHIFT_URL")
+    if not address:
+        return None
+    return RealCluster(
+        address,
+        environment["SPARKIFY_REDSHIFT_STAGING"].rstrip("/"),
+        environment.get("SPARKIFY_REDSHIFT_ROLE"),
+        {name: value for name, value in environment.items() if name.startswith("AWS_")},
+    )
+
+
+# Read when the tests are collected, before their settings are taken from the environment.
+CLUSTER = _from_environment(os.environ)

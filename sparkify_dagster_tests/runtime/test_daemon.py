@@ -1,0 +1,74 @@
+"""The real daemon on real files, killed while the runs that a sensor asked for are on their way."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import dagster as dg
+import pytest
+
+from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
+from sparkify_dagster_tests.support.project import Project, wait_until
+from sparkify_dagster_tests.support.world import World, event
+
+# Two blocks, a run each: dagster.yaml lets one run of a sensor start, and the other waits in the queue.
+EARLY, LATE = "2018-11-01", "2018-11-03"
+FIRST_DAY = "dagster/asset_partition_range_start"
+Status = dg.DagsterRunStatus
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(tmp_path / "source")
+    for day in (EARLY, LATE):
+        world.write_log(day, *(event(time=f"{day}T{hour}:00:00", itemInSession=hour) for hour in (10, 11, 12)))
+    return world
+
+
+@pytest.fixture
+def project(tmp_path: Path, world: World) -> Project:
+    project = Project(tmp_path)
+    project.use(world.folder)
+    # Dagster's own commands want it said; and runs to repeat are looked for each second instead of every five.
+    project.environment |= {"DAGSTER_HOME": str(tmp_path), "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "1"}
+    return project
+
+
+Expected: TypeAlias = tuple[str, bool, Status]
+
+
+@dataclass
+class History:
+    """What became of the sensor's runs, the oldest first: the day, whether it repeats another run, the status."""
+
+    instance: dg.DagsterInstance
+
+    @property
+    def runs(self) -> list[Expected]:
+        runs = self.instance.get_runs(dg.RunsFilter(tags={"dagster/sensor_name": "log_files"}))[::-1]
+        return [(run.tags[FIRST_DAY], run.parent_run_id is not None, run.status) for run in runs]
+
+    def becomes(self, *expected: Expected) -> None:
+        wait_until(lambda: self.runs == list(expected), f"{expected} in the history", pause=0.2)
+
+
+@pytest.mark.slow
+def test_what_a_killed_daemon_had_asked_for_is_loaded_all_the_same(project: Project) -> None:
+    warehouse = DuckDBWarehouse(path=str(project.warehouse_file))
+    with project.instance() as instance:
+        history = History(instance)
+        with project.start("dagster-daemon", "run") as first:
+            # While the test has the warehouse, a run that has started cannot end.
+            with warehouse.open("a test"):
+                project.run("dagster", "sensor", "start", "log_files")
+                history.becomes((EARLY, False, Status.STARTED), (LATE, False, Status.QUEUED))
+                first.process.kill()
+            # Its run has outlived it.
+            history.becomes((EARLY, False, Status.SUCCESS), (LATE, False, Status.QUEUED))
+            with warehouse.open("a test"), project.start("dagster-daemon", "run") as second:
+                history.becomes((EARLY, False, Status.SUCCESS), (LATE, False, Status.STARTED))
+                second.kill_group()
+            with project.start("dagster-daemon", "run"):
+                repeated = (LATE, False, Status.FAILURE), (LATE, True, Status.SUCCESS)
+                history.becomes((EARLY, False, Status.SUCCESS), *repeated)
+    assert project.world.everything() == project.world.from_scratch(EARLY, LATE).everything()

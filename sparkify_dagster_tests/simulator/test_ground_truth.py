@@ -1,0 +1,207 @@
+"""What the simulator expects of its world is what the analysts' SQL makes of its files, once these are loaded."""
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from obstore.store import LocalStore
+from sqlalchemy import Connection, text
+
+from sparkify_dagster.simulator import simulate
+from sparkify_dagster.simulator.ground_truth import EXPECTATIONS as KNOWN_QUERIES
+from sparkify_dagster_tests.support.simulated_files import START, write
+from sparkify_dagster_tests.support.world import Row, World
+
+EXPECTATIONS = {
+    path.name.removesuffix(".sql"): path.read_text("utf-8")
+    for path in sorted(Path(str(files("sparkify_dagster.analytics") / "queries")).glob("*.sql"))
+}
+# An analyst may well add a query without telling the simulator.
+EXPECTED = sorted(KNOWN_QUERIES)
+Key = TypeVar("Key")
+COLUMN = re.compile(r"^--   (\w+) +([A-Z]+(?:\([\d,]+\))?) ", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Size:
+    users: int
+    days: int
+    songs: int
+    seed: int
+
+
+# Long enough for cohorts, and with days on which nobody listens, changes of level, and more than 20 of everything.
+EVENTFUL = Size(users=25, days=60, songs=400, seed=3)
+SIZES = (EVENTFUL, Size(users=60, days=12, songs=150, seed=1), Size(users=10, days=3, songs=20, seed=2))
+
+# A play at the level that its listener has now.
+PRESENT_LEVELS = "SELECT s.start_time, s.user_id, u.level FROM songplays AS s INNER JOIN users AS u USING (user_id)"
+
+
+class Loaded:
+    """A simulated world, its files in a warehouse."""
+
+    def __init__(self, folder: Path, size: Size) -> None:
+        simulate(
+            LocalStore(folder, mkdir=True),
+            users=size.users,
+            days=size.days,
+            start=START,
+            songs=size.songs,
+            seed=size.seed,
+        )
+        self.folder = folder
+        self.end_day = START + timedelta(days=size.days)
+        self.world = World(folder, log_jsonpath=str(folder / "log_json_path.json"))
+        self.world.load(START.isoformat(), (self.end_day - timedelta(days=1)).isoformat())
+
+    def expected(self, query: str) -> list[list[str]]:
+        """The expected result: its header, then the rows."""
+        with (self.folder / "expected" / f"{query}.csv").open(encoding="utf-8", newline="") as file:
+            return list(csv.reader(file))
+
+    def answers(self, queries: Mapping[Key, str]) -> dict[Key, "QueryResult"]:
+        with self.world.warehouse.transaction("a test") as connection:
+            return {name: self._answer(connection, sql) for name, sql in queries.items()}
+
+    def _answer(self, connection: Connection, sql: str) -> "QueryResult":
+        result = connection.execute(text(sql), {"first_day": START, "end_day": self.end_day})
+        return QueryResult(list(result.keys()), [tuple(row) for row in result])
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """What a warehouse answers."""
+
+    columns: list[str]
+    rows: list[Row]
+
+
+@pytest.fixture(scope="module", params=SIZES, ids=str)
+def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    return Loaded(tmp_path_factory.mktemp("world"), request.param)
+
+
+@pytest.fixture(scope="module")
+def answers(loaded: Loaded) -> dict[str, QueryResult]:
+    return loaded.answers(EXPECTATIONS)
+
+
+def types_of(query: str) -> dict[str, str]:
+    """The columns that a query's file names, with their types."""
+    return dict(COLUMN.findall(EXPECTATIONS[query]))
+
+
+def is_as_expected(value: Any, field: str, type_: str) -> bool:
+    """Whether a warehouse's value is the CSV's. A quotient of doubles may be rounded the other way."""
+    match type_.partition("(")[0]:
+        case "DECIMAL":
+            unit = Decimal(1).scaleb(-int(type_.rstrip(")").rpartition(",")[2]))
+            expected = Decimal(field)
+            return expected.as_tuple().exponent == unit.as_tuple().exponent and abs(Decimal(value) - expected) <= unit
+        case "DATE":
+            return bool(value == date.fromisoformat(field))
+        case "TIMESTAMP":
+            return bool(value == datetime.fromisoformat(field)) and len(field) == len("2018-11-01 10:00:00.796")
+        case "VARCHAR":
+            return bool(value == field)
+        case _:
+            return bool(value == int(field))
+
+
+def differences(query: str, answer: QueryResult, expected: Sequence[Sequence[str]]) -> list[str]:
+    """What a warehouse answers otherwise than expected, row by row in order."""
+    header, *rows = expected
+    types = types_of(query)
+    if not answer.columns == header == list(types):
+        return [f"columns: {answer.columns}, expected {header}, documented {list(types)}"]
+    told = []
+    if len(answer.rows) != len(rows):
+        told.append(f"{len(answer.rows)} rows, expected {len(rows)}")
+    for number, (row, fields) in enumerate(zip(answer.rows, rows, strict=False)):
+        if not all(map(is_as_expected, row, fields, types.values())):
+            told.append(f"row {number}: {row}, expected {fields}")
+    return told
+
+
+@pytest.mark.parametrize("query", EXPECTED)
+def test_sql_answers_as_expected(query: str, loaded: Loaded, answers: dict[str, QueryResult]) -> None:
+    assert differences(query, answers[query], loaded.expected(query)) == []
+
+
+def test_each_expected_result_is_that_of_a_query() -> None:
+    written = write(users=10, days=3, songs=20)
+
+    assert set(written.expected()) == {f"expected/{query}.csv" for query in EXPECTED}
+    assert set(EXPECTED) <= set(EXPECTATIONS)
+
+
+def test_a_world_in_which_nobody_listens_has_results_without_rows() -> None:
+    written = write(users=1, days=1, songs=1, seed=1)
+
+    assert written.counts.plays == 0
+    for query in EXPECTED:
+        assert written.files[f"expected/{query}.csv"].decode() == ",".join(types_of(query)) + "\n"
+
+
+# What an analyst might have written instead: query, the right words, the wrong ones.
+MISTAKES = (
+    ("free_and_paid", "p.start_time) AS DATE)", "p.start_time + INTERVAL '1 day') AS DATE)"),
+    ("free_and_paid", "FROM songplays AS p", f"FROM ({PRESENT_LEVELS}) AS p"),
+    ("free_and_paid", "COUNT(DISTINCT CASE", "COUNT(CASE"),
+    ("level_changes", "PARTITION BY p.user_id", ""),
+    ("level_changes", "p.level <> p.level_before", "p.level > p.level_before"),
+    ("match_rate_by_day", "WHERE", "WHERE p.song_id IS NOT NULL AND"),
+    ("match_rate_by_day", "FROM songplays AS p", "FROM songplays AS p INNER JOIN songs AS s ON p.song = s.title"),
+    ("most_active_users", "u.level", "p.level"),
+    ("most_active_users", "COUNT(DISTINCT CAST", "COUNT(CAST"),
+    ("most_active_users", "SUM(p.length)", "SUM(FLOOR(p.length))"),
+    ("new_and_returning_listeners", "d.day > f.first_day", "d.day >= f.first_day"),
+    ("new_and_returning_listeners", "COUNT(*) AS listeners", "SUM(COUNT(*)) OVER (ORDER BY d.day) AS listeners"),
+    ("plays_by_area", "COUNT(DISTINCT p.user_id)", "COUNT(DISTINCT p.session_id)"),
+    ("plays_by_area", "ORDER BY plays DESC", "ORDER BY plays ASC"),
+    ("plays_by_day", "d.day - 6", "d.day - 7"),
+    ("plays_by_day", "ELSE 7", "ELSE COUNT(*)"),
+    ("plays_by_day", "THEN d.day - d.first_day + 1", "THEN 7"),
+    ("plays_by_day", "COUNT(DISTINCT p.session_id)", "COUNT(DISTINCT p.user_id)"),
+    ("plays_by_hour", "WHEN 0 THEN 'Sun'", "WHEN 0 THEN 'Mon'"),
+    ("plays_by_hour", "p.start_time = t.start_time", "p.start_time = t.start_time + INTERVAL '1 hour'"),
+    ("plays_by_hour", "ORDER BY t.weekday", "ORDER BY day"),
+    ("sessions_by_level", "CASE WHEN p.place = 1 THEN p.level END", "p.level"),
+    ("sessions_by_level", "PARTITION BY p.session_id", "PARTITION BY p.session_id, p.level"),
+    ("sessions_by_level", "(CAST(s.ended AS DATE) - CAST(s.started AS DATE)) * 1440", "0"),
+    ("unmatched_songs", "p.song_id IS NULL", "p.song NOT IN (SELECT s.title FROM songs AS s)"),
+    ("unmatched_songs", "COUNT(DISTINCT p.user_id)", "COUNT(p.user_id)"),
+    ("top_artists", "COALESCE(a.name, p.artist)", "p.artist"),
+    ("top_artists", "LEFT JOIN", "INNER JOIN"),
+    ("top_artists", "COUNT(DISTINCT n.song)", "COUNT(n.song)"),
+    ("top_songs", "WHERE", "WHERE p.song_id IS NOT NULL AND"),
+    ("top_songs", "LIMIT 20", "LIMIT 21"),
+    ("top_songs", "song ASC", "song DESC"),
+    ("weekly_cohorts", "/ s.listeners", "/ SUM(COUNT(*)) OVER (PARTITION BY w.week)"),
+    ("weekly_cohorts", "MIN(w.week)", "MAX(w.week)"),
+)
+
+
+def test_expected_results_tell_wrong_answers(tmp_path: Path) -> None:
+    wrong = {}
+    for query, right_words, wrong_words in MISTAKES:
+        assert right_words in EXPECTATIONS[query], f"{query} no longer says {right_words}"
+        wrong[query, wrong_words] = EXPECTATIONS[query].replace(right_words, wrong_words)
+    assert {query for query, _ in wrong} == set(EXPECTED)
+
+    loaded = Loaded(tmp_path, EVENTFUL)
+    answers = loaded.answers(wrong)
+
+    expected = {query: loaded.expected(query) for query in EXPECTED}
+    unseen = [
+        mistake for mistake, answer in answers.items() if not differences(mistake[0], answer, expected[mistake[0]])
+    ]
+    assert unseen == []

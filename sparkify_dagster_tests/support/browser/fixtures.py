@@ -1,0 +1,76 @@
+"""A page of a real browser on the real UI, and the project behind it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from sparkify_dagster_tests.support.browser import chromium
+from sparkify_dagster_tests.support.browser.server import served
+from sparkify_dagster_tests.support.browser.ui import UI
+from sparkify_dagster_tests.support.project import Project
+
+DAYS = 7
+# Few, so that a dirty day is a short one.
+MAX_LOAD_ERRORS = 3
+MISSING = "no browser is installed: `make browser` gets one"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--screenshots", metavar="DIR", type=Path, help="Where the browser tests leave what they saw; else with pytest."
+    )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Once for all the tests that lack the browser."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if count := sum(MISSING in str(report.longrepr) for report in skipped):
+        terminalreporter.write_line(f"{count} tests of the UI were skipped: {MISSING}", yellow=True)
+
+
+# Both for a module, not for the session: Playwright's event loop would be in the way of other tests that use one, and
+# the UI's processes would take their share of the machine until the last test.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium.launched() as browser:
+        if browser is not None:
+            yield browser
+        elif os.environ.get("CI"):
+            # A build in which nobody looked at the UI must not pass.
+            pytest.fail(MISSING)
+        else:
+            pytest.skip(MISSING)
+
+
+@pytest.fixture(scope="module")
+def shown(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, str]]:
+    """A project with three days of logs in a longer window, and the URL of its UI."""
+    project = Project(tmp_path_factory.mktemp("shown"))
+    project.simulate(days=3)
+    project.use(project.folder / "source", days=DAYS)
+    with served(project, SPARKIFY_MAX_LOAD_ERRORS=str(MAX_LOAD_ERRORS)) as url:
+        yield project, url
+
+
+@pytest.fixture
+def project(shown: tuple[Project, str]) -> Project:
+    return shown[0]
+
+
+@pytest.fixture(scope="session")
+def screenshots(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    chosen: Path | None = request.config.getoption("--screenshots")
+    return chosen or tmp_path_factory.mktemp("screenshots")
+
+
+@pytest.fixture
+def ui(request: pytest.FixtureRequest, browser: Browser, shown: tuple[Project, str], screenshots: Path) -> Iterator[UI]:
+    page = browser.new_page(base_url=shown[1], viewport={"width": 1600, "height": 1000})
+    ui = UI(page)
+    yield ui
+    # Of a failed test too: it shows why.
+    ui.screenshot(screenshots / f"{request.node.name}.png")
+    page.close()

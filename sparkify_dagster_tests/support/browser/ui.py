@@ -1,0 +1,125 @@
+"""What a user does and sees in the UI, by the roles and texts of its pages: they have no ids that one could rely on."""
+
+import re
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from playwright.sync_api import Locator, Page, TimeoutError, expect
+
+# For a machine that does much else at the time.
+PAGE_MILLISECONDS = 60_000
+# The daemon looks for backfills and at sensors each 30 seconds; then the run has its turn.
+RUN_MILLISECONDS = 180_000
+# After which one clicks once more.
+PATIENCE_MILLISECONDS = 10_000
+GROUPS = ("source", "staging", "star")
+
+
+@dataclass(frozen=True)
+class UI:
+    page: Page
+
+    def __post_init__(self) -> None:
+        self.page.set_default_timeout(PAGE_MILLISECONDS)
+        expect.set_options(timeout=PAGE_MILLISECONDS)
+
+    # Acting
+
+    def launch(self, *, choose: str) -> None:
+        """Jobs > sparkify > Materialize all, then days: what the field takes, or the name of a button such as All."""
+        self.page.goto("/locations/sparkify_dagster/jobs/sparkify")
+        dialog = self.page.get_by_role("dialog")
+        # With the days that there are, the dialog has their last one to offer.
+        latest = dialog.get_by_text("Latest", exact=True)
+        self._open_dialog(self.page.get_by_role("button", name="Materialize all"), latest)
+        if choose[0].isdigit():
+            field = dialog.get_by_placeholder(re.compile("^ex: "))
+            field.fill(choose)
+            field.press("Tab")
+            dialog.get_by_role("button", name="Launch 1 run", exact=True).click()
+        else:
+            dialog.get_by_role("button", name=choose, exact=True).click()
+            dialog.get_by_role("button", name="Launch backfill", exact=True).click()
+        self.page.get_by_role("link", name="View", exact=True).click()
+
+    def materialize(self, day: str) -> None:
+        """The day's run, seen to its end."""
+        self.launch(choose=day)
+        self.see_success()
+
+    def switch(self, sensor: str, *, on: bool) -> None:
+        self.page.goto(f"/locations/sparkify_dagster/sensors/{sensor}")
+        switch = self.row("Running").get_by_role("checkbox")
+        # Until the page has found out it shows the sensor as off.
+        expect(self.row("Frequency")).to_be_visible()
+        if switch.is_checked() != on:
+            # The input itself is invisible; its label is what one sees and clicks.
+            self.row("Running").locator("label").click()
+        expect(switch).to_be_checked(checked=on)
+
+    # Looking
+
+    def see_success(self) -> None:
+        """On a run's page: waits for its end."""
+        expect(self.page).to_have_url(re.compile("/runs/[0-9a-f-]{36}"))
+        expect(self.page.get_by_text(re.compile("^(Success|Failure|Canceled)$")).first).to_be_visible(
+            timeout=RUN_MILLISECONDS
+        )
+        expect(self.page.get_by_text("Success", exact=True).first).to_be_visible()
+
+    def open_lineage(self) -> None:
+        expanded = ",".join(f"global@global:{group}" for group in reversed(GROUPS))
+        self.page.goto(f"/asset-groups/?expanded={quote(expanded, safe='')}")
+
+    def open_asset(self, asset: str, view: str = "overview") -> None:
+        self.page.goto(f"/assets/{asset}?view={view}")
+
+    def open_check(self, asset: str, check: str) -> None:
+        self.open_asset(asset, "checks")
+        self.page.get_by_text(check, exact=True).first.click()
+        expect(self.page.get_by_text("Evaluation result", exact=True)).to_be_visible()
+
+    def open_column_diagram(self, asset: str) -> Locator:
+        return self.open_image(asset, "column_lineage_diagram", "columns come from")
+
+    def open_image(self, asset: str, metadata: str, name: str) -> Locator:
+        """The image of that name, behind the [Show Markdown] of the metadata."""
+        self.open_asset(asset)
+        image = self.page.get_by_role("dialog").get_by_role("img", name=name)
+        self._open_dialog(self.row(metadata).get_by_text("[Show Markdown]"), image)
+        return image
+
+    def see(self, name: str, value: int) -> None:
+        """The value beside its name, in a table or anywhere else."""
+        both = re.compile(rf"^\s*{re.escape(name)}\s*{value}\s*$")
+        expect(self.page.locator("*", has_text=both).first).to_be_visible()
+
+    def row(self, text: str) -> Locator:
+        """The first row of a table with a cell that holds just the text."""
+        return self.page.get_by_role("row").filter(has=self.page.get_by_text(text, exact=True)).first
+
+    def open_runs(self, *, of_sensor: str) -> None:
+        self.page.goto(f"/runs?q[0]={quote(f'tag:dagster/sensor_name={of_sensor}')}")
+
+    def run_other_than(self, runs: Iterable[str]) -> Locator:
+        """The link to a run that is none of these."""
+        others = "".join(f":not([href*='{run_id}'])" for run_id in runs)
+        return self.page.locator(f"a[href^='/runs/'][href*='-']{others}").first
+
+    def screenshot(self, path: Path) -> None:
+        """Of the page at rest: dialogs fade in and out."""
+        self.page.screenshot(path=path, animations="disabled")
+
+    def _open_dialog(self, opener: Locator, content: Locator) -> None:
+        """Clicks until the content is there: a page draws itself anew when its data arrive, and drops a dialog then."""
+        deadline = time.monotonic() + PAGE_MILLISECONDS / 1_000
+        while not content.is_visible():
+            assert time.monotonic() < deadline, f"waited in vain for {content}"
+            if not self.page.get_by_role("dialog").is_visible():
+                opener.click()
+            with suppress(TimeoutError):
+                content.wait_for(timeout=PATIENCE_MILLISECONDS)

@@ -1,0 +1,156 @@
+"""The project's folder as a user has it, for commands that run in processes of their own.
+
+project = Project(tmp_path)
+project.sparkify("simulate", "--out", "source")
+project.sparkify("etl", expect=1)
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import chdir, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+
+from sparkify_dagster_tests.support.world import World
+
+ROOT = Path(__file__).parents[2]
+# What a person would find in the project's folder and Dagster's commands read there.
+FILES = ("dagster.yaml", "pyproject.toml", "workspace.yaml")
+# Long enough for a machine that does much else at the time.
+DEADLINE_SECONDS = 120
+SECRET = "wJalrXUtnFEMI-not-to-be-shown"
+
+
+@dataclass
+class Project:
+    """A folder with the project's own files, its state below it, and an environment that says where the source is."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in FILES:
+            shutil.copy(ROOT / name, self.folder / name)
+        (self.folder / "dwh.cfg").write_text(f"[AWS]\nACCESS_KEY = AKIAEXAMPLE\nSECRET_KEY = {SECRET}\n")
+
+    # Arranging
+
+    def simulate(self, *, days: int = 3, users: int = 10, songs: int = 20) -> None:
+        """A small source, and a window that is just as long."""
+        options = {"--out": "source", "--days": days, "--users": users, "--songs": songs}
+        self.sparkify("simulate", *(str(part) for option in options.items() for part in option))
+        self.use(self.folder / "source", days=days)
+        self.environment["SPARKIFY_EXPECTED_RESULTS"] = str(self.folder / "source" / "expected")
+
+    def use(self, source: Path, *, days: int = 3) -> None:
+        """The source's log_data and song_data, for some days from 2018-11-01."""
+        self.environment |= {
+            "SPARKIFY_LOG_DATA": str(source / "log_data"),
+            "SPARKIFY_SONG_DATA": str(source / "song_data"),
+            "SPARKIFY_LOG_START": "2018-11-01",
+            "SPARKIFY_LOG_END": f"2018-11-{days + 1:02}",
+        }
+
+    # Acting
+
+    def sparkify(self, *arguments: str, expect: int = 0, **environment: str) -> str:
+        return self.run("sparkify", *arguments, expect=expect, **environment)
+
+    def run(self, command: str, *arguments: str, expect: int = 0, **environment: str) -> str:
+        """What a command of the virtual environment prints, once it has ended with the expected status."""
+        with self.start(command, *arguments, **environment) as started:
+            status = started.process.wait(DEADLINE_SECONDS)
+        assert status == expect, f"{command} {arguments} ended with {status}:\n{started.output}"
+        assert SECRET not in started.output
+        if command == "sparkify":
+            assert "Traceback" not in started.output, started.output
+        return started.output
+
+    @contextmanager
+    def start(self, command: str, *arguments: str, **environment: str) -> Iterator["Started"]:
+        """A command that is running. At the block's end it is killed, with all that it started."""
+        output = self.folder / f"output-{time.monotonic_ns()}.txt"
+        with output.open("wb") as stream:
+            process = subprocess.Popen(
+                [str(Path(sys.executable).with_name(command)), *arguments],
+                cwd=self.folder,
+                env=self.environment_of(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                # As from a terminal's shell; a shell that runs the tests in its background has it ignored.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
+        started = Started(process, output)
+        try:
+            yield started
+        finally:
+            started.kill_group()
+
+    def environment_of(self, changes: Mapping[str, str]) -> dict[str, str]:
+        """The environment of a command."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("SPARKIFY_")}
+        own = {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "200", "VIRTUAL_ENV": sys.prefix}
+        return {**inherited, **own, **self.environment, **changes}
+
+    # Looking
+
+    @property
+    def world(self) -> World:
+        """The same source and warehouse, to look at and to load from scratch."""
+        return World(
+            self.folder,
+            warehouse_file=self.warehouse_file,
+            log_data=self.environment["SPARKIFY_LOG_DATA"],
+            song_data=self.environment["SPARKIFY_SONG_DATA"],
+        )
+
+    @property
+    def warehouse_file(self) -> Path:
+        return self.folder / ".sparkify" / "warehouse.duckdb"
+
+    @contextmanager
+    def instance(self) -> Iterator[dg.DagsterInstance]:
+        """The history that the project's commands share."""
+        # The storage lies relative to the folder in which a command starts.
+        with chdir(self.folder), dg.DagsterInstance.from_config(str(self.folder)) as instance:
+            yield instance
+
+
+@dataclass
+class Started:
+    process: subprocess.Popen[bytes]
+    file: Path
+
+    def kill_group(self) -> None:
+        """Kills the command and all processes that it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    @property
+    def output(self) -> str:
+        return self.file.read_text("utf-8", errors="replace")
+
+    def wait_for(self, text: str) -> None:
+        """Waits until the command has printed the text."""
+        wait_until(lambda: text in self.output or self.process.poll() is not None, f"{text!r} in the output")
+        assert text in self.output, self.output
+
+
+def wait_until(
+    condition: Callable[[], bool], what: str, *, seconds: float = DEADLINE_SECONDS, pause: float = 0.005
+) -> None:
+    """Looks again and again until the condition holds; fails where it does not hold in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for: {what}"
+        time.sleep(pause)

@@ -1,0 +1,530 @@
+"""A small world: real files in a folder, the real jobs on a real DuckDB file, and the rows that come out.
+
+world.write_log("2018-11-01", event(page="Home"), "not JSON")
+world.materialize("2018-11-01")
+assert world.column("staging.staging_events", "page") == ["Home"]
+"""
+
+import gzip
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import dagster as dg
+import pytest
+from sqlalchemy import Connection, text
+
+from sparkify_dagster.analytics import refresh
+from sparkify_dagster.analytics.query import all_queries
+from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUERIES, SONG_ASSETS
+from sparkify_dagster.batches import InspectedDay, InspectedSongs
+from sparkify_dagster.definitions import defs
+from sparkify_dagster.ingest.limits import Limits
+from sparkify_dagster.ingest.load_logs import load_days, load_songs
+from sparkify_dagster.partitions import days_between, range_tags
+from sparkify_dagster.schema import tables
+from sparkify_dagster.sources.decompression import MAX_INFLATED_BYTES
+from sparkify_dagster.sources.events import EventInspector
+from sparkify_dagster.sources.source import Source
+from sparkify_dagster.warehouse import load_log, transforms
+from sparkify_dagster.warehouse.base import Warehouse
+from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
+
+Row: TypeAlias = tuple[Any, ...]
+# Makes an empty warehouse; None stands for a DuckDB file.
+NewWarehouse: TypeAlias = Callable[[], Warehouse] | None
+Item: TypeAlias = "Mapping[str, Any] | str | bytes"
+
+STAR: Mapping[str, tuple[str, ...]] = {
+    "songplays": (
+        "songplay_id",
+        "start_time",
+        "user_id",
+        "level",
+        "song_id",
+        "artist_id",
+        "session_id",
+        "location",
+        "user_agent",
+        "song",
+        "artist",
+        "length",
+    ),
+    "users": ("user_id", "first_name", "last_name", "gender", "level"),
+    "songs": ("song_id", "title", "artist_id", "year", "duration"),
+    "artists": ("artist_id", "name", "location", "latitude", "longitude"),
+    "time": ("start_time", "hour", "day", "week", "month", "year", "weekday"),
+}
+TABLES_OF_JOB = {
+    "load_all": [*SONG_ASSETS, *LOG_DAY_ASSETS],
+    "load_songs": SONG_ASSETS,
+    "load_log_days": LOG_DAY_ASSETS,
+}
+SOURCES = {"log_data", "log_json_path", "song_data"}
+EVENTS = "staging.staging_events"
+SONGS = "staging.staging_songs"
+ERRORS = "staging.load_errors"
+OBJECTS = "staging.loaded_objects"
+ERROR_COLUMNS = ("key", "line_number", "log_date", "column_name", "reason", "raw_text")
+
+
+def millis(time: str) -> int:
+    """Epoch milliseconds of a UTC time such as 2018-11-01T21:01:46.796 or a date."""
+    return round(datetime.fromisoformat(time).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def utc(time: str) -> datetime:
+    return datetime.fromisoformat(time)
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    """A plain event of 2018-11-01, a play. `time` is short for its ts."""
+    time = changes.pop("time", "2018-11-01T10:00:00.796")
+    return {
+        "artist": "Des'ree",
+        "auth": "Logged In",
+        "firstName": "Kaylee",
+        "gender": "F",
+        "itemInSession": 1,
+        "lastName": "Summers",
+        "length": 246.30812,
+        "level": "free",
+        "location": "Phoenix-Mesa-Scottsdale, AZ",
+        "method": "PUT",
+        "page": "NextSong",
+        "registration": 1540344794796.0,
+        "sessionId": 139,
+        "song": "You Gotta Be",
+        "status": 200,
+        "ts": millis(time),
+        "userAgent": '"Mozilla/5.0 (Windows NT 6.1; WOW64)"',
+        "userId": "8",
+    } | changes
+
+
+def song(**changes: Any) -> dict[str, Any]:
+    """A song file's object; it is the song that `event()` plays."""
+    return {
+        "num_songs": 1,
+        "artist_id": "ARMJAGH1187FB546F3",
+        "artist_latitude": 35.14968,
+        "artist_longitude": -90.04892,
+        "artist_location": "Memphis, TN",
+        "artist_name": "Des'ree",
+        "song_id": "SOCIWDW12A8C13D406",
+        "title": "You Gotta Be",
+        "duration": 246.30812,
+        "year": 1994,
+    } | changes
+
+
+def lines(*items: Item) -> bytes:
+    return b"".join(text_of(item) + b"\n" for item in items)
+
+
+def text_of(item: Item) -> bytes:
+    """Bytes and text as they are, anything else as one line of JSON."""
+    if isinstance(item, bytes):
+        return item
+    return (item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)).encode()
+
+
+Loaded: TypeAlias = Sequence[InspectedDay] | InspectedSongs
+
+
+class Hook(Protocol):
+    def __call__(self, loaded: Loaded) -> None: ...
+
+
+@dataclass
+class Outcome:
+    """What a run came to."""
+
+    result: dg.ExecuteInProcessResult
+
+    def __repr__(self) -> str:
+        return f"Outcome(failures={self.failures}, failed_checks={self.failed_checks})"
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """The failed steps with the first line of what they say."""
+        failed = {}
+        for event in self.result.all_events:
+            if event.is_step_failure:
+                data = event.step_failure_data
+                error = data.error
+                while error is not None and error.cause is not None:
+                    error = error.cause
+                said = data.user_failure_data.description if data.user_failure_data else error and error.message
+                failed[event.step_key or ""] = (said or "").strip().splitlines()[0]
+        return failed
+
+    @property
+    def checks(self) -> dict[tuple[str, str], bool]:
+        """Whether each check passed, by asset and check."""
+        return {key: evaluation.passed for key, evaluation in self.evaluations.items()}
+
+    @property
+    def evaluations(self) -> dict[tuple[str, str], dg.AssetCheckEvaluation]:
+        return {
+            (evaluation.asset_key.path[-1], evaluation.check_name): evaluation
+            for evaluation in self.result.get_asset_check_evaluations()
+        }
+
+    @property
+    def failed_checks(self) -> set[tuple[str, str]]:
+        """The failed checks of severity ERROR."""
+        return {
+            key
+            for key, evaluation in self.evaluations.items()
+            if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR
+        }
+
+    @property
+    def ok(self) -> bool:
+        """What the command's exit status says."""
+        return not self.failures and not self.failed_checks
+
+    @property
+    def materialized(self) -> set[str]:
+        """The tables that the run made; of the sources it only tells what it found."""
+        told = self.result.get_asset_materialization_events()
+        return {event.asset_key.to_user_string() for event in told if event.asset_key} - SOURCES
+
+    def metadata(self, asset: str) -> dict[str, Any]:
+        (materialization,) = {
+            id(event): event
+            for event in self.result.asset_materializations_for_node(asset)
+            if "dagster/row_count" in event.metadata
+        }.values()
+        return {name: value.value for name, value in materialization.metadata.items()}
+
+    def observed(self, asset: str) -> dict[str, Any]:
+        """What the run told of an external asset."""
+        (event,) = (
+            event for event in self.result.get_asset_materialization_events() if event.asset_key == asset_key(asset)
+        )
+        return {name: value.value for name, value in event.materialization.metadata.items()}
+
+
+@cache
+def definitions_on(kind: type[Warehouse]) -> dg.Definitions:
+    """The project's definitions on a warehouse of that kind."""
+    if kind is DuckDBWarehouse:
+        return defs
+    return dg.Definitions(
+        assets=defs.assets,
+        asset_checks=defs.asset_checks,
+        jobs=defs.jobs,
+        resources={**(defs.resources or {}), "warehouse": kind.configure_at_launch()},
+        executor=defs.executor,
+    )
+
+
+@cache
+def _instance() -> dg.DagsterInstance:
+    """Where runs are recorded, in memory. One for all of them: making it anew would be an eighth of a run's price."""
+    return dg.DagsterInstance.ephemeral()
+
+
+def asset_key(name: str) -> dg.AssetKey:
+    return dg.AssetKey([name])
+
+
+@dataclass
+class World:
+    """A source folder, a warehouse, and the jobs between them."""
+
+    folder: Path
+    max_load_errors: int = 100
+    warehouse_file: Path = field(default_factory=Path)
+    log_data: str = ""
+    song_data: str = ""
+    log_jsonpath: str | None = None
+    aws_endpoint_url: str | None = None
+    new_warehouse: NewWarehouse = None
+    max_inflated_bytes: int = MAX_INFLATED_BYTES
+
+    def __post_init__(self) -> None:
+        for name in ("log_data", "song_data"):
+            if not getattr(self, name):
+                setattr(self, name, str(self.folder / name))
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+        if self.warehouse_file == Path():
+            self.warehouse_file = self.folder / "warehouse.duckdb"
+
+    # Arranging
+
+    def write_log(self, day: str, *items: Item, key: str | None = None, end: bytes = b"\n") -> Path:
+        """A day's log file with an item a line, at the usual key or another; a key in .gz is compressed."""
+        key = key or f"{day[:4]}/{day[5:7]}/{day}-events.json"
+        return self.write(f"log_data/{key}", lines(*items).replace(b"\n", end))
+
+    def write_songs(self, key: str, *items: Item) -> Path:
+        """A song file with one object after the other."""
+        return self.write(f"song_data/{key}", b"\n".join(map(text_of, items)))
+
+    def write(self, key: str, content: bytes) -> Path:
+        return self.put(key, gzip.compress(content, mtime=0) if key.endswith(".gz") else content)
+
+    def put(self, key: str, content: bytes) -> Path:
+        """The bytes as they are, whatever the key's name says."""
+        path = self.folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A new file each time, as an object store has it: never the old one's inode and time.
+        path.unlink(missing_ok=True)
+        path.write_bytes(content)
+        return path
+
+    def delete(self, key: str) -> None:
+        (self.folder / key).unlink()
+
+    def map_keys(self, content: object) -> None:
+        """Writes the JSONPaths file."""
+        self.log_jsonpath = str(self.folder / "log_json_path.json")
+        self.write("log_json_path.json", content if isinstance(content, bytes) else json.dumps(content).encode())
+
+    # Acting
+
+    @property
+    def source(self) -> Source:
+        return Source(**self._source_config)
+
+    @property
+    def _source_config(self) -> dict[str, Any]:
+        return {
+            "log_data": self.log_data,
+            "song_data": self.song_data,
+            "log_jsonpath": self.log_jsonpath,
+            "aws_endpoint_url": self.aws_endpoint_url,
+        }
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        return self.new_warehouse() if self.new_warehouse else DuckDBWarehouse(path=str(self.warehouse_file))
+
+    @property
+    def warehouse_config(self) -> dict[str, Any]:
+        return {name: getattr(self.warehouse, name) for name in type(self.warehouse).model_fields}
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(max_load_errors=self.max_load_errors, max_inflated_bytes=self.max_inflated_bytes)
+
+    def materialize(
+        self,
+        first_day: str | None = "2018-11-01",
+        last_day: str | None = None,
+        *,
+        job: str = "load_all",
+        assets: Sequence[str] = (),
+        queries: bool = False,
+        full: bool = False,
+        allow_empty: bool = False,
+    ) -> Outcome:
+        """Runs a job for the days (both included), as `sparkify etl` and the UI do. Its failures are in the outcome.
+
+        Of a job without chosen assets everything, but the analysts' queries only where they are asked for.
+        """
+        kind = type(self.warehouse)
+        loading = {"load_songs": ["staging_songs"], "load_log_days": ["staging_events"]}
+        config: dict[str, Any] = {
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            "resources": {
+                "source": {"config": self._source_config},
+                "warehouse": {"config": self.warehouse_config},
+                "limits": {
+                    "config": {
+                        "max_load_errors": self.max_load_errors,
+                        "max_inflated_bytes": self.max_inflated_bytes,
+                    }
+                },
+                "expected": {"config": {"location": str(self.folder / "expected")}},
+            },
+        }
+        if full or allow_empty:
+            ops = loading.get(job, ["staging_events", "staging_songs"])
+            config["ops"] = {name: {"config": {"full": full, "allow_empty": allow_empty}} for name in ops}
+        assets = assets or [*TABLES_OF_JOB.get(job, []), *(QUERIES if queries else [])]
+        tags = None
+        if first_day is not None and job != "load_songs":
+            tags = range_tags(date.fromisoformat(first_day), date.fromisoformat(last_day or first_day))
+        # No run is to find what another test's run has recorded.
+        _instance().wipe()
+        result = (
+            definitions_on(kind)
+            .resolve_job_def(job)
+            .execute_in_process(
+                run_config=config,
+                tags=tags,
+                instance=_instance(),
+                asset_selection=[asset_key(name) for name in assets] or None,
+                raise_on_error=False,
+            )
+        )
+        return Outcome(result)
+
+    def etl(self, first_day: str = "2018-11-01", last_day: str | None = None, *, full: bool = False) -> Outcome:
+        """The job, then the days that a change of the catalogue concerns, like `sparkify etl`."""
+        outcome = self.materialize(first_day, last_day, full=full)
+        for day in self.pending():
+            self.materialize(day, job="load_log_days", assets=["songplays"])
+        return outcome
+
+    def load(self, first_day: str = "2018-11-01", last_day: str | None = None, run_id: str = "a test") -> None:
+        """The same loaders and SQL without Dagster around them, at a tenth of the price. Raises what they raise."""
+        first, last = date.fromisoformat(first_day), date.fromisoformat(last_day or first_day)
+        days = days_between(first, last)
+        source, warehouse = self.source, self.warehouse
+        logs, songs = source.list_log_files(), source.list_song_files()
+        keys = source.json_paths().keys
+        inspector = EventInspector(
+            source.log_store(),
+            keys,
+            keep_errors=self.limits.kept_errors,
+            max_inflated_bytes=self.max_inflated_bytes,
+            s3_in_place=warehouse.reads_in_place(logs.location),
+        )
+        with warehouse.open("a test") as engine:
+            with engine.begin() as connection:
+                held = load_log.loaded_days(connection, first, last, keys)
+            present = {day: logs.by_day.get(day, []) for day in days}
+            to_load = {
+                day: files
+                for day, files in present.items()
+                if not held.get(day, load_log.Loaded()).holds(files, self.max_load_errors)
+            }
+            for _ in load_days(engine, warehouse, inspector, to_load, self.limits, logging.getLogger(__name__), run_id):
+                pass
+            load_songs(engine, warehouse, source.song_store(), songs, self.limits, allow_empty=True)
+            with engine.begin() as connection:
+                transforms.replace_songplays(connection, first, last)
+                transforms.replace_time(connection, first, last)
+                transforms.replace_users(connection, first, last)
+                for table in (tables.songs, tables.artists):
+                    transforms.replace_song_dimension(connection, table)
+                # What `sparkify etl` does in runs of their own.
+                for day in load_log.pending_days(connection):
+                    transforms.replace_songplays(connection, day, day)
+
+    def load_songs_alone(self) -> None:
+        """What the job load_songs does, without Dagster around it."""
+        source, warehouse = self.source, self.warehouse
+        with warehouse.open("a test") as engine:
+            load_songs(engine, warehouse, source.song_store(), source.list_song_files(), self.limits, allow_empty=True)
+            with engine.begin() as connection:
+                for table in (tables.songs, tables.artists):
+                    transforms.replace_song_dimension(connection, table)
+
+    def match_again(self, day: str) -> None:
+        """What a run for a pending day does, without Dagster around it."""
+        with self.warehouse.transaction("a test") as connection:
+            transforms.replace_songplays(connection, date.fromisoformat(day), date.fromisoformat(day))
+
+    @contextmanager
+    def hooked(self, hook: Hook) -> Iterator[None]:
+        """Within the block, each load calls `hook` inside its transaction, after its rows are in."""
+
+        def insert_events(warehouse: Warehouse, connection: Connection, days: Sequence[InspectedDay]) -> None:
+            of_events(warehouse, connection, days)
+            hook(days)
+
+        def insert_songs(warehouse: Warehouse, connection: Connection, songs: InspectedSongs) -> None:
+            of_songs(warehouse, connection, songs)
+            hook(songs)
+
+        kind = type(self.warehouse)
+        of_events, of_songs = kind.insert_events, kind.insert_songs
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(kind, "insert_events", insert_events)
+            patch.setattr(kind, "insert_songs", insert_songs)
+            yield
+
+    def from_scratch(self, first_day: str = "2018-11-01", last_day: str | None = None) -> "World":
+        """Another warehouse into which the files that are present now are loaded in one go."""
+        fresh = World(
+            self.folder,
+            self.max_load_errors,
+            self.folder / "from_scratch.duckdb",
+            self.log_data,
+            self.song_data,
+            self.log_jsonpath,
+            self.aws_endpoint_url,
+            self.new_warehouse,
+        )
+        fresh.warehouse_file.unlink(missing_ok=True)
+        fresh.load(first_day, last_day)
+        return fresh
+
+    # Looking
+
+    def query(self, sql: str) -> list[Row]:
+        (rows,) = self._queries(sql)
+        return rows
+
+    def rows(self, table: str, *columns: str) -> list[Row]:
+        """The table's rows, sorted; of the star the contract's columns if none are named."""
+        (rows,) = self._tables({table: columns}).values()
+        return rows
+
+    def _tables(self, columns_of: Mapping[str, Sequence[str]]) -> dict[str, list[Row]]:
+        queries = [
+            f"SELECT {', '.join(columns or STAR.get(table, ('*',)))} FROM {table}"
+            for table, columns in columns_of.items()
+        ]
+        return dict(zip(columns_of, map(in_order, self._queries(*queries)), strict=True))
+
+    def _queries(self, *queries: str) -> list[list[Row]]:
+        """All in one transaction: a warehouse that is opened for each costs more than they do."""
+        with self.warehouse.transaction("a test") as connection:
+            return [[tuple(row) for row in connection.execute(text(sql))] for sql in queries]
+
+    def column(self, table: str, name: str) -> list[Any]:
+        return [value for (value,) in self.rows(table, name)]
+
+    def star(self) -> dict[str, list[Row]]:
+        return self._tables(STAR)
+
+    def everything(self) -> dict[str, list[Row]]:
+        """What a reader may see: the star, staging, and what is counted about it, without the times of loading."""
+        return self._tables(
+            {
+                **STAR,
+                EVENTS: (),
+                SONGS: (),
+                OBJECTS: ("key", "log_date", "etag", "lines", "staged", "duplicates", "errors"),
+                ERRORS: ERROR_COLUMNS,
+            }
+        )
+
+    def errors(self) -> list[Row]:
+        return self.rows(ERRORS, *ERROR_COLUMNS)
+
+    def reasons(self) -> list[tuple[int | None, str | None, str]]:
+        """Line, column and reason of each load error."""
+        return [(line, column, reason) for _, line, _, column, reason, _ in self.errors()]
+
+    def counts(self) -> dict[str, tuple[int, int, int, int]]:
+        """lines, staged, duplicates and errors of each loaded object."""
+        rows = self.rows(OBJECTS, "key", "lines", "staged", "duplicates", "errors")
+        return {key: (lines, staged, duplicates, errors) for key, lines, staged, duplicates, errors in rows}
+
+    def pending(self) -> list[str]:
+        return [day.isoformat() for day in self.column("staging.pending_rematch", "log_date")]
+
+
+def refresh_queries(world: World, *names: str) -> None:
+    """Brings the tables of some of the analysts' queries up to the star, without Dagster around it."""
+    with world.warehouse.open("a test") as engine:
+        _, failed = refresh.refresh(world.warehouse, engine, [all_queries()[name] for name in names])
+    assert not failed
+
+
+def in_order(rows: Sequence[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: [(value is not None, value) for value in row])
