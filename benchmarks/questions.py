@@ -47,7 +47,7 @@ def main() -> None:
 
 def ask_all(warehouse: DuckDBWarehouse) -> None:
     queries = list(all_queries().values())
-    with warehouse.open("a benchmark") as engine:
+    with warehouse.connect("a benchmark") as engine:
 
         def count(sql: str) -> int:
             with engine.begin() as connection:

@@ -48,7 +48,7 @@ def load_events(warehouse: Warehouse, source: Source) -> None:
     inspector = EventInspector(source.log_store(), keys, keep_errors=100)
     days = [FIRST_DAY + timedelta(days=number) for number in range(DAYS)]
     objects = {day: listing.by_day[day] for day in days if day in listing.by_day}
-    with warehouse.open("a benchmark") as engine:
+    with warehouse.connect("a benchmark") as engine:
         for _ in load_days(engine, warehouse, inspector, objects, Limits(), logging.getLogger(), "a benchmark"):
             pass
 
@@ -124,7 +124,7 @@ def _songs(rounds: int, source: Source, redshift: RedshiftServers, bucket, keys:
             compressed(batch.rows)
 
     def load(warehouse: Warehouse) -> None:
-        with warehouse.open("a benchmark") as engine:
+        with warehouse.connect("a benchmark") as engine:
             load_songs(engine, warehouse, source.song_store(), listing, Limits(), full=False)
 
     def read_one_by_one() -> None:

@@ -1,4 +1,4 @@
-"""What an inspection of the source hands to a warehouse's loader. Both sides know these records and not each other."""
+"""The records that an inspection hands to a warehouse's loader. Both sides know these records and not each other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,21 +7,15 @@ from pathlib import Path
 
 from sparkify_dagster.formatting import pluralize
 
-# In UTF-8, as Redshift counts VARCHAR.
-SHORT_TEXT_BYTES = 64
-TEXT_BYTES = 1_024
-# The page of a play. An event of it should have these columns; all other ones of a user, if it has a user.
-NEXT_SONG = "NextSong"
-PLAY_COLUMNS = ("artist", "song", "length")
-# A load error's raw text is cut to this length.
-RAW_TEXT_CHARACTERS = 1_000
+# The default of SPARKIFY_MAX_INFLATED_BYTES.
+MAX_INFLATED_BYTES = 8 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """An object of the source as a listing or a read shows it. The key is relative to the source's prefix.
 
-    `modified` (UTC) is for people alone: an upload may keep it, so that it tells no version from another.
+    `modified` (UTC) is for people only: an upload may keep it, so it does not identify a version.
     """
 
     key: str
@@ -32,7 +26,7 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class LoadError:
-    """A line, or a song, that staging cannot hold. line_number counts from 1; None means the whole file."""
+    """A log event or a song that is rejected. line_number counts from 1; None means the whole file."""
 
     key: str
     line_number: int | None
@@ -42,7 +36,7 @@ class LoadError:
 
     @property
     def place(self) -> str:
-        """Returns the file, and the line where one is to blame."""
+        """Returns the file, and the line if the error is in one line."""
         return self.key if self.line_number is None else f"{self.key} line {self.line_number}"
 
 
@@ -50,15 +44,15 @@ class LoadError:
 class InspectedFile:
     """One object with its counts of records: lines = staged + duplicates + errors.
 
-    A plain object is read in place where the warehouse can: at `local_path` in a folder, at `uri` in S3. Otherwise
-    `content` is what a warehouse reads: a plain object's own bytes (decompressed), a cleaned copy of any other.
+    A canonical object is read in place if the warehouse can: at `local_path` in a folder, at `uri` in S3. If not, the
+    warehouse reads `content`: a canonical object's own bytes (decompressed), or the normalised copy of any other.
     """
 
     source: StoredObject
     lines: int
     duplicates: int = 0
     errors: int = 0
-    plain: bool = True
+    canonical: bool = True
     content: bytes = field(default=b"", repr=False)
     local_path: Path | None = None
     uri: str | None = None
@@ -73,8 +67,8 @@ class InspectedFile:
 class LogFields:
     """The keys of a day's log records, by the columns that they are read into.
 
-    `missing` has the columns that no record has a key for, though some should, each with that key. `unknown` has the
-    keys that are no column's, the first ones by name.
+    `missing` maps each column that should have a key, but has none in any record, to that key. `unknown` has the first
+    keys by name that belong to no column.
     """
 
     present: tuple[str, ...] = ()
@@ -86,7 +80,7 @@ class LogFields:
 class InspectedDay:
     """The log files of a UTC day. `repairs` maps double-encoded text, without blanks at its end, to what was meant.
 
-    `fields` is None where nobody has looked into the records.
+    `fields` is None if the records were not inspected.
     """
 
     day: date
@@ -114,11 +108,11 @@ class InspectedDay:
 
     @property
     def inflated_bytes(self) -> int:
-        """Returns the size of the files once they are decompressed."""
+        """Returns the decompressed size of the files."""
         return sum(file.inflated_bytes for file in self.files)
 
     def rejection(self, max_load_errors: int) -> str | None:
-        """Returns why the day must not replace what staging holds of it; None where it may."""
+        """Returns why the day must not replace the staged one, or None if it may."""
         for file in self.files:
             if file.errors and file.staged + file.duplicates == 0:
                 return f"{file.source.key} has {pluralize(file.errors, 'error')} and no good record"
@@ -130,7 +124,7 @@ class InspectedDay:
 
 @dataclass(frozen=True)
 class TrustedDay:
-    """The log files of a UTC day as S3 has them, which nobody has looked into."""
+    """The log files of a UTC day in S3 that were not inspected."""
 
     day: date
     files: tuple[StoredObject, ...]

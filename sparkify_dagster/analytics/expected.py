@@ -15,13 +15,14 @@ from sqlalchemy.types import TIMESTAMP
 from sparkify_dagster.analytics.query import Query
 from sparkify_dagster.config.aws import aws_access
 from sparkify_dagster.config.settings import Settings
+from sparkify_dagster.runtime.errors import SparkifyError
 from sparkify_dagster.sources.object_store import ObjectNotFoundError, ObjectStore, open_store
 
 Value: TypeAlias = str | int | Decimal | date | datetime | None
 Values: TypeAlias = tuple[Value, ...]
 
 
-class ExpectedError(ValueError):
+class ExpectedError(SparkifyError):
     """A file of expected results cannot be understood; the message names the file, the line and the remedy."""
 
 

@@ -26,6 +26,7 @@ from sqlalchemy import BigInteger, Column, Date, Integer, Numeric, SmallInteger
 from sqlalchemy.types import TIMESTAMP, TypeEngine
 
 from sparkify_dagster.analytics.charts import ChartSpec, parse_chart
+from sparkify_dagster.runtime.errors import SparkifyError
 from sparkify_dagster.schema.tables import ByteOrdered
 
 _COLUMN: Final = re.compile(r"(?P<name>[a-z][a-z0-9_]*)\s+(?P<type>[A-Z]+(?:\([0-9, ]+\))?)\s+(?P<meaning>\S.*)")
@@ -41,7 +42,7 @@ _MAX_PRECISION, _MAX_LENGTH = 38, 65535
 _TYPE_NAMES: Final = f"{', '.join(_SIMPLE_TYPES)}, DECIMAL(p,s) or VARCHAR(n)"
 
 
-class HeaderError(ValueError):
+class HeaderError(SparkifyError):
     """A header cannot be understood; the message names the line, and what to write instead."""
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import MetaData, Table, text
 
 from sparkify_dagster.analytics.charts import ChartSpec
 from sparkify_dagster.analytics.header import Header, HeaderError, read_header
+from sparkify_dagster.runtime.errors import SparkifyError
 from sparkify_dagster.schema import sql_files
 from sparkify_dagster.schema.lineage import ColumnOrigin, LineageError, origins_in, parsed_select, tables_read_by
 from sparkify_dagster.schema.tables import ANALYTICS_SCHEMA, STAR_TABLES, ByteOrdered, is_personal, metadata
@@ -27,7 +28,7 @@ _PERSONAL: Final = frozenset(
 )
 
 
-class QueryError(ValueError):
+class QueryError(SparkifyError):
     """A query's file cannot be understood; the message names the file, the line and what to write instead."""
 
 

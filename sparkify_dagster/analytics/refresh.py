@@ -28,7 +28,9 @@ from sqlalchemy.schema import CreateTable, DropTable
 
 from sparkify_dagster.analytics.query import Query
 from sparkify_dagster.schema.tables import ANALYTICS_SCHEMA, STAR_TABLES, analytics_refreshes
-from sparkify_dagster.warehouse.base import Warehouse, WarehouseError, columns_in, count_rows, first_line, utc_now
+from sparkify_dagster.warehouse.base import Warehouse, count_rows, utc_now
+from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line
+from sparkify_dagster.warehouse.ddl import columns_in
 from sparkify_dagster.warehouse.transforms import day_bounds
 
 ResultRow: TypeAlias = Row[*tuple[Any, ...]]
@@ -77,7 +79,7 @@ def refresh(
     """Brings the queries' tables up to the star. What cannot be answered keeps its old answer, and is told."""
     try:
         # The star is looked through only once.
-        return warehouse.transact(engine, lambda connection: _refresh(warehouse, connection, queries)), []
+        return warehouse.run_in_transaction(engine, lambda connection: _refresh(warehouse, connection, queries)), []
     except QueryFailedError as error:
         if len(queries) == 1:
             return [], [error]

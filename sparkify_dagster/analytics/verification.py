@@ -59,14 +59,14 @@ def verify(
 
     comparisons: list[Comparison] = []
     failures: dict[str, Exception] = dict(broken_queries())
-    with warehouse.open("sparkify verify") as engine:
+    with warehouse.connect("sparkify verify") as engine:
         try:
-            comparisons = warehouse.transact(engine, partial(compare_all, names=to_compare))
+            comparisons = warehouse.run_in_transaction(engine, partial(compare_all, names=to_compare))
         except QueryFailedError:
             # A transaction ends with its first error, so each query gets one of its own.
             for name in to_compare:
                 try:
-                    comparisons += warehouse.transact(engine, partial(compare_all, names=[name]))
+                    comparisons += warehouse.run_in_transaction(engine, partial(compare_all, names=[name]))
                 except QueryFailedError as error:
                     failures[name] = error
     without_expected = [all_queries()[name] for name, found in rows.items() if found is None]

@@ -10,10 +10,10 @@ from sparkify_dagster.analytics.charts import ChartSpec, draw
 from sparkify_dagster.analytics.query import Query, all_queries, broken_queries
 from sparkify_dagster.analytics.refresh import QueryResult, ResultRow
 from sparkify_dagster.formatting import pluralize
-from sparkify_dagster.ingest.load_logs import as_dagster_failures
 from sparkify_dagster.presentation.columns import definition_metadata
 from sparkify_dagster.presentation.materialization import DayMetadata
 from sparkify_dagster.presentation.rows import rows_metadata
+from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.warehouse.base import Warehouse
 
 PREVIEW_ROWS = 10
@@ -38,16 +38,16 @@ def queries(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """All in one step: what the star holds is looked through once, and only what changed is asked again."""
     selected = [all_queries()[key.path[-1]] for key in sorted(context.selected_asset_keys)]
-    with as_dagster_failures(), warehouse.open(f"queries of run {context.run.run_id}") as engine:
+    with as_dagster_failures(), warehouse.connect(f"queries of run {context.run.run_id}") as engine:
         # A file with a mistake in it is still a query, whose table keeps its answer.
         known = all_queries().keys() | broken_queries().keys()
-        forgotten = warehouse.transact(engine, lambda connection: refresh.drop_forgotten(connection, known))
+        forgotten = warehouse.run_in_transaction(engine, lambda connection: refresh.drop_forgotten(connection, known))
         for name in forgotten:
             context.log.info(f"The table of {name} is dropped, since there is no such query any more.")
         answered, failed = refresh.refresh(warehouse, engine, selected)
         told_before = {answer.query.name: _previous_metadata(context, answer) for answer in answered}
         to_show = [answer.query for answer in answered if told_before[answer.query.name] is None]
-        rows = warehouse.transact(
+        rows = warehouse.run_in_transaction(
             engine, lambda connection: {query.name: _rows_to_show(connection, query) for query in to_show}
         )
     asked = sum(answer.asked for answer in answered)

@@ -18,7 +18,7 @@ from sparkify_dagster.assets.sources import (
 from sparkify_dagster.batches import InspectedDay, StoredObject
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.ingest.limits import Limits
-from sparkify_dagster.ingest.load_logs import LoadedDay, as_dagster_failures, load_days, load_songs, load_trusted_days
+from sparkify_dagster.ingest.load_logs import LoadedDay, load_days, load_songs, load_trusted_days
 from sparkify_dagster.partitions import (
     days_between,
     format_days,
@@ -31,6 +31,7 @@ from sparkify_dagster.presentation.columns import definition_metadata
 from sparkify_dagster.presentation.materialization import DayMetadata, preview_of_days, report_days, result
 from sparkify_dagster.presentation.preview import preview
 from sparkify_dagster.presentation.sparkline import first_day_shown, sparkline
+from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.runtime.liveness import root_run_id
 from sparkify_dagster.schema import tables
 from sparkify_dagster.sources.emptiness import require_log_files
@@ -79,8 +80,8 @@ def staging_events(
         context.log_event(
             dg.AssetMaterialization(log_json_path.key, metadata=json_paths_metadata(source.log_jsonpath, json_paths))
         )
-        with warehouse.open(f"staging_events of run {context.run.run_id}") as engine:
-            held, all_held = warehouse.transact(
+        with warehouse.connect(f"staging_events of run {context.run.run_id}") as engine:
+            held, all_held = warehouse.run_in_transaction(
                 engine,
                 lambda connection: (
                     staging_tables.loaded_days(connection, first_day, last_day, json_paths.keys),
@@ -127,7 +128,7 @@ def staging_events(
                 of_the_last = {**_last_four_weeks(shown, last_day), **preview_of_days(connection, table, by_day)}
                 return count_rows(connection, table), by_day, of_the_last
 
-            total, by_day, of_the_last = warehouse.transact(engine, look)
+            total, by_day, of_the_last = warehouse.run_in_transaction(engine, look)
     context.log.info(f"{_describe_loaded(loaded.values(), seconds)} staging_events has {total:,} rows now.")
     told = {day: {"dagster/partition_row_count": by_day.get(day, 0), **_day_metadata(loaded.get(day))} for day in days}
     report_days(context, told, of_the_last)
@@ -153,7 +154,7 @@ def staging_songs(
     with as_dagster_failures():
         listing = source.list_song_files()
         context.log_event(dg.AssetMaterialization(song_data.key, metadata=listing_metadata(listing)))
-        with warehouse.open(f"staging_songs of run {context.run.run_id}") as engine:
+        with warehouse.connect(f"staging_songs of run {context.run.run_id}") as engine:
             started = time.perf_counter()
             load = load_songs(
                 engine,
@@ -165,7 +166,7 @@ def staging_songs(
                 allow_empty=config.allow_empty,
             )
             seconds = time.perf_counter() - started
-            total, pending, rows = warehouse.transact(
+            total, pending, rows = warehouse.run_in_transaction(
                 engine,
                 lambda connection: (
                     count_rows(connection, tables.staging_songs),
@@ -261,7 +262,7 @@ def _day_metadata(result: LoadedDay | None) -> DayMetadata:
     return {
         "loaded": "in this run" if result.rejection is None else "NO, refused: it keeps what it held",
         "files": len(day.files),
-        "cleaned_files": sum(not file.plain for file in day.files),
+        "cleaned_files": sum(not file.canonical for file in day.files),
         "lines": day.lines,
         "duplicates": day.duplicates,
         "load_errors": day.error_count,

@@ -9,12 +9,12 @@ from sqlalchemy import Connection, Date, Table, cast, func, select
 
 from sparkify_dagster.assets.staging import staging_events, staging_songs
 from sparkify_dagster.formatting import pluralize
-from sparkify_dagster.ingest.load_logs import as_dagster_failures
 from sparkify_dagster.partitions import days_between, format_days, log_days, required_partition_days
 from sparkify_dagster.presentation.columns import definition_metadata
 from sparkify_dagster.presentation.materialization import DayMetadata, preview_of_days, report_days, result
 from sparkify_dagster.presentation.preview import preview
 from sparkify_dagster.presentation.sparkline import first_day_shown, sparkline
+from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.schema import tables
 from sparkify_dagster.warehouse import transforms
 from sparkify_dagster.warehouse.base import Warehouse, count_rows

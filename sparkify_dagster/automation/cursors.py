@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sparkify_dagster.runtime.errors import SparkifyError
 
-class CursorError(ValueError):
+
+class CursorError(SparkifyError):
     """A sensor's cursor that the sensor has not written."""
 
 

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from sparkify_dagster.analytics.query import all_queries
-from sparkify_dagster.ingest.load_logs import as_dagster_failures
+from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.warehouse.base import Warehouse
 
 SONG_ASSETS = ("staging_songs", "songs", "artists")
@@ -33,7 +33,7 @@ refresh_analytics = dg.define_asset_job(
 @dg.op
 def maintain(context: dg.OpExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> None:
     """ANALYZE every table; on Redshift also VACUUM those that are far from their sort order."""
-    with as_dagster_failures(), warehouse.open(f"maintain of run {context.run_id}") as engine:
+    with as_dagster_failures(), warehouse.connect(f"maintain of run {context.run_id}") as engine:
         for done in warehouse.maintain(engine):
             context.log.info(done)
 

@@ -5,11 +5,12 @@ from urllib.parse import urlsplit
 import requests
 
 from sparkify_dagster.config.keys import Secret
+from sparkify_dagster.runtime.errors import SparkifyError
 
 TIMEOUT_SECONDS = 10
 
 
-class WebhookError(Exception):
+class WebhookError(SparkifyError):
     """The webhook did not take the text. The message names its host alone: the rest of its URL is a secret."""
 
 

@@ -12,13 +12,14 @@ from sparkify_dagster.analytics.query import Query, all_queries
 from sparkify_dagster.analytics.refresh import stored_result
 from sparkify_dagster.checks.check_results import Metadata
 from sparkify_dagster.formatting import pluralize
-from sparkify_dagster.ingest.load_logs import as_dagster_failures
 from sparkify_dagster.partitions import is_in_window
 from sparkify_dagster.presentation.rows import SHOWN_ROWS, rows_metadata
+from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.schema.tables import ANALYTICS_SCHEMA, loaded_objects, rejected_loads
 from sparkify_dagster.sources.source import Source
 from sparkify_dagster.warehouse import load_log
-from sparkify_dagster.warehouse.base import Warehouse, columns_in
+from sparkify_dagster.warehouse.base import Warehouse
+from sparkify_dagster.warehouse.ddl import columns_in
 
 MATCHES_EXPECTED = "matches_expected"
 # The metadata that says what of the source the warehouse lacks, where an answer differs and that may be why.

@@ -12,15 +12,15 @@ from datetime import date
 import dagster as dg
 from sqlalchemy import Connection
 
-from sparkify_dagster.batches import NEXT_SONG
 from sparkify_dagster.checks.check_results import Metadata
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.partitions import is_in_window
 from sparkify_dagster.presentation.rows import rows_metadata
+from sparkify_dagster.schema.event_columns import EVENT_COLUMNS, NEXT_SONG
 from sparkify_dagster.warehouse.day_profiles import DayProfile, read_profiles
 
 # Without these, plays are lost or say nothing.
-REQUIRED_COLUMNS = ("user_id", "session_id", "item_in_session", "level", "song", "artist", "length")
+ESSENTIAL_COLUMNS = frozenset(column.name for column in EVENT_COLUMNS if column.is_essential)
 MAX_SHOWN_FIELDS = 20
 # The smallest of 30 real days has 15 signed-in events, too few to say anything of their shares.
 MIN_SIGNED_IN_EVENTS = 20
@@ -75,7 +75,7 @@ def expected_fields(drift: Drift) -> dg.AssetCheckResult:
             findings.append(
                 Finding(
                     profile,
-                    elsewhere > 0 or column in REQUIRED_COLUMNS,
+                    elsewhere > 0 or column in ESSENTIAL_COLUMNS,
                     f"no record has {key}" + (f", which {pluralize(elsewhere, 'other day')} have" if elsewhere else ""),
                 )
             )

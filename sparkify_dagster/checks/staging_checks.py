@@ -11,9 +11,9 @@ from sparkify_dagster.assets.staging import NOT_CUT_BY_DAY, is_cut_otherwise, st
 from sparkify_dagster.checks import completeness, drift, recognized_files
 from sparkify_dagster.checks.check_results import Metadata, checked_table, selected
 from sparkify_dagster.formatting import pluralize
-from sparkify_dagster.ingest.load_logs import as_dagster_failures
 from sparkify_dagster.partitions import partition_days
 from sparkify_dagster.presentation.rows import SHOWN_ROWS
+from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.runtime.liveness import root_run_id
 from sparkify_dagster.schema.tables import load_errors, loaded_objects, rejected_loads
 from sparkify_dagster.schema.tables import staging_events as events

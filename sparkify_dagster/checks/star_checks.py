@@ -7,13 +7,13 @@ import dagster as dg
 from sqlalchemy import ColumnElement, Connection, Date, FromClause, Table, and_, case, cast, func, select, true
 
 from sparkify_dagster.assets import star
-from sparkify_dagster.batches import NEXT_SONG
 from sparkify_dagster.checks.check_results import Metadata, checked_table, selected
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.ingest.limits import Limits
-from sparkify_dagster.ingest.load_logs import as_dagster_failures
 from sparkify_dagster.partitions import partition_days
 from sparkify_dagster.presentation.rows import SHOWN_ROWS
+from sparkify_dagster.runtime.failures import as_dagster_failures
+from sparkify_dagster.schema.event_columns import NEXT_SONG
 from sparkify_dagster.schema.tables import artists, key_columns, songplays, songs, staging_events, time, users
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.transforms import day_bounds

@@ -1,4 +1,4 @@
-"""`sparkify etl`: runs the UI's jobs in this process, tells how it goes and what came of it."""
+"""`sparkify etl`: runs the UI's jobs in this process and prints their progress and result."""
 
 import os
 import uuid
@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from sparkify_dagster import formatting
@@ -23,39 +23,41 @@ from sparkify_dagster.cli.progress import Progress, print_counts
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.partitions import contiguous_blocks, format_window, is_in_window, range_tags
 from sparkify_dagster.runtime import interrupts, liveness
+from sparkify_dagster.runtime.errors import SparkifyError
 from sparkify_dagster.runtime.file_lock import exclusive
 from sparkify_dagster.schema.tables import STAR_TABLES, songplays, staging_events, staging_songs
 from sparkify_dagster.sources.emptiness import require_log_files
 from sparkify_dagster.sources.object_store import SourceError
 from sparkify_dagster.sources.source import Listing
 from sparkify_dagster.warehouse import load_log
-from sparkify_dagster.warehouse.base import Warehouse, WarehouseError, count_rows, first_line
+from sparkify_dagster.warehouse.base import Warehouse, count_rows
+from sparkify_dagster.warehouse.database_errors import first_line
 
 STATE_FOLDER = Path(".sparkify")
 # A day without a file costs a run about a thirtieth of what another run would.
 MAX_GAP_DAYS = 31
 
 
-class EtlError(Exception):
-    """The pipeline cannot run; the message is one line with cause and remedy."""
+class EtlError(SparkifyError):
+    """The pipeline cannot run."""
 
 
 def run(
     first_day: date | None, last_day: date | None, *, full: bool, allow_empty: Collection[str] = frozenset()
 ) -> bool:
-    """Loads the days and all songs, matches again what a song load concerns on other days, and answers the queries.
+    """Loads the days and all songs, re-matches plays that a song load concerns on other days, refreshes the queries.
 
-    `allow_empty` names the sources, logs or songs, that may be empty though the warehouse holds something of them.
+    `allow_empty` names the sources (logs, songs) that may be empty although the warehouse holds rows of them.
 
-    True if every asset and every check of severity ERROR succeeded. Raises EtlError.
+    Returns whether every asset and every check of severity ERROR succeeded. Raises SparkifyError.
     """
     console = formatting.console()
     resources = defs.resources or {}
     source, warehouse = resources["source"], resources["warehouse"]
     progress = Progress(console, broken_queries=broken_queries())
-    with persisted_instance() as instance, _clear_errors():
+    with persisted_instance() as instance:
         for run_id in liveness.fail_dead_runs(instance):
-            console.print(f"Run {run_id} had died; it is marked as failed.")
+            console.print(f"Run {run_id} had died and is marked as failed.")
         _require_days(first_day, last_day)
         blocks, nothing_to_load = [], None
         if first_day and last_day:
@@ -78,10 +80,10 @@ def run(
         if not progress.failed_steps:
             progress.checks_again = True
             for block in contiguous_blocks(_pending_days(warehouse)):
-                console.print(f"The catalogue changed: matching the plays from {block[0]} to {block[1]} again")
+                console.print(f"The song catalogue changed: re-matching the plays of {block[0]} to {block[1]}")
                 _execute(instance, "load_log_days", progress, days=block, assets=["songplays"])
         if not progress.failed_steps:
-            # Once all plays are matched, and in a run without days: of those Dagster plans each asset for each day.
+            # Once all plays are matched, and in a run without partitions: Dagster plans each asset of a range per partition.
             _execute(instance, "refresh_analytics", progress)
         progress.print_broken_queries()
         _print_result(console, warehouse, progress)
@@ -92,12 +94,12 @@ def run(
 
 @contextmanager
 def persisted_instance() -> Iterator[dg.DagsterInstance]:
-    """The instance that the UI shows too. Raises EtlError where none is kept."""
+    """Yields the instance that the UI also shows. Raises EtlError if there is none."""
     home = Path(os.environ.get("DAGSTER_HOME") or ".").absolute()
     if not (home / "dagster.yaml").exists():
         raise EtlError(f"there is no dagster.yaml in {home}: run this in the project's folder, or set DAGSTER_HOME")
     try:
-        # Two commands that make the history at the same time would be in each other's way.
+        # Two commands that create the history at the same time would get in each other's way.
         with exclusive(STATE_FOLDER / "history.lock", "Waiting for another command, which opens the run history"):
             # As Dagster's own commands do: without DAGSTER_HOME the folder's dagster.yaml counts.
             opened = dg.DagsterInstance.from_config(str(home))
@@ -109,13 +111,13 @@ def persisted_instance() -> Iterator[dg.DagsterInstance]:
 
 
 def fail_dead_runs() -> None:
-    """Marks the runs whose process is gone as failed. Raises EtlError where no history is kept."""
+    """Marks the runs whose process is gone as failed. Raises EtlError if there is no history."""
     with persisted_instance() as instance:
         liveness.fail_dead_runs(instance)
 
 
 def _require_days(first_day: date | None, last_day: date | None) -> None:
-    """Raises EtlError where the chosen days are none of the window's."""
+    """Raises EtlError if the chosen days are outside the window."""
     for option, day in (("--from", first_day), ("--to", last_day)):
         if day is not None and not is_in_window(day):
             raise EtlError(
@@ -128,12 +130,12 @@ def _require_days(first_day: date | None, last_day: date | None) -> None:
 def blocks_to_load(
     listing: Listing, warehouse: Warehouse, first_day: date | None = None, last_day: date | None = None
 ) -> list[tuple[date, date]]:
-    """Returns the first and the last day of each run: of days with files, and of those that the warehouse knows of.
+    """Returns the first and last day of each run, for days with files and days that the warehouse knows of.
 
-    Days far apart are loaded in runs of their own.
+    Days far apart are loaded in separate runs.
     """
-    with warehouse.transaction("sparkify etl") as connection:
-        known = {*load_log.known_days(connection), *listing.by_day, *(day for day in (first_day, last_day) if day)}
+    known = {*warehouse.run("sparkify etl", load_log.known_days), *listing.by_day}
+    known.update(day for day in (first_day, last_day) if day)
     days = sorted(
         day
         for day in known
@@ -185,7 +187,7 @@ def _warn_outside_window(console: Console, listing: Listing) -> None:
 
 
 def _without_a_day(listing: Listing, allow_empty: bool) -> str | None:
-    """Returns what is wrong where not one day can be loaded; None where the location is just empty."""
+    """Returns what is wrong if no day can be loaded, or None if the location is just empty."""
     try:
         require_log_files(listing, is_in_window, format_window(), holds_days=False, allow_empty=allow_empty)
     except SourceError as error:
@@ -199,16 +201,11 @@ def _without_a_day(listing: Listing, allow_empty: bool) -> str | None:
 
 
 def _pending_days(warehouse: Warehouse) -> list[date]:
-    with warehouse.transaction("sparkify etl") as connection:
-        return [day for day in load_log.pending_days(connection) if is_in_window(day)]
+    return [day for day in warehouse.run("sparkify etl", load_log.pending_days) if is_in_window(day)]
 
 
 def _print_result(console: Console, warehouse: Warehouse, progress: Progress) -> None:
-    with warehouse.transaction("sparkify etl") as connection:
-        counts = {
-            table.fullname: count_rows(connection, table) for table in (staging_events, staging_songs, *STAR_TABLES)
-        }
-        plays, matched = connection.execute(select(func.count(), func.count(songplays.c.song_id))).one()
+    counts, plays, matched = warehouse.run("sparkify etl", _counts)
     console.print()
     print_counts(console, counts)
     compared = {
@@ -232,6 +229,13 @@ def _print_result(console: Console, warehouse: Warehouse, progress: Progress) ->
         console.print("Not everything succeeded: `make ui` shows the run with its log and check results")
 
 
+def _counts(connection: Connection) -> tuple[Mapping[str, int], int, int]:
+    """Returns the rows per table, the plays, and how many plays match a song."""
+    tables = (staging_events, staging_songs, *STAR_TABLES)
+    plays, matched = connection.execute(select(func.count(), func.count(songplays.c.song_id))).one()
+    return {table.fullname: count_rows(connection, table) for table in tables}, plays, matched
+
+
 def _print_queries(console: Console, progress: Progress, compared: Mapping[str, dg.AssetCheckEvaluation]) -> None:
     answered = {name: progress.rows[name] for name in QUERIES if name in progress.rows}
     if not answered:
@@ -244,11 +248,3 @@ def _print_queries(console: Console, progress: Progress, compared: Mapping[str, 
         table.add_row(name, f"{rows:,}", *([result] if compared else []))
     console.print()
     console.print(table)
-
-
-@contextmanager
-def _clear_errors() -> Iterator[None]:
-    try:
-        yield
-    except (SourceError, WarehouseError) as error:
-        raise EtlError(str(error)) from error

@@ -1,10 +1,9 @@
-"""`sparkify`: the command line. Each command calls what Dagster calls and adds nothing but words."""
+"""`sparkify`: the command line. Each command calls what Dagster calls and prints what came out."""
 
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import date, datetime
 from functools import wraps
 from pathlib import Path
@@ -12,12 +11,15 @@ from typing import TYPE_CHECKING, ParamSpec, TypedDict, TypeVar, Unpack
 
 import click
 
-from sparkify_dagster.config.keys import MAX_LOG_DAY, SettingsError
+from sparkify_dagster.config.keys import MAX_LOG_DAY
 from sparkify_dagster.config.settings import Settings
 from sparkify_dagster.formatting import console, pluralize, replace_unwritable_characters, visible
 from sparkify_dagster.runtime import interrupts
+from sparkify_dagster.runtime.errors import SparkifyError
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from sparkify_dagster.warehouse.base import Warehouse
 
 Parameters = ParamSpec("Parameters")
@@ -39,21 +41,21 @@ UI_PORT = 3000
 
 
 class CliError(click.ClickException):
-    """Something that the user can put right: one line, no traceback."""
+    """An error that the user can put right: one line, no traceback."""
 
     def show(self, file: object = None) -> None:
         click.echo(f"sparkify: {visible(self.message)}", err=True)
 
 
 def reports_errors(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Has a command end with one line for a wrong setting, and for Ctrl-C and SIGTERM."""
+    """Ends a command with one line for a SparkifyError, for Ctrl-C and for SIGTERM."""
 
     @wraps(command)
-    def explained(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+    def reporting(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         with interrupts.noticed():
             try:
                 return command(*args, **kwargs)
-            except SettingsError as error:
+            except SparkifyError as error:
                 raise CliError(str(error)) from error
             except BaseException as error:
                 number = interrupts.received()
@@ -64,7 +66,7 @@ def reports_errors(command: Callable[Parameters, Result]) -> Callable[Parameters
                 # As the shell shows a process that the signal ended.
                 sys.exit(128 + number)
 
-    return explained
+    return reporting
 
 
 class LineFormatter(logging.Formatter):
@@ -87,7 +89,7 @@ class Day(click.ParamType[date]):
 
 
 def of_some_days(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """The options of the commands that look at the star."""
+    """Adds --from and --to to the commands that read the star."""
     first = click.option(
         "--from", "first_day", type=Day(), metavar="FIRST_DAY", help="First day to look at, e.g. 2018-11-01."
     )
@@ -110,57 +112,57 @@ def main() -> None:
 @reports_errors
 def create_tables(drop: bool, yes: bool) -> None:
     """Create the schema, tables and views that are missing in the warehouse."""
-    from sparkify_dagster.warehouse import base
+    from sparkify_dagster.warehouse import ddl
 
     warehouse = _warehouse(_settings())
     if drop and not yes:
         click.confirm(f"Drop all tables of {warehouse.database} and everything in them?", abort=True)
-    with _warehouse_errors(), warehouse.transaction("sparkify create-tables") as connection:
+
+    def create(connection: "Connection") -> None:
+        # To connect has created what was missing.
         if drop:
-            base.drop_tables(connection)
-            base.create_tables(connection)
-    click.echo(f"The tables are there{', and empty' if drop else ''}: {warehouse.database}")
+            ddl.drop_tables(connection)
+            ddl.create_tables(connection)
+
+    warehouse.run("sparkify create-tables", create)
+    click.echo(f"Tables are ready{' (recreated empty)' if drop else ''}: {warehouse.database}")
 
 
 @main.command()
-@click.option("--role", required=True, metavar="NAME", help="The role; it is created if there is none.")
+@click.option("--role", required=True, metavar="NAME", help="The role; it is created if it is missing.")
 @reports_errors
 def grant(role: str) -> None:
-    """Let a role of the database read the star, and nothing of staging.
+    """Grant a database role read access to the star schema and analytics, not to staging.
 
-    Give the role to the analysts' users. Tables that are dropped take their grants with them.
+    Grant the role to the analysts' users. Dropped tables lose their grants.
     """
     warehouse = _warehouse(_settings())
-    with _warehouse_errors(), warehouse.transaction("sparkify grant") as connection:
-        warehouse.grant_reading(connection, role)
+    warehouse.run("sparkify grant", lambda connection: warehouse.grant_reading(connection, role))
     click.echo(f"{role} may read the star in {warehouse.database}")
 
 
 @main.command()
 @click.option("--from", "first_day", type=Day(), metavar="FIRST_DAY", help="First day to load, e.g. 2018-11-01.")
 @click.option("--to", "last_day", type=Day(), metavar="LAST_DAY", help="Last day to load, included.")
-@click.option("--full", is_flag=True, help="Load again also what the warehouse holds in its present version.")
+@click.option("--full", is_flag=True, help="Reload every file, even those already loaded and unchanged.")
 @click.option(
     "--allow-empty",
     multiple=True,
     type=click.Choice(["logs", "songs"]),
-    help="Empty what the warehouse holds of a source whose location has no file. May be given twice.",
+    help="Accept that a source has no file, and remove its rows from the warehouse. Can be given twice.",
 )
 @reports_errors
 def etl(first_day: date | None, last_day: date | None, full: bool, allow_empty: tuple[str, ...]) -> None:
-    """Load days of the log, all songs and the star, and check them: the same run as the UI's.
+    """Load days of the log, all songs and the star, and check them: the same jobs as in the UI.
 
-    Without days: every day of the window that has a file or rows. Days far apart are loaded in runs of their own.
+    Without days, load every day of the window that has a file or rows. Days far apart are loaded in separate runs.
     """
     settings = _settings()
     if settings.simulates_source and not Path(settings.log_data).exists():
         _simulate_once(settings)
     from sparkify_dagster.cli import etl as pipeline
 
-    try:
-        succeeded = pipeline.run(first_day, last_day, full=full, allow_empty=allow_empty)
-    except pipeline.EtlError as error:
-        raise CliError(str(error)) from error
+    succeeded = pipeline.run(first_day, last_day, full=full, allow_empty=allow_empty)
     sys.exit(0 if succeeded else 1)
 
 
@@ -170,7 +172,7 @@ def etl(first_day: date | None, last_day: date | None, full: bool, allow_empty: 
 @click.option("--format", "output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
 @reports_errors
 def query(name: str | None, first_day: date | None, last_day: date | None, output: str) -> None:
-    """Ask one of the analysts' queries of the star, over all days or some. Without NAME: which ones there are."""
+    """Run an analytics query against the current star schema. Without NAME, list the available queries."""
     from sparkify_dagster.analytics import formats
     from sparkify_dagster.analytics.query import all_queries, broken_queries
     from sparkify_dagster.analytics.refresh import ask
@@ -185,13 +187,12 @@ def query(name: str | None, first_day: date | None, last_day: date | None, outpu
     if name in broken:
         raise CliError(str(broken[name]))
     if name not in queries:
-        raise CliError(f"there is no query {name}; there are {', '.join(queries)}")
+        raise CliError(f"unknown query {name!r}; available: {', '.join(queries)}")
     _require_order(first_day, last_day)
     query, warehouse = queries[name], _warehouse(_settings())
-    with _warehouse_errors():
-        rows = warehouse.run(
-            f"sparkify query {name}", lambda connection: ask(warehouse, connection, query, first_day, last_day)
-        )
+    rows = warehouse.run(
+        f"sparkify query {name}", lambda connection: ask(warehouse, connection, query, first_day, last_day)
+    )
     if output == "table":
         console().print(formats.to_table(query, rows))
     else:
@@ -204,57 +205,52 @@ def query(name: str | None, first_day: date | None, last_day: date | None, outpu
 @of_some_days
 @reports_errors
 def load_errors(first_day: date | None, last_day: date | None) -> None:
-    """Show the lines that could not be loaded, with file, line, column, reason and text.
+    """Show rejected records with file, line, column, reason and text.
 
-    Without days: those of all days and of the song files. The text may hold names of listeners, so it is shown here
-    and not in Dagster.
+    Without days, show those of all days and of the song files. The text may hold names of listeners, so it is shown
+    here and not in Dagster.
     """
     from sparkify_dagster.cli import load_errors as errors
 
     _require_order(first_day, last_day)
-    with _warehouse_errors():
-        found = _warehouse(_settings()).run(
-            "sparkify load-errors", lambda connection: errors.read(connection, first_day, last_day)
-        )
+    found = _warehouse(_settings()).run(
+        "sparkify load-errors", lambda connection: errors.read(connection, first_day, last_day)
+    )
     errors.print_errors(console(), found)
 
 
 @main.command()
 @click.option(
-    "--expected", metavar="DIR|s3://…", help="Expected results to compare with, not SPARKIFY_EXPECTED_RESULTS's."
+    "--expected", metavar="DIR|s3://…", help="Location of the expected results instead of SPARKIFY_EXPECTED_RESULTS."
 )
 @of_some_days
 @reports_errors
 def verify(expected: str | None, first_day: date | None, last_day: date | None) -> None:
-    """Compare the answers of all queries with the expected ones: NAME.csv for each, with the query's columns.
+    """Compare the results of all queries with the expected ones (NAME.csv per query, with the query's columns).
 
-    Ends with status 0 only if something is expected, and all of it is so.
+    Exits 0 only if expected results exist and all of them match.
     """
     from sparkify_dagster.analytics import verification
-    from sparkify_dagster.analytics.expected import ExpectedError, ExpectedResults
-    from sparkify_dagster.sources.object_store import SourceError
+    from sparkify_dagster.analytics.expected import ExpectedResults
 
     _require_order(first_day, last_day)
     settings = _settings()
     location = expected or settings.expected
     if location is None:
-        raise CliError("nothing is expected: set SPARKIFY_EXPECTED_RESULTS, or give --expected")
-    try:
-        with _warehouse_errors():
-            verified = verification.verify(
-                _warehouse(settings), ExpectedResults(location=location), first_day, last_day
-            )
-    except (ExpectedError, SourceError) as error:
-        raise CliError(str(error)) from error
+        raise CliError("no expected results configured: set SPARKIFY_EXPECTED_RESULTS, or pass --expected")
+    verified = verification.verify(_warehouse(settings), ExpectedResults(location=location), first_day, last_day)
     if not verified.comparisons and not verified.failures:
-        raise CliError(f"{location}: there is no expected result of any query, such as top_songs.csv")
+        raise CliError(f"no expected results found in {location}: it has no file such as top_songs.csv")
     verification.tell(console(), verified)
     sys.exit(0 if verified.matches_expected else 1)
 
 
 @main.command()
 @click.option(
-    "--out", required=True, metavar="DIR|s3://…", help="Where log_data, song_data, log_json_path.json and expected go."
+    "--out",
+    required=True,
+    metavar="DIR|s3://…",
+    help="Location to write log_data, song_data, log_json_path.json and expected to.",
 )
 @click.option("--users", type=click.IntRange(1), default=SIMULATED_MONTH["users"], show_default=True)
 @click.option("--days", type=click.IntRange(1), default=SIMULATED_MONTH["days"], show_default=True)
@@ -263,10 +259,10 @@ def verify(expected: str | None, first_day: date | None, last_day: date | None) 
 @click.option("--seed", type=int, default=SIMULATED_MONTH["seed"], show_default=True, help="Same seed, same bytes.")
 @reports_errors
 def simulate(out: str, users: int, days: int, start: date, songs: int, seed: int) -> None:
-    """Write logs and a catalogue as the app would have written them, and what the analysts' queries come to.
+    """Write logs and a song catalogue as the app would have, and the expected query results.
 
-    The queries are asked of all simulated days. Their results, a CSV file each, come from what the simulator knows,
-    not from the SQL that answers them in the warehouse.
+    The expected results cover all simulated days, one CSV file per query. They are computed from the simulator's
+    ground truth, not by the SQL that runs in the warehouse.
     """
     if start < MIN_SIMULATED_DAY or days - 1 > (MAX_LOG_DAY - start).days:
         raise CliError(
@@ -284,10 +280,7 @@ def ui(port: int) -> None:
     _settings()
     from sparkify_dagster.cli import etl as pipeline
 
-    try:
-        pipeline.fail_dead_runs()
-    except pipeline.EtlError as error:
-        raise CliError(str(error)) from error
+    pipeline.fail_dead_runs()
     dg = Path(sys.executable).with_name("dg")
     # The same home and environment that a person would have activated and exported.
     environment = {"VIRTUAL_ENV": sys.prefix, "DAGSTER_HOME": str(Path.cwd()), **os.environ}
@@ -304,7 +297,7 @@ def _require_order(first_day: date | None, last_day: date | None) -> None:
 
 
 def _settings() -> Settings:
-    """The settings, with a line for what they ignore: each command calls this once."""
+    """Returns the settings and prints a line for ignored ones: each command calls this once."""
     settings = Settings.load()
     if ignored := Settings.ignored():
         click.echo(f"sparkify: {visible(ignored)}", err=True)
@@ -317,18 +310,8 @@ def _warehouse(settings: Settings) -> "Warehouse":
     return create_warehouse(settings)
 
 
-@contextmanager
-def _warehouse_errors() -> Iterator[None]:
-    from sparkify_dagster.warehouse.base import WarehouseError
-
-    try:
-        yield
-    except WarehouseError as error:
-        raise CliError(str(error)) from error
-
-
 def _simulate_once(settings: Settings) -> None:
-    """Simulates the source where there is none; of several processes at once, one does and the others wait for it."""
+    """Simulates the source if there is none. Of several processes, one does so and the others wait for it."""
     from sparkify_dagster.runtime.file_lock import exclusive
 
     simulated = Path(settings.log_data).parent
@@ -350,12 +333,12 @@ def _simulate(settings: Settings, out: str, **world: Unpack[SimulatedWorld]) -> 
 
     from sparkify_dagster.config.aws import aws_access
     from sparkify_dagster.simulator import simulate
-    from sparkify_dagster.sources.object_store import SourceError, writable_store
+    from sparkify_dagster.sources.object_store import writable_store
 
     try:
         store = writable_store(out, aws_access(settings))
         counts = simulate(store, **world)
-    except (SourceError, BaseError, OSError) as error:
+    except (SparkifyError, BaseError, OSError) as error:
         raise CliError(f"--out {out}: {str(error).splitlines()[0]}") from error
     click.echo(
         f"Simulated {counts.events:,} events in {counts.log_files} log files, {counts.plays:,} of them plays, "

@@ -11,6 +11,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from sparkify_dagster.config.settings import Settings
+from sparkify_dagster.runtime.errors import SparkifyError
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -24,7 +25,7 @@ _OBJECT_FIELD = re.compile(r"<(Key|LastModified|ETag|Size)>([^<]*)<")
 DEFAULT_REGION = "us-west-2"
 
 
-class MissingCredentialsError(Exception):
+class MissingCredentialsError(SparkifyError):
     """Neither AWS's own chain nor dwh.cfg has credentials; the message says what to set."""
 
 
@@ -120,7 +121,10 @@ def _parse_objects(response_dict: dict[str, Any], customized_response_dict: dict
 
 
 def s3_store(bucket: str, prefix: str, access: AwsAccess) -> S3Store:
-    """A fast client for the objects below a prefix that have plain keys. Raises MissingCredentialsError, ValueError."""
+    """Returns a fast client for the objects below a prefix whose keys it can address.
+
+    Raises MissingCredentialsError or ValueError.
+    """
     from obstore.auth.boto3 import Boto3CredentialProvider
 
     if prefix.startswith("/"):

@@ -17,7 +17,8 @@ from pydantic import SecretStr
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from sparkify_dagster.sources import decompression
+from sparkify_dagster import batches
+from sparkify_dagster.runtime.errors import SparkifyError
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ MIN_LOG_DAY, MAX_LOG_DAY = date(1970, 1, 1), date(9999, 12, 30)
 TRUE = ("1", "true", "yes", "on")
 
 
-class SettingsError(ValueError):
+class SettingsError(SparkifyError):
     """A wrong or missing setting. Its text is one line: the key, what is wrong, and where it was read."""
 
 
@@ -238,7 +239,7 @@ MAX_LOAD_ERRORS = Key("Broken records that one load tolerates (count).", parse_c
                       default=100)
 MAX_INFLATED_BYTES = Key("Maximum size of a compressed file once it is decompressed (bytes). Nothing of a larger "
                          "one is loaded.", parse_count, ("SPARKIFY_MAX_INFLATED_BYTES",),
-                         default=decompression.MAX_INFLATED_BYTES)
+                         default=batches.MAX_INFLATED_BYTES)
 MIN_MATCH_RATE = Key("Least share of the song plays that have to match a song (0 to 1).", parse_rate,
                      ("SPARKIFY_MIN_MATCH_RATE",), default=0.0)
 ALERT_WEBHOOK = Key("Where the sensor `failures` posts what failed, as `{\"text\": ...}`: an incoming webhook of "

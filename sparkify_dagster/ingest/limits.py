@@ -2,7 +2,7 @@
 
 from dagster import ConfigurableResource
 
-from sparkify_dagster.sources.decompression import MAX_INFLATED_BYTES
+from sparkify_dagster.batches import MAX_INFLATED_BYTES
 
 # A refused load shows its first errors even where none is allowed.
 _MIN_ERRORS_KEPT = 100

@@ -2,18 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from logging import Logger
 from threading import Event
 
-import dagster as dg
 from sqlalchemy import Connection, Engine
 
 from sparkify_dagster.batches import InspectedDay, InspectedSongs, LoadError, StoredObject
 from sparkify_dagster.ingest.limits import Limits
-from sparkify_dagster.presentation.rows import rows_metadata
 from sparkify_dagster.sources.emptiness import require_song_files
 from sparkify_dagster.sources.events import EventInspector
 from sparkify_dagster.sources.mojibake import repairs
@@ -21,7 +18,8 @@ from sparkify_dagster.sources.object_store import ObjectStore, SourceError
 from sparkify_dagster.sources.songs import inspect_songs
 from sparkify_dagster.sources.source import Listing
 from sparkify_dagster.warehouse import load_log
-from sparkify_dagster.warehouse.base import RowCountMismatchError, Warehouse, WarehouseError
+from sparkify_dagster.warehouse.base import Warehouse
+from sparkify_dagster.warehouse.database_errors import RowCountMismatchError, WarehouseError
 from sparkify_dagster.warehouse.load_log import StagedSongFile
 
 # A file that is written to all the time cannot be loaded; one that changed just now can, a moment later.
@@ -29,27 +27,6 @@ MAX_DAY_ATTEMPTS = 3
 # So much of the source, decompressed, is loaded in one transaction, while as much again is being inspected: a warehouse
 # takes a few large loads faster than many small ones. What comes from S3 is held in memory in the meantime.
 BATCH_BYTES = 256 << 20
-
-
-@contextmanager
-def as_dagster_failures() -> Iterator[None]:
-    """What the source or the warehouse cannot do becomes a failure whose first line is the cause and the remedy."""
-    try:
-        yield
-    except SourceError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
-    except WarehouseError as error:
-        refused = [
-            {
-                "file": line.key,
-                "line": line.line_number,
-                "column": line.column_name,
-                "reason": line.reason,
-            }
-            for line in error.errors
-        ]
-        metadata = {"refused_lines": rows_metadata(refused)} if refused else None
-        raise dg.Failure(str(error), metadata, allow_retries=False) from error
 
 
 @dataclass(frozen=True)
@@ -106,7 +83,7 @@ def load_trusted_days(
 
         for attempt in range(1, MAX_DAY_ATTEMPTS + 1):
             try:
-                yield LoadedDay(warehouse.transact(engine, replace))
+                yield LoadedDay(warehouse.run_in_transaction(engine, replace))
                 break
             except _SourceChangedError as error:
                 if attempt == MAX_DAY_ATTEMPTS:
@@ -172,11 +149,11 @@ def load_songs(
         load_log.reject_songs(connection, warehouse, load.first_errors, load.errors_standing, limits.max_load_errors)
 
     try:
-        return warehouse.transact(engine, replace)
+        return warehouse.run_in_transaction(engine, replace)
     except _SongsRejectedError as error:
         load = error.load
     load.refused = True
-    warehouse.transact(engine, refuse)
+    warehouse.run_in_transaction(engine, refuse)
     return load
 
 
@@ -198,7 +175,7 @@ def _replace_days(
         _require_unchanged(inspector, days)
 
     if days:
-        warehouse.transact(engine, replace)
+        warehouse.run_in_transaction(engine, replace)
 
 
 def _require_unchanged(inspector: EventInspector, days: Sequence[InspectedDay]) -> None:
@@ -226,9 +203,8 @@ def _load_day(
             return LoadedDay(day)
         except (RowCountMismatchError, _SourceChangedError) as error:
             if attempt == MAX_DAY_ATTEMPTS:
-                refused = error.errors if isinstance(error, RowCountMismatchError) else ()
                 raise WarehouseError(
-                    f"{day.day} could not be loaded in {attempt} attempts: {error}", refused
+                    f"{day.day} could not be loaded in {attempt} attempts: {error}", error.rejected
                 ) from error
             rewrite = rewrite or isinstance(error, RowCountMismatchError)
             log.info("%s; it is inspected again", error)
@@ -237,7 +213,7 @@ def _load_day(
 
 
 def _reject_day(engine: Engine, warehouse: Warehouse, day: InspectedDay, limits: Limits, reason: str) -> LoadedDay:
-    warehouse.transact(
+    warehouse.run_in_transaction(
         engine, lambda connection: load_log.reject_day(connection, warehouse, day, limits.max_load_errors, reason)
     )
     return LoadedDay(day, reason)

@@ -16,8 +16,8 @@ from sqlalchemy import Column, Table
 
 from sparkify_dagster.presentation.lineage_diagram import draw
 from sparkify_dagster.schema import tables
+from sparkify_dagster.schema.event_columns import COLUMN_NAMES, DEFAULT_KEYS
 from sparkify_dagster.schema.lineage import ColumnOrigin, column_origins, origins_in
-from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS
 
 # Columns that the loader takes from around the record, not from its keys.
 _FROM_THE_OBJECT = {
@@ -71,7 +71,7 @@ def _describe_join(origin: ColumnOrigin) -> str:
 
 def _origins(table: Table) -> Mapping[str, ColumnOrigin]:
     if table is tables.staging_events:
-        return _staging_origins(table, "log_data", dict(zip(tables.EVENT_COLUMNS, DEFAULT_KEYS, strict=True)))
+        return _staging_origins(table, "log_data", dict(zip(COLUMN_NAMES, DEFAULT_KEYS, strict=True)))
     if table is tables.staging_songs:
         return _staging_origins(table, "song_data", {name: name for name in tables.SONG_COLUMNS})
     select = table.info.get("select")

@@ -8,6 +8,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from sparkify_dagster.runtime.errors import SparkifyError
 from sparkify_dagster.schema.sql_files import VIEWS, select_sql
 from sparkify_dagster.schema.tables import metadata
 
@@ -22,7 +23,7 @@ _TABLES = frozenset(table.name for table in metadata.tables.values())
 _MAX_EXPRESSION_CHARACTERS = 32
 
 
-class LineageError(Exception):
+class LineageError(SparkifyError):
     """A SELECT is written in a way that hides where a column comes from."""
 
 

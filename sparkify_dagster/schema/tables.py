@@ -35,7 +35,15 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import DDLCompiler
 from sqlalchemy.types import TIMESTAMP, TypeEngine
 
-from sparkify_dagster.batches import RAW_TEXT_CHARACTERS, SHORT_TEXT_BYTES, TEXT_BYTES
+from sparkify_dagster.schema.event_columns import (
+    COLUMN_NAMES,
+    EVENT_COLUMNS,
+    RAW_TEXT_CHARACTERS,
+    SHORT_TEXT_BYTES,
+    TEXT_BYTES,
+    EventColumn,
+    Kind,
+)
 
 STAGING_SCHEMA = "staging"
 ANALYTICS_SCHEMA = "analytics"
@@ -83,27 +91,29 @@ def _no_enforced_key(element: PrimaryKeyConstraint, compiler: DDLCompiler, **_: 
     """DuckDB refuses a key that the same transaction has deleted; the key checks guard all warehouses alike."""
 
 
+def _event_column(column: EventColumn) -> Column[Any]:
+    types: dict[Kind, TypeEngine[Any]] = {
+        Kind.SHORT_TEXT: short_text(),
+        Kind.TEXT: text(),
+        Kind.INTEGER: Integer(),
+        Kind.BIGINT: BigInteger(),
+        Kind.USER_ID: BigInteger(),
+        Kind.SECONDS: seconds(),
+        Kind.EPOCH_MS: TIMESTAMP(),
+    }
+    return Column(
+        column.name,
+        types[column.kind],
+        nullable=not column.is_required,
+        comment=column.comment,
+        info=PERSONAL if column.is_personal else {},
+    )
+
+
 staging_events = Table(
     "staging_events",
     metadata,
-    Column("artist", text(), comment="Artist of the song played, as the app logged it"),
-    Column("auth", short_text(), comment="Logged In, Logged Out, Guest or Cancelled"),
-    Column("first_name", text(), comment="User's first name", info=PERSONAL),
-    Column("gender", short_text(), comment="F or M"),
-    Column("item_in_session", Integer, comment="Position of the event in its session, from 0"),
-    Column("last_name", text(), comment="User's last name", info=PERSONAL),
-    Column("length", seconds(), comment="Length of the song played, in seconds"),
-    Column("level", short_text(), comment="free or paid, at the time of the event"),
-    Column("location", text(), comment="User's metropolitan area", info=PERSONAL),
-    Column("method", short_text(), comment="HTTP method"),
-    Column("page", short_text(), nullable=False, comment="Page of the app; NextSong is a play"),
-    Column("registration", TIMESTAMP, comment="When the user registered, UTC"),
-    Column("session_id", BigInteger, comment="Session of the app"),
-    Column("song", text(), comment="Title of the song played, as the app logged it"),
-    Column("status", Integer, comment="HTTP status"),
-    Column("ts", TIMESTAMP, nullable=False, comment="When the event happened, UTC, to the millisecond"),
-    Column("user_agent", text(), comment="Browser", info=PERSONAL),
-    Column("user_id", BigInteger, comment="User; NULL when logged out"),
+    *map(_event_column, EVENT_COLUMNS),
     Column("log_date", Date, nullable=False, comment="UTC date of the event and of its log file: the partition"),
     Column(
         "epoch_ms",
@@ -129,8 +139,6 @@ staging_events = Table(
     # Loads replace a day and transforms read days: sorted by day, both touch only that day's blocks.
     redshift_sortkey="log_date",
 )
-
-EVENT_COLUMNS = tuple(str(column.name) for column in staging_events.columns)[:18]
 
 staging_songs = Table(
     "staging_songs",
@@ -209,7 +217,7 @@ stale_days = Table(
 )
 
 # How many events have a value: of artist, song and length among the plays, of all others among the signed-in events.
-PROFILED_COLUMNS = tuple(name for name in EVENT_COLUMNS if name not in ("page", "ts", "user_id"))
+PROFILED_COLUMNS = tuple(name for name in COLUMN_NAMES if name not in ("page", "ts", "user_id"))
 
 day_profiles = Table(
     "day_profiles",
@@ -225,7 +233,7 @@ day_profiles = Table(
     Column("signed_in", BigInteger, nullable=False, comment="Events with a user"),
     Column("plays", BigInteger, nullable=False, comment="Events of page NextSong with a user"),
     *(
-        Column(f"{name}_values", BigInteger, nullable=False, comment=f"Events with a value of {name}, where it is due")
+        Column(f"{name}_values", BigInteger, comment=f"Events with a value of {name}, where it is due")
         for name in PROFILED_COLUMNS
     ),
     Column("present_fields", String(4096), comment="Columns whose key some record has, as JSON"),

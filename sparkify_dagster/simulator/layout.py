@@ -4,30 +4,10 @@ import datetime
 import json
 from typing import Final
 
+from sparkify_dagster.schema.event_columns import DEFAULT_KEYS
 from sparkify_dagster.simulator.catalogue import Song
 
 JSONPATHS_KEY: Final = "log_json_path.json"
-
-_LOG_KEYS: Final = (
-    "artist",
-    "auth",
-    "firstName",
-    "gender",
-    "itemInSession",
-    "lastName",
-    "length",
-    "level",
-    "location",
-    "method",
-    "page",
-    "registration",
-    "sessionId",
-    "song",
-    "status",
-    "ts",
-    "userAgent",
-    "userId",
-)
 
 
 def log_key(day: datetime.date) -> str:
@@ -42,7 +22,7 @@ def song_key(track_id: str) -> str:
 
 def jsonpaths_file() -> bytes:
     """The JSONPaths file of the log lines."""
-    return json.dumps({"jsonpaths": [f"$['{key}']" for key in _LOG_KEYS]}, indent=4).encode()
+    return json.dumps({"jsonpaths": [f"$['{key}']" for key in DEFAULT_KEYS]}, indent=4).encode()
 
 
 def song_file(song: Song) -> bytes:

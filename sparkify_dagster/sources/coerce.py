@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
-from sparkify_dagster.batches import SHORT_TEXT_BYTES, TEXT_BYTES
+from sparkify_dagster.runtime.errors import SparkifyError
+from sparkify_dagster.schema.event_columns import SHORT_TEXT_BYTES, TEXT_BYTES
 
 # 0001-01-01 and 9999-12-31T23:59:59.999 UTC, in milliseconds since 1970.
 EPOCH_MS_RANGE = (-62_135_596_800_000, 253_402_300_799_999)
@@ -22,7 +23,7 @@ class Number(str):
     __slots__ = ()
 
 
-class InvalidValueError(Exception):
+class InvalidValueError(SparkifyError):
     """A row that staging cannot hold, with the column where one is to blame.
 
     The reason is shown in Dagster: it may quote a number, and never a text, which may be anybody's name.

@@ -3,7 +3,7 @@
 import io
 import zlib
 
-MAX_INFLATED_BYTES = 8 << 30
+from sparkify_dagster.runtime.errors import SparkifyError
 
 _MAGIC = b"\x1f\x8b"
 # Enough for few calls, little enough that no second copy of a large file is ever held.
@@ -11,7 +11,7 @@ _PIECE_BYTES = 16 << 20
 _GZIP = zlib.MAX_WBITS | 16
 
 
-class DecompressionError(ValueError):
+class DecompressionError(SparkifyError):
     """Gzip content that is damaged, cut, or larger than allowed; the message says which."""
 
 

@@ -1,4 +1,4 @@
-"""Reads the JSONPaths file, which maps its positions to staging_events' first 18 columns."""
+"""Reads the JSONPaths file, which maps its positions to the columns of the log."""
 
 import json
 import re
@@ -7,34 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sparkify_dagster.config.aws import AwsAccess
+from sparkify_dagster.schema.event_columns import DEFAULT_KEYS
 from sparkify_dagster.sources.object_store import ObjectNotFoundError, SourceError, head_object, read_object
 
-DEFAULT_KEYS = (
-    "artist",
-    "auth",
-    "firstName",
-    "gender",
-    "itemInSession",
-    "lastName",
-    "length",
-    "level",
-    "location",
-    "method",
-    "page",
-    "registration",
-    "sessionId",
-    "song",
-    "status",
-    "ts",
-    "userAgent",
-    "userId",
-)
 _SIMPLE_PATH = re.compile(r"""\$(?:\.(?P<dotted>\w+)|\[\s*(?P<quote>['"])(?P<quoted>[^'"\[\]\\]+)(?P=quote)\s*\])""")
 
 
 @dataclass(frozen=True)
 class JsonPaths:
-    """The 18 keys of a log line in staging's column order, and the size of the file that names them, if any."""
+    """The keys of a log event, in the order of schema/event_columns.py, and the size of the JSONPaths file, if any."""
 
     keys: tuple[str, ...] = DEFAULT_KEYS
     bytes: int | None = None
@@ -43,7 +24,7 @@ class JsonPaths:
 def read_jsonpaths(location: str | None, access: AwsAccess) -> JsonPaths:
     """Returns what the JSONPaths file says; where none is configured, the usual names.
 
-    Raises SourceError where the file cannot be read or does not hold 18 simple paths.
+    Raises SourceError where the file cannot be read or does not hold a simple path per column.
     """
     if location is None:
         return JsonPaths()
@@ -72,7 +53,7 @@ def _required() -> Iterator[None]:
 
 
 def parse_jsonpaths(content: bytes, location: str) -> tuple[str, ...]:
-    remedy = f'it must hold {{"jsonpaths": [...]}} with {len(DEFAULT_KEYS)} paths like "$[\'artist\']", one a column'
+    remedy = f'it must hold {{"jsonpaths": [...]}} with {len(DEFAULT_KEYS)} paths like "$[\'artist\']", one per column'
     try:
         document = json.loads(content.decode("utf-8-sig"))
     except ValueError as error:

@@ -9,9 +9,12 @@ from typing import Any
 
 import msgspec
 
-from sparkify_dagster.batches import NEXT_SONG, PLAY_COLUMNS, LogFields
+from sparkify_dagster.batches import LogFields
+from sparkify_dagster.schema.event_columns import NEXT_SONG, Population, columns_due
 
-USER_COLUMNS = ("first_name", "last_name", "gender", "location", "registration", "user_agent")
+_ALWAYS_DUE = columns_due(Population.ALL)
+USER_COLUMNS = columns_due(Population.SIGNED_IN)
+PLAY_COLUMNS = columns_due(Population.PLAYS)
 SIGNED_OUT = ("Logged Out", "Guest")
 MAX_UNKNOWN_FIELDS = 50
 _MAX_NAME_CHARACTERS = 64
@@ -31,7 +34,7 @@ class FieldTracker:
 
     def add_record(self, document: Mapping[str, object], row: Mapping[str, Any], key_of: Mapping[str, str]) -> None:
         """Adds a record, as its JSON object and as its typed values by column."""
-        due = set(key_of) - {*PLAY_COLUMNS, *USER_COLUMNS, "user_id"}
+        due = set(_ALWAYS_DUE)
         if row["user_id"] is not None:
             due.update(USER_COLUMNS)
             if row["page"].rstrip(" ") == NEXT_SONG:
@@ -46,7 +49,7 @@ class FieldTracker:
         """Adds decoded events, which have all keys that are not optional."""
         self.unknown |= unknown
         for columns, population in (
-            (_COLUMNS_OF_ALL, events),
+            (_ALWAYS_DUE, events),
             (USER_COLUMNS, [event for event in events if event.user_id] if self._is_open(USER_COLUMNS) else ()),
             (PLAY_COLUMNS, [event for event in events if _is_play(event)] if self._is_open(PLAY_COLUMNS) else ()),
         ):
@@ -75,9 +78,6 @@ class FieldTracker:
     def _is_open(self, columns: Iterable[str]) -> bool:
         """Returns whether anything about the columns could still be found out."""
         return not self.found.issuperset(columns)
-
-
-_COLUMNS_OF_ALL = ("auth", "item_in_session", "level", "method", "page", "session_id", "status", "ts")
 
 
 def _is_play(event: Any) -> bool:

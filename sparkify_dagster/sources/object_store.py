@@ -32,6 +32,7 @@ from sparkify_dagster.config.aws import (
     s3_store,
     split_s3_url,
 )
+from sparkify_dagster.runtime.errors import SparkifyError
 from sparkify_dagster.sources.local_listing import BrokenLinkError, walk
 from sparkify_dagster.sources.object_keys import printable
 from sparkify_dagster.sources.s3_listing import MAX_CONCURRENT_LISTINGS, list_objects, stored_object
@@ -46,7 +47,7 @@ MAX_CONCURRENT_READS = 128
 READS_PER_BATCH = 4_096
 
 
-class SourceError(Exception):
+class SourceError(SparkifyError):
     """The source cannot be listed or read. Never a data error: the load fails and changes nothing."""
 
 
@@ -166,14 +167,14 @@ class S3Prefix(ObjectStore):
 
     def read_many(self, keys: Sequence[str]) -> Iterator[tuple[StoredObject, bytes]]:
         for batch in _batches(keys, READS_PER_BATCH):
-            plain = [key for key in batch if _is_addressable(self._prefix + key)]
-            found = dict(zip(plain, asyncio.run(self._read_canonical(plain)), strict=True))
+            addressable = [key for key in batch if _is_addressable(self._prefix + key)]
+            found = dict(zip(addressable, asyncio.run(self._read_concurrently(addressable)), strict=True))
             others = [key for key in batch if key not in found]
             with ThreadPoolExecutor(MAX_CONCURRENT_LISTINGS, thread_name_prefix="reading") as reading:
                 found.update(zip(others, reading.map(self.read, others), strict=True))
             yield from (found[key] for key in batch)
 
-    async def _read_canonical(self, keys: Sequence[str]) -> Sequence[tuple[StoredObject, bytes]]:
+    async def _read_concurrently(self, keys: Sequence[str]) -> Sequence[tuple[StoredObject, bytes]]:
         slots = asyncio.Semaphore(MAX_CONCURRENT_READS)
 
         async def read(key: str) -> tuple[StoredObject, bytes]:

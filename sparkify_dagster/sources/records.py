@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import NamedTuple
 
-from sparkify_dagster.batches import RAW_TEXT_CHARACTERS
+from sparkify_dagster.schema.event_columns import RAW_TEXT_CHARACTERS
 from sparkify_dagster.sources.coerce import JSON_DECODER, InvalidValueError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from sparkify_dagster.batches import InspectedFile, InspectedSongs, LoadError, StoredObject
+from sparkify_dagster.batches import MAX_INFLATED_BYTES, InspectedFile, InspectedSongs, LoadError, StoredObject
 from sparkify_dagster.sources.coerce import DEGREES, INTEGER, SECONDS, SHORT_TEXT, TEXT, InvalidValueError, convert_row
-from sparkify_dagster.sources.decompression import MAX_INFLATED_BYTES, DecompressionError, decompress, is_gzip
+from sparkify_dagster.sources.decompression import DecompressionError, decompress, is_gzip
 from sparkify_dagster.sources.object_keys import is_hidden
 from sparkify_dagster.sources.object_store import ObjectStore
 from sparkify_dagster.sources.records import BYTE_ORDER_MARK, Document, documents_of, raw_text, require_within_limits

@@ -12,11 +12,13 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, select
 
-from sparkify_dagster.batches import NEXT_SONG, PLAY_COLUMNS, InspectedDay, LogFields
+from sparkify_dagster.batches import InspectedDay, LogFields
+from sparkify_dagster.schema.event_columns import NEXT_SONG, Population, columns_due
 from sparkify_dagster.schema.tables import PROFILED_COLUMNS, day_profiles, is_personal, loaded_objects
 from sparkify_dagster.schema.tables import staging_events as events
 from sparkify_dagster.warehouse.base import Warehouse
 
+_PLAY_COLUMNS: Final = columns_due(Population.PLAYS)
 # Of all 29 configurations that eventsim comes with.
 KNOWN_VALUES: Final[Mapping[str, frozenset[str]]] = {
     "page": frozenset(
@@ -68,7 +70,7 @@ class DayProfile:
 
     def due(self, column: str) -> int:
         """Returns how many events should have a value of the column."""
-        return self.plays if column in PLAY_COLUMNS else self.signed_in
+        return self.plays if column in _PLAY_COLUMNS else self.signed_in
 
 
 def loaded_before(connection: Connection, days: Sequence[date]) -> Mapping[date, Held]:
@@ -130,7 +132,7 @@ def _profile(row: Mapping[str, Any]) -> DayProfile:
         songs=row["songs"],
         signed_in=row["signed_in"],
         plays=row["plays"],
-        values={column: row[f"{column}_values"] for column in PROFILED_COLUMNS},
+        values={column: row[f"{column}_values"] or 0 for column in PROFILED_COLUMNS},
         present_fields=None if present is None else frozenset(msgspec.json.decode(present)),
         missing_fields=_decode(row["missing_fields"], dict),
         unknown_fields=_decode(row["unknown_fields"], list),
@@ -149,7 +151,7 @@ def _counts(connection: Connection, days: Sequence[date]) -> Mapping[date, Mappi
         "signed_in": func.count(events.c.user_id),
         "plays": _count(is_play),
         **{
-            f"{name}_values": _count(is_play if name in PLAY_COLUMNS else signed_in, events.c[name])
+            f"{name}_values": _count(is_play if name in _PLAY_COLUMNS else signed_in, events.c[name])
             for name in PROFILED_COLUMNS
         },
     }

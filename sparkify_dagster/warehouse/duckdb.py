@@ -12,14 +12,9 @@ from sqlalchemy.pool import StaticPool
 from sparkify_dagster.batches import InspectedDay, InspectedSongs
 from sparkify_dagster.runtime.file_lock import exclusive
 from sparkify_dagster.warehouse import duckdb_reader
-from sparkify_dagster.warehouse.base import (
-    RowCountMismatchError,
-    Warehouse,
-    WarehouseError,
-    create_tables,
-    first_line,
-    quotes_data,
-)
+from sparkify_dagster.warehouse.base import Warehouse
+from sparkify_dagster.warehouse.database_errors import RowCountMismatchError, WarehouseError, first_line, quotes_data
+from sparkify_dagster.warehouse.ddl import create_tables
 
 _REMEDY = "name another file in SPARKIFY_WAREHOUSE, as duckdb:///path/warehouse.duckdb"
 # A progress bar has no place in a log, and a checkpoint in the middle of a load writes everything twice.
@@ -40,7 +35,7 @@ class DuckDBWarehouse(Warehouse):
         return f"duckdb:///{self.path}"
 
     @contextmanager
-    def open(self, purpose: str) -> Iterator[Engine]:
+    def connect(self, purpose: str) -> Iterator[Engine]:
         path = Path(self.path)
         with _file_lock(path, purpose):
             # One connection, closed at the end: it keeps DuckDB's own lock, and closing it costs a checkpoint.

@@ -1,6 +1,6 @@
 """SELECTs by which DuckDB reads what an inspection found: for its own tables, or on the way to another warehouse.
 
-Each is given within a block, for whose time the files that it names exist.
+Each is yielded for the duration of a block, while the files that it names exist.
 """
 
 import re
@@ -17,32 +17,26 @@ from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError
 
 from sparkify_dagster.batches import InspectedDay, InspectedFile, InspectedSongs
+from sparkify_dagster.schema.event_columns import EVENT_COLUMNS, EventColumn, Kind
 from sparkify_dagster.schema.tables import SONG_COLUMNS
 
 _DUCKDB = Dialect()
 # read_json takes these characters in a path for a pattern.
 _GLOB_CHARACTERS = frozenset("*?[]{}")
-# How read_json sees the keys of a log line, in staging's column order; the SELECT casts from there.
-_EVENT_TYPES = (
-    ("artist", "VARCHAR"),
-    ("auth", "VARCHAR"),
-    ("first_name", "VARCHAR"),
-    ("gender", "VARCHAR"),
-    ("item_in_session", "INTEGER"),
-    ("last_name", "VARCHAR"),
-    ("length", "DECIMAL(10, 5)"),
-    ("level", "VARCHAR"),
-    ("location", "VARCHAR"),
-    ("method", "VARCHAR"),
-    ("page", "VARCHAR"),
-    ("registration", "DOUBLE"),
-    ("session_id", "BIGINT"),
-    ("song", "VARCHAR"),
-    ("status", "INTEGER"),
-    ("ts", "BIGINT"),
-    ("user_agent", "VARCHAR"),
-    ("user_id", "VARCHAR"),
-)
+# The types that read_json gives the values of a log event, and the expressions that make staging's values of them.
+_EVENT_TYPES: Mapping[Kind, str] = {
+    Kind.SHORT_TEXT: "VARCHAR",
+    Kind.TEXT: "VARCHAR",
+    Kind.INTEGER: "INTEGER",
+    Kind.BIGINT: "BIGINT",
+    Kind.USER_ID: "VARCHAR",
+    Kind.SECONDS: "DECIMAL(10, 5)",
+    Kind.EPOCH_MS: "DOUBLE",
+}
+_EVENT_CASTS: Mapping[Kind, str] = {
+    Kind.USER_ID: "CAST(NULLIF(e.{}, '') AS BIGINT)",
+    Kind.EPOCH_MS: "epoch_ms(CAST(e.{} AS BIGINT))",
+}
 _SONG_TYPES = {
     "num_songs": "INTEGER",
     "artist_latitude": "DECIMAL(9, 6)",
@@ -64,38 +58,40 @@ _KINDS = {
 
 
 def unreadable(days: Sequence[InspectedDay], error: BaseException) -> str:
-    """What DuckDB could not read of inspected days: file, line and kind, without the record that DuckDB quotes."""
+    """Describes what DuckDB could not read: file, line and kind of error, without the record that DuckDB quotes."""
     orig = error.orig if isinstance(error, DBAPIError) else error
     said = orig.object.decode(errors="replace") if isinstance(orig, UnicodeDecodeError) else str(orig)
     kind = next((meaning for text, meaning in _KINDS.items() if text in said), type(orig).__name__)
     place = _PLACE.search(said)
-    where = f"line {place['line']} of {_key_of(days, place['file'])}" if place else "what looked plain"
+    where = f"line {place['line']} of {_key_of(days, place['file'])}" if place else "a canonical file"
     return f"DuckDB cannot read {where}: {kind}"
 
 
 @contextmanager
 def events_select(days: Sequence[InspectedDay]) -> Iterator[str]:
-    """The days' events, in the order of staging_events' columns."""
+    """Yields a SELECT of the days' events, in the column order of staging_events."""
     with tempfile.TemporaryDirectory(prefix="sparkify-") as name:
         folder = Path(name)
-        meant = {broken: repaired for day in days for broken, repaired in day.repairs.items()}
-        repairs = _written(folder / "repairs.json", ({"broken": key, "repaired": text} for key, text in meant.items()))
+        repaired_texts = {broken: repaired for day in days for broken, repaired in day.repairs.items()}
+        repairs = _written(
+            folder / "repairs.json", ({"broken": key, "repaired": text} for key, text in repaired_texts.items())
+        )
         files = _staged_files(days)
         paths = [_readable_path(file, folder / f"{number}.json") for number, file in enumerate(files)]
-        # read_json wants one file at least.
+        # read_json needs at least one file.
         paths = paths or [_written(folder / "nothing.json", ())]
         keys = days[0].event_keys
-        types = {key: type_ for key, (_, type_) in zip(keys, _EVENT_TYPES, strict=True)}
-        names = ", ".join(f"{_identifier(key)} AS {name}" for key, (name, _) in zip(keys, _EVENT_TYPES, strict=True))
+        columns = list(zip(keys, EVENT_COLUMNS, strict=True))
+        types = {key: _event_type(column) for key, column in columns}
+        names = ", ".join(f"{_identifier(key)} AS {column.name}" for key, column in columns)
+        values = ", ".join(_EVENT_CASTS.get(column.kind, "e.{}").format(column.name) for column in EVENT_COLUMNS)
         yield f"""
             WITH repairs AS MATERIALIZED (
                 SELECT * FROM {_read_json([repairs], {"broken": "VARCHAR", "repaired": "VARCHAR"})}
             ),
             events AS (SELECT {names} FROM {_read_json(paths, types)})
             SELECT
-                e.artist, e.auth, e.first_name, e.gender, e.item_in_session, e.last_name, e.length, e.level,
-                e.location, e.method, e.page, epoch_ms(CAST(e.registration AS BIGINT)), e.session_id, e.song, e.status,
-                epoch_ms(e.ts), e.user_agent, CAST(NULLIF(e.user_id, '') AS BIGINT),
+                {values},
                 CAST(epoch_ms(e.ts) AS DATE), e.ts,
                 COALESCE(s.repaired, rtrim(e.song, ' ')), COALESCE(a.repaired, rtrim(e.artist, ' '))
             FROM events AS e
@@ -106,7 +102,7 @@ def events_select(days: Sequence[InspectedDay]) -> Iterator[str]:
 
 @contextmanager
 def songs_select(songs: InspectedSongs) -> Iterator[str]:
-    """The batch's songs, in the order of staging_songs' columns."""
+    """Yields a SELECT of the batch's songs, in the column order of staging_songs."""
     with tempfile.TemporaryDirectory(prefix="sparkify-") as folder:
         path = Path(folder) / "songs.json"
         path.write_bytes(songs.rows)
@@ -119,10 +115,15 @@ def songs_select(songs: InspectedSongs) -> Iterator[str]:
 
 @contextmanager
 def rows_select(table: Table, rows: Sequence[Mapping[str, object]]) -> Iterator[str]:
-    """Rows of this process, which all have the same columns, in the order and with the types of these."""
+    """Yields a SELECT of rows that all have the same columns, in the order and with the types of those."""
     types = {name: str(table.c[name].type.compile(_DUCKDB)) for name in rows[0]}
     with tempfile.TemporaryDirectory(prefix="sparkify-") as folder:
         yield f"SELECT * FROM {_read_json([_written(Path(folder) / 'rows.json', rows)], types)}"  # noqa: S608 (quoted)
+
+
+def _event_type(column: EventColumn) -> str:
+    # ts is an integer in a canonical file: the event's identity and its day need it exactly, at full speed.
+    return "BIGINT" if column.name == "ts" else _EVENT_TYPES[column.kind]
 
 
 def _written(path: Path, rows: Iterable[object]) -> Path:
@@ -131,7 +132,7 @@ def _written(path: Path, rows: Iterable[object]) -> Path:
 
 
 def _read_json(paths: Sequence[Path], types: Mapping[str, str]) -> str:
-    """read_json of newline-delimited files with just these columns; a DECIMAL's comma needs the quotes.
+    """Returns a read_json call for newline-delimited files with these columns; a DECIMAL's comma needs the quotes.
 
     Without Hive partitions: a folder called level=paid is a folder and sets no column.
     """
@@ -142,7 +143,7 @@ def _read_json(paths: Sequence[Path], types: Mapping[str, str]) -> str:
 
 
 def _readable_path(file: InspectedFile, copy: Path) -> Path:
-    """Where DuckDB can read the file: in place where it can, from a copy elsewhere."""
+    """Returns a path by which DuckDB can read the file: its own, or that of a copy."""
     if file.local_path is None:
         copy.write_bytes(file.content)
         return copy
@@ -156,7 +157,7 @@ def _staged_files(days: Sequence[InspectedDay]) -> Sequence[InspectedFile]:
 
 
 def _key_of(days: Sequence[InspectedDay], path: str) -> str:
-    """The key of the object that DuckDB has read at a path, its own or that of a copy."""
+    """Returns the key of the object that DuckDB read at a path, which may be that of a copy."""
     files = _staged_files(days)
     number = Path(path).name.partition(".")[0]
     keys = [file.source.key for file in files if str(file.local_path) == path]

@@ -14,7 +14,6 @@ from datetime import date
 from sqlalchemy import Column, Connection, MetaData, Table, delete, exists, func, insert, select, text, union
 
 from sparkify_dagster.batches import (
-    TEXT_BYTES,
     InspectedDay,
     InspectedFile,
     InspectedSongs,
@@ -23,6 +22,7 @@ from sparkify_dagster.batches import (
     TrustedDay,
 )
 from sparkify_dagster.formatting import pluralize
+from sparkify_dagster.schema.event_columns import TEXT_BYTES
 from sparkify_dagster.schema.tables import (
     DAILY_STAR_TABLES,
     ByteOrdered,

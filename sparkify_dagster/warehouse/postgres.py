@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 from sparkify_dagster.batches import InspectedDay, InspectedSongs
 from sparkify_dagster.schema.tables import staging_events, staging_songs
 from sparkify_dagster.warehouse import duckdb_reader
-from sparkify_dagster.warehouse.base import RowCountMismatchError, WarehouseError, first_line, quotes_data
+from sparkify_dagster.warehouse.database_errors import RowCountMismatchError, WarehouseError, first_line, quotes_data
 from sparkify_dagster.warehouse.server import KEEPALIVES, ServerWarehouse
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class PostgresWarehouse(ServerWarehouse):
         return f"postgresql://{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
 
     @contextmanager
-    def open(self, purpose: str) -> Iterator[Engine]:
+    def connect(self, purpose: str) -> Iterator[Engine]:
         name = f"sparkify: {purpose}"[:_APPLICATION_NAME_CHARACTERS]
         engine = create_engine(
             self._url_with_password(),
@@ -104,7 +104,7 @@ class PostgresWarehouse(ServerWarehouse):
             except duckdb_reader.READ_ERRORS as error:
                 raise RowCountMismatchError(duckdb_reader.unreadable(days, error)) from None
             except psycopg2.DataError as error:
-                raise RowCountMismatchError(f"PostgreSQL cannot take what looked plain: {first_line(error)}") from None
+                raise RowCountMismatchError(f"PostgreSQL rejected a canonical file: {first_line(error)}") from None
         _analyze(connection, staging_events)
         return copied
 

@@ -9,7 +9,9 @@ from sqlalchemy.exc import ProgrammingError
 
 from sparkify_dagster.config.settings import Settings
 from sparkify_dagster.schema.tables import ANALYTICS_SCHEMA, STAR_TABLES
-from sparkify_dagster.warehouse.base import Warehouse, WarehouseError, create_tables, first_line
+from sparkify_dagster.warehouse.base import Warehouse
+from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line
+from sparkify_dagster.warehouse.ddl import create_tables
 
 # Firewalls cut idle connections without a word, also while a long statement runs
 # (redshift/latest/mgmt/connecting-firewall-guidance).
@@ -60,7 +62,7 @@ class ServerWarehouse(Warehouse, ABC):
         # Threads that make the views at once, while one of them reads through them already, wait for each other.
         with _making_tables:
             if self.address not in _databases_with_tables:
-                self.transact(engine, create_tables)
+                self.run_in_transaction(engine, create_tables)
                 _databases_with_tables.add(self.address)
 
 

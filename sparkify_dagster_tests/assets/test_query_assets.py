@@ -49,7 +49,7 @@ def shown(world: World, sql: str) -> tuple[list[str], str]:
     file = world.folder / "browsers.sql"
     file.write_text(sql, "utf-8")
     query = read_query(file)
-    with world.warehouse.open("a test") as engine:
+    with world.warehouse.connect("a test") as engine:
         _, failed = refresh.refresh(world.warehouse, engine, [query])
         assert not failed
         with engine.begin() as connection:

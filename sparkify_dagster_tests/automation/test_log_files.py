@@ -17,7 +17,7 @@ from sparkify_dagster.automation import run_requests
 from sparkify_dagster.automation.cursors import CursorError
 from sparkify_dagster.batches import StoredObject
 from sparkify_dagster.definitions import defs
-from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS
+from sparkify_dagster.schema.event_columns import DEFAULT_KEYS
 from sparkify_dagster.sources.object_store import LocalFolder, SourceError
 from sparkify_dagster_tests.automation.conftest import Clock
 from sparkify_dagster_tests.support.ticks import CANCELED, FAILURE, SUCCESS, Ticks, run, write_days

@@ -100,7 +100,7 @@ def test_a_query_that_was_never_asked_is_told(tables: Tables) -> None:
 
 def test_what_is_expected_is_what_a_query_writes(asked: Tables) -> None:
     query = all_queries()["top_songs"]
-    with asked.world.warehouse.transaction("a test") as connection:
+    with asked.world.warehouse.connect("a test") as engine, engine.begin() as connection:
         written = to_csv(query, refresh.ask(asked.world.warehouse, connection, query))
     asked.world.write("expected/top_songs.csv", written.encode())
     assert asked.check(*TOP_SONGS).passed

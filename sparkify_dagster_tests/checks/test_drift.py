@@ -63,7 +63,7 @@ Findings: TypeAlias = dict[str, tuple[str, str]]
 def check(world: World, run_id: str, day: str | None = DAY) -> Results:
     """Evaluates the checks of a day, or of all, in the transaction that the run's step would have."""
     days = (date.fromisoformat(day), date.fromisoformat(day)) if day else None
-    with world.warehouse.transaction("a test") as connection:
+    with world.warehouse.connect("a test") as engine, engine.begin() as connection:
         found = drift.read_drift(connection, days, run_id)
     assert found.judged or found.lost or day
     return {name: getattr(drift, name)(found) for name in NAMES}

@@ -304,8 +304,8 @@ def test_a_late_song_is_matched_on_days_outside_the_range(small: World, project:
     assert set(small.column("songplays", "song_id")) == {None}
     small.write_songs("A/A/A/TRAAA.json", song())
     output = project.sparkify("etl", "--from", DAYS[1], "--to", DAYS[1])
-    assert "The catalogue changed: matching the plays from 2018-11-01 to 2018-11-01 again" in output
-    assert "The catalogue changed: matching the plays from 2018-11-03 to 2018-11-03 again" in output
+    assert "The song catalogue changed: re-matching the plays of 2018-11-01 to 2018-11-01" in output
+    assert "The song catalogue changed: re-matching the plays of 2018-11-03 to 2018-11-03" in output
     assert set(small.column("songplays", "song_id")) == {song()["song_id"]}
     assert small.pending() == []
     assert [run.job_name for run in runs_of(project)] == [
@@ -400,7 +400,7 @@ def test_verify_says_which_answers_are_as_expected(loaded: Project) -> None:
 
 
 def test_verify_shows_what_a_row_changed_by_hand_changes(loaded: Project) -> None:
-    with loaded.world.warehouse.transaction("a test") as connection:
+    with loaded.world.warehouse.connect("a test") as engine, engine.begin() as connection:
         connection.execute(
             text(
                 "UPDATE songplays SET level = CASE level WHEN 'paid' THEN 'free' ELSE 'paid' END"

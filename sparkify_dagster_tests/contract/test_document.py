@@ -5,8 +5,8 @@ import re
 import pytest
 
 from sparkify_dagster.config import keys
+from sparkify_dagster.schema.event_columns import DEFAULT_KEYS
 from sparkify_dagster.schema.tables import STAR_TABLES, key_columns, staging_events, staging_songs, type_name
-from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS
 from sparkify_dagster.sources.records import MAX_NESTING, MAX_RECORD_BYTES
 from sparkify_dagster_tests.contract.reference import BROKEN, log_records
 from sparkify_dagster_tests.support.project import ROOT

@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 
-from sparkify_dagster.schema.tables import EVENT_COLUMNS
-from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS
+from sparkify_dagster.schema.event_columns import COLUMN_NAMES, DEFAULT_KEYS
 from sparkify_dagster_tests.support.world import ERRORS, EVENTS, World, event, utc
 
 DAY = "2018-11-01"
-KEY_OF = dict(zip(EVENT_COLUMNS, DEFAULT_KEYS, strict=True))
+KEY_OF = dict(zip(COLUMN_NAMES, DEFAULT_KEYS, strict=True))
 SHORT_COLUMNS = ("auth", "gender", "level", "method", "page")
 TEXT_COLUMNS = ("artist", "first_name", "last_name", "location", "song", "user_agent")
 
@@ -264,7 +263,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     world.write_log(DAY, *(line_of(number, column, value) for number, (column, value, _) in enumerate(CASES, 1)))
     # No page is NextSong, which a check reports.
     assert not world.materialize(DAY).failures
-    rows = [dict(zip(EVENT_COLUMNS, row, strict=True)) for row in world.rows(EVENTS, *EVENT_COLUMNS)]
+    rows = [dict(zip(COLUMN_NAMES, row, strict=True)) for row in world.rows(EVENTS, *COLUMN_NAMES)]
     errors = world.rows(ERRORS, "line_number", "column_name", "reason", "raw_text")
     found: dict[int, dict[str, Any]] = {}
     for number, (column, _, _) in enumerate(CASES, 1):

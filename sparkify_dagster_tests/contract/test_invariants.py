@@ -13,7 +13,8 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from sparkify_dagster.cli.etl import blocks_to_load
-from sparkify_dagster.warehouse.base import Warehouse, create_tables
+from sparkify_dagster.warehouse.base import Warehouse
+from sparkify_dagster.warehouse.ddl import create_tables
 from sparkify_dagster_tests.support.world import ERRORS, EVENTS, OBJECTS, Item, Loaded, World, event, in_order, song
 
 DAY, NEXT_DAY, THIRD_DAY, FOURTH_DAY = "2018-11-01", "2018-11-02", "2018-11-03", "2018-11-04"
@@ -140,7 +141,7 @@ class TestConvergence:
     def test_a_warehouse_of_before_sees_to_days_that_only_the_star_holds(self, month: World) -> None:
         """What a killed run of an earlier version left behind, which kept no list of such days."""
         month.load(DAY, FOURTH_DAY)
-        with month.warehouse.transaction("a test") as connection:
+        with month.warehouse.connect("a test") as engine, engine.begin() as connection:
             for table in (EVENTS, OBJECTS, ERRORS):
                 connection.execute(text(f"DELETE FROM {table} WHERE log_date = '{FOURTH_DAY}'"))
             connection.execute(text("DROP TABLE staging.stale_days"))

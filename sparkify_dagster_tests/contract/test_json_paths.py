@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS
+from sparkify_dagster.schema.event_columns import DEFAULT_KEYS
 from sparkify_dagster.sources.object_store import SourceError
 from sparkify_dagster_tests.support.world import EVENTS, World, event
 

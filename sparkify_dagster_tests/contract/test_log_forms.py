@@ -185,7 +185,7 @@ def test_a_file_that_inflates_to_a_gigabyte_is_held_once(tmp_path: Path) -> None
     script = (
         "import resource, sys; from datetime import date\n"
         "from sparkify_dagster.sources.events import EventInspector\n"
-        "from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS\n"
+        "from sparkify_dagster.schema.event_columns import DEFAULT_KEYS\n"
         "from sparkify_dagster.sources.object_store import LocalFolder\n"
         "from pathlib import Path\n"
         "store = LocalFolder(Path(sys.argv[1]))\n"

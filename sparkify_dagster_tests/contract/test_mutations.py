@@ -335,7 +335,7 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staged]:
     logs, songs = files_in(world.folder / "log_data"), files_in(world.folder / "song_data")
     meant = reference(logs, songs, set(map(date.fromisoformat, DAYS)))
     assert not meant.errors
-    with world.warehouse.open("mutations") as engine:
+    with world.warehouse.connect("mutations") as engine:
         yield Staged(engine, meant)
 
 

@@ -12,7 +12,8 @@ from sparkify_dagster.analytics.query import Query, all_queries, read_query
 from sparkify_dagster.config.aws import AwsAccess
 from sparkify_dagster.simulator import simulate
 from sparkify_dagster.sources.object_store import writable_store
-from sparkify_dagster.warehouse.base import WarehouseError, columns_in, create_tables
+from sparkify_dagster.warehouse.database_errors import WarehouseError
+from sparkify_dagster.warehouse.ddl import columns_in, create_tables
 from sparkify_dagster_tests.support.world import World, event, song
 
 HEADER = """-- How many plays are there?
@@ -52,7 +53,7 @@ def query(folder: Path, sql: str = PLAYS_BY_LEVEL, name: str = "plays_by_level")
 
 def asked(world: World, *queries: Query) -> list[str]:
     """Brings the queries' tables up to date; which were asked."""
-    with world.warehouse.open("a test") as engine:
+    with world.warehouse.connect("a test") as engine:
         answered, failed = refresh.refresh(world.warehouse, engine, queries)
     assert not failed
     return [answer.query.name for answer in answered if answer.asked]
@@ -78,7 +79,7 @@ def test_an_answer_is_a_table_in_the_order_of_the_query(world: World, tmp_path: 
     by_level = query(tmp_path)
     assert asked(world, by_level) == ["plays_by_level"]
     assert world.rows("analytics.plays_by_level") == [("free", 1), ("paid", 2)]
-    with world.warehouse.transaction("a test") as connection:
+    with world.warehouse.connect("a test") as engine, engine.begin() as connection:
         assert refresh.stored_result(connection, by_level) == [("free", 1), ("paid", 2)]
 
 
@@ -86,7 +87,7 @@ def test_a_query_may_be_asked_of_some_days(world: World, tmp_path: Path) -> None
     for day in ("2018-11-01", "2018-11-02", "2018-11-03"):
         world.write_log(day, event(time=f"{day}T00:00:00"), event(time=f"{day}T23:59:59.999", itemInSession=2))
     world.load("2018-11-01", "2018-11-03")
-    with world.warehouse.transaction("a test") as connection:
+    with world.warehouse.connect("a test") as engine, engine.begin() as connection:
         for days, plays in {("01", "03"): 6, ("02", "02"): 2, ("02", "03"): 4}.items():
             first, last = (date.fromisoformat(f"2018-11-{day}") for day in days)
             assert refresh.ask(world.warehouse, connection, query(tmp_path), first, last) == [("free", plays)]
@@ -122,7 +123,7 @@ def test_what_somebody_changes_by_hand_is_noticed(world: World, tmp_path: Path, 
     world.load()
     by_level = query(tmp_path)
     asked(world, by_level)
-    with world.warehouse.transaction("a test") as connection:
+    with world.warehouse.connect("a test") as engine, engine.begin() as connection:
         connection.execute(text(statement))
     assert asked(world, by_level) == ["plays_by_level"]
 
@@ -148,7 +149,7 @@ def test_the_table_of_a_query_that_is_gone_is_dropped(world: World, tmp_path: Pa
     world.write_log("2018-11-01", event())
     world.load()
     asked(world, query(tmp_path), query(tmp_path, name="another"))
-    with world.warehouse.transaction("a test") as connection:
+    with world.warehouse.connect("a test") as engine, engine.begin() as connection:
         assert refresh.drop_forgotten(connection, {"another": query(tmp_path)}) == ["plays_by_level"]
         assert columns_in(connection, "analytics").keys() == {"another"}
         assert refresh.drop_forgotten(connection, {"another": query(tmp_path)}) == []
@@ -158,7 +159,7 @@ def test_a_query_that_fails_keeps_its_answer_and_the_others_get_theirs(world: Wo
     world.write_log("2018-11-01", event())
     world.load()
     asked(world, query(tmp_path))
-    with world.warehouse.open("a test") as engine:
+    with world.warehouse.connect("a test") as engine:
         answered, failed = refresh.refresh(
             world.warehouse, engine, [query(tmp_path, TOO_LARGE), query(tmp_path, name="another")]
         )
@@ -172,10 +173,10 @@ def test_a_warehouse_of_an_earlier_version_gets_the_columns_and_is_built_again(w
     world.write_log("2018-11-02", event(time="2018-11-02T10:00:00"))
     world.load("2018-11-01", "2018-11-02")
     before = world.rows("songplays", "songplay_id", "song", "artist", "length")
-    with world.warehouse.transaction("a test") as connection:
+    with world.warehouse.connect("a test") as engine, engine.begin() as connection:
         for column in ("song", "artist", "length"):
             connection.execute(text(f"ALTER TABLE songplays DROP COLUMN {column}"))
-    with world.warehouse.transaction("a test") as connection:
+    with world.warehouse.connect("a test") as engine, engine.begin() as connection:
         create_tables(connection)
         create_tables(connection)
     assert world.pending() == ["2018-11-01", "2018-11-02"]
@@ -198,7 +199,7 @@ def test_the_error_of_a_query_says_what_is_wrong_and_quotes_nobody(world: World,
     world.load()
     names = PLAYS_BY_LEVEL.replace("COUNT(*) AS plays", "SUM(CAST(u.first_name AS BIGINT)) AS plays")
     names = names.replace("FROM songplays AS p", "FROM songplays AS p\nINNER JOIN users AS u ON p.user_id = u.user_id")
-    with world.warehouse.open("a test") as engine:
+    with world.warehouse.connect("a test") as engine:
         _, (failed,) = refresh.refresh(world.warehouse, engine, [query(tmp_path, names)])
     assert str(failed).startswith("the query plays_by_level (plays_by_level.sql): ")
     assert re.search("convert|invalid input|invalid digit", str(failed), re.IGNORECASE)
@@ -208,7 +209,11 @@ def test_the_error_of_a_query_says_what_is_wrong_and_quotes_nobody(world: World,
 def test_the_error_of_any_statement_quotes_nobody(world: World) -> None:
     world.write_log("2018-11-01", event())
     world.load()
-    with pytest.raises(WarehouseError) as caught, world.warehouse.transaction("a test") as connection:
+    with (
+        pytest.raises(WarehouseError) as caught,
+        world.warehouse.connect("a test") as engine,
+        engine.begin() as connection,
+    ):
         connection.execute(text("SELECT CAST(u.first_name AS BIGINT) FROM users AS u"))
     assert str(caught.value).startswith(f"{world.warehouse.database}: ")
     assert "Kaylee" not in everything_said(caught.value)

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS
+from sparkify_dagster.schema.event_columns import DEFAULT_KEYS
 from sparkify_dagster.sources.object_store import SourceError
 from sparkify_dagster_tests.support.servers.s3 import S3Server
 from sparkify_dagster_tests.support.world import EVENTS, NewWarehouse, World, event, lines, song

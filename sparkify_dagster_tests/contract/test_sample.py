@@ -115,7 +115,7 @@ def test_the_public_month_is_as_it_is_known(name: str, month: World) -> None:
     query = read_query(KNOWN_ANSWERS / f"{name}.sql")
     expected = ExpectedResults(location=str(KNOWN_ANSWERS)).of(query)
     assert expected is not None
-    with month.warehouse.transaction("a test") as connection:
+    with month.warehouse.connect("a test") as engine, engine.begin() as connection:
         found = ask(month.warehouse, connection, query)
     comparison = compare(query, expected, found)
     assert comparison.matches_expected, comparison.side_by_side(5)

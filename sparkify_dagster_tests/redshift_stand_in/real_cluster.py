@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from sparkify_dagster.warehouse.base import create_tables, drop_tables
+from sparkify_dagster.warehouse.ddl import create_tables, drop_tables
 from sparkify_dagster.warehouse.redshift.warehouse import RedshiftWarehouse
 
 
@@ -36,7 +36,7 @@ class RealCluster:
         warehouse = RedshiftWarehouse(address=self.address, iam_role=self.role, staging=staging)
         with pytest.MonkeyPatch.context() as monkeypatch:
             self.login(monkeypatch)
-            with warehouse.transaction("a test") as connection:
+            with warehouse.connect("a test") as engine, engine.begin() as connection:
                 drop_tables(connection)
                 create_tables(connection)
         return warehouse

@@ -20,7 +20,7 @@ from sqlalchemy_redshift.commands import Compression, CopyCommand, Format  # typ
 from sparkify_dagster.schema.sql_files import VIEWS
 from sparkify_dagster.schema.tables import loaded_objects, metadata, songplays, staging_events
 from sparkify_dagster.warehouse import transforms
-from sparkify_dagster.warehouse.base import create_tables, drop_tables
+from sparkify_dagster.warehouse.ddl import create_tables, drop_tables
 from sparkify_dagster_tests.redshift_stand_in.copy_command import parse_copy
 from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers
 from sparkify_dagster_tests.redshift_stand_in.refusal import Refusal

@@ -59,13 +59,13 @@ def test_what_a_killed_daemon_had_asked_for_is_loaded_all_the_same(project: Proj
         history = History(instance)
         with project.start("dagster-daemon", "run") as first:
             # While the test has the warehouse, a run that has started cannot end.
-            with warehouse.open("a test"):
+            with warehouse.connect("a test"):
                 project.run("dagster", "sensor", "start", "log_files")
                 history.becomes((EARLY, False, Status.STARTED), (LATE, False, Status.QUEUED))
                 first.process.kill()
             # Its run has outlived it.
             history.becomes((EARLY, False, Status.SUCCESS), (LATE, False, Status.QUEUED))
-            with warehouse.open("a test"), project.start("dagster-daemon", "run") as second:
+            with warehouse.connect("a test"), project.start("dagster-daemon", "run") as second:
                 history.becomes((EARLY, False, Status.SUCCESS), (LATE, False, Status.STARTED))
                 second.kill_group()
             with project.start("dagster-daemon", "run"):

@@ -28,7 +28,7 @@ with dg.DagsterInstance.from_config(".") as instance, runs.alive(instance, sys.a
 HOLD_A_WAREHOUSE = """
 import sys
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
-with DuckDBWarehouse(path=sys.argv[1]).open("somebody's load"):
+with DuckDBWarehouse(path=sys.argv[1]).connect("somebody's load"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -120,7 +120,7 @@ def test_a_killed_command_runs_again_as_if_nothing_had_been(project: Project, st
 def test_a_launched_run_is_alive_until_it_is_killed(project: Project) -> None:
     launch = ("launch", "--job", "load_all", "--partition-range", f"{FIRST_DAY}...{LAST_DAY}")
     with project.start("dg", *launch) as started:
-        with DuckDBWarehouse(path=str(project.warehouse_file)).open("a test"):
+        with DuckDBWarehouse(path=str(project.warehouse_file)).connect("a test"):
             started.wait_for("Waiting for a test (process")
             with project.instance() as instance:
                 assert liveness.fail_dead_runs(instance) == []
@@ -201,7 +201,7 @@ def test_a_run_that_dagster_started_is_alive_until_the_process_ends(instance: dg
 
 def test_the_warehouse_works_outside_of_a_run(tmp_path: Path) -> None:
     warehouse = DuckDBWarehouse(path=str(tmp_path / "warehouse.duckdb"))
-    with dg.build_resources({"warehouse": warehouse}) as resources, resources.warehouse.transaction("a test"):
+    with dg.build_resources({"warehouse": warehouse}) as resources, resources.warehouse.connect("a test"):
         pass
 
 

@@ -68,7 +68,7 @@ class Loaded:
             return list(csv.reader(file))
 
     def answers(self, queries: Mapping[Key, str]) -> dict[Key, "QueryResult"]:
-        with self.world.warehouse.transaction("a test") as connection:
+        with self.world.warehouse.connect("a test") as engine, engine.begin() as connection:
             return {name: self._answer(connection, sql) for name, sql in queries.items()}
 
     def _answer(self, connection: Connection, sql: str) -> "QueryResult":

@@ -13,8 +13,8 @@ from sqlalchemy import Engine, select
 
 from sparkify_dagster.batches import InspectedDay
 from sparkify_dagster.schema import tables
+from sparkify_dagster.schema.event_columns import DEFAULT_KEYS
 from sparkify_dagster.sources.events import EventInspector
-from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
 from sparkify_dagster_tests.support.memory import MemoryStore
 from sparkify_dagster_tests.support.world import Row, event, in_order
@@ -117,7 +117,7 @@ def files(draw: st.DrawFn) -> bytes:
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     path = tmp_path_factory.mktemp("properties") / "warehouse.duckdb"
-    with DuckDBWarehouse(path=str(path)).open("a test") as engine:
+    with DuckDBWarehouse(path=str(path)).connect("a test") as engine:
         yield engine
 
 

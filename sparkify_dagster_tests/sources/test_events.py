@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from sparkify_dagster.batches import InspectedDay, InspectedFile
-from sparkify_dagster.sources.events import CANONICAL_LINE_BYTES, DECODE_CHUNK_BYTES, EventInspector, log_date
-from sparkify_dagster.sources.jsonpaths import DEFAULT_KEYS
+from sparkify_dagster.schema.event_columns import DEFAULT_KEYS
+from sparkify_dagster.sources.events import EventInspector, log_date
+from sparkify_dagster.sources.fast_path import CANONICAL_LINE_BYTES, DECODE_CHUNK_BYTES
 from sparkify_dagster.sources.object_store import LocalFolder
 from sparkify_dagster_tests.support.memory import MemoryStore
 from sparkify_dagster_tests.support.world import event, lines
@@ -40,7 +41,7 @@ def inspect(content: bytes, *, keep_errors: int = 100) -> tuple[InspectedDay, In
 def test_usual_lines_are_plain_and_are_read_as_they_are(changes: dict[str, Any]) -> None:
     content = lines(event(), event(itemInSession=2) | changes)
     _, file = inspect(content)
-    assert file.plain
+    assert file.canonical
     assert (file.lines, file.staged, file.content) == (2, 2, content)
 
 
@@ -76,7 +77,7 @@ def test_usual_lines_are_plain_and_are_read_as_they_are(changes: dict[str, Any])
 def test_whatever_warehouses_might_read_differently_is_not_plain(line: bytes) -> None:
     plain = lines(event(itemInSession=1))
     _, file = inspect(plain + line)
-    assert not file.plain
+    assert not file.canonical
     # Plain lines stay as they are in the cleaned copy.
     assert file.content.split(b"\n")[0] + b"\n" == plain
     assert len(file.content.split(b"\n")) == file.staged
@@ -95,14 +96,14 @@ def test_a_plain_file_in_a_folder_is_read_in_place(tmp_path: Path) -> None:
     (tmp_path / KEY).write_bytes(lines(event()))
     store = LocalFolder(tmp_path)
     (file,) = EventInspector(store, DEFAULT_KEYS, keep_errors=1).inspect(DAY, store.list()).files
-    assert (file.plain, file.local_path) == (True, tmp_path / KEY)
+    assert (file.canonical, file.local_path) == (True, tmp_path / KEY)
 
 
 def test_files_larger_than_a_part_are_plain_as_well() -> None:
     number = 3 * DECODE_CHUNK_BYTES // len(lines(event()))
     content = lines(*(event(itemInSession=item) for item in range(number)))
     day, file = inspect(content)
-    assert file.plain
+    assert file.canonical
     assert day.staged == number
     odd = content + lines(event(itemInSession="0", location="again"), event(itemInSession="-1"))
     day, file = inspect(odd)
@@ -112,7 +113,7 @@ def test_files_larger_than_a_part_are_plain_as_well() -> None:
 @pytest.mark.parametrize("size", [CANONICAL_LINE_BYTES, 20 << 20])
 def test_a_line_of_many_megabytes_is_read_the_exact_way(size: int) -> None:
     _, file = inspect(lines(event(), event(itemInSession=2, extra="x" * size)))
-    assert not file.plain
+    assert not file.canonical
     assert file.staged == 2
     assert len(file.content) < 2_000
 

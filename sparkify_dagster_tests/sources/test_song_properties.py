@@ -40,7 +40,7 @@ CONTENTS = (
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     path = tmp_path_factory.mktemp("properties") / "warehouse.duckdb"
-    with DuckDBWarehouse(path=str(path)).open("a test") as engine:
+    with DuckDBWarehouse(path=str(path)).connect("a test") as engine:
         yield engine
 
 

@@ -23,13 +23,12 @@ from sqlalchemy import Connection, text
 from sparkify_dagster.analytics import refresh
 from sparkify_dagster.analytics.query import all_queries
 from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUERIES, SONG_ASSETS
-from sparkify_dagster.batches import InspectedDay, InspectedSongs
+from sparkify_dagster.batches import MAX_INFLATED_BYTES, InspectedDay, InspectedSongs
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.ingest.limits import Limits
 from sparkify_dagster.ingest.load_logs import load_days, load_songs
 from sparkify_dagster.partitions import days_between, range_tags
 from sparkify_dagster.schema import tables
-from sparkify_dagster.sources.decompression import MAX_INFLATED_BYTES
 from sparkify_dagster.sources.events import EventInspector
 from sparkify_dagster.sources.source import Source
 from sparkify_dagster.warehouse import load_log, transforms
@@ -391,7 +390,7 @@ class World:
             max_inflated_bytes=self.max_inflated_bytes,
             s3_in_place=warehouse.reads_in_place(logs.location),
         )
-        with warehouse.open("a test") as engine:
+        with warehouse.connect("a test") as engine:
             with engine.begin() as connection:
                 held = load_log.loaded_days(connection, first, last, keys)
             present = {day: logs.by_day.get(day, []) for day in days}
@@ -416,7 +415,7 @@ class World:
     def load_songs_alone(self) -> None:
         """What the job load_songs does, without Dagster around it."""
         source, warehouse = self.source, self.warehouse
-        with warehouse.open("a test") as engine:
+        with warehouse.connect("a test") as engine:
             load_songs(engine, warehouse, source.song_store(), source.list_song_files(), self.limits, allow_empty=True)
             with engine.begin() as connection:
                 for table in (tables.songs, tables.artists):
@@ -424,7 +423,7 @@ class World:
 
     def match_again(self, day: str) -> None:
         """What a run for a pending day does, without Dagster around it."""
-        with self.warehouse.transaction("a test") as connection:
+        with self.warehouse.connect("a test") as engine, engine.begin() as connection:
             transforms.replace_songplays(connection, date.fromisoformat(day), date.fromisoformat(day))
 
     @contextmanager
@@ -482,7 +481,7 @@ class World:
 
     def _queries(self, *queries: str) -> list[list[Row]]:
         """All in one transaction: a warehouse that is opened for each costs more than they do."""
-        with self.warehouse.transaction("a test") as connection:
+        with self.warehouse.connect("a test") as engine, engine.begin() as connection:
             return [[tuple(row) for row in connection.execute(text(sql))] for sql in queries]
 
     def column(self, table: str, name: str) -> list[Any]:
@@ -521,7 +520,7 @@ class World:
 
 def refresh_queries(world: World, *names: str) -> None:
     """Brings the tables of some of the analysts' queries up to the star, without Dagster around it."""
-    with world.warehouse.open("a test") as engine:
+    with world.warehouse.connect("a test") as engine:
         _, failed = refresh.refresh(world.warehouse, engine, [all_queries()[name] for name in names])
     assert not failed
 

@@ -6,14 +6,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from sparkify_dagster.warehouse.base import WarehouseError
+from sparkify_dagster.warehouse.database_errors import WarehouseError
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
 
 REMEDY = "name another file in SPARKIFY_WAREHOUSE, as duckdb:///path/warehouse.duckdb"
 
 
 def error_of(path: Path) -> str:
-    with pytest.raises(WarehouseError) as raised, DuckDBWarehouse(path=str(path)).open("a test"):
+    with pytest.raises(WarehouseError) as raised, DuckDBWarehouse(path=str(path)).connect("a test"):
         pass
     return str(raised.value)
 
@@ -43,14 +43,15 @@ def test_a_link_to_itself_is_one_line(tmp_path: Path) -> None:
 
 def test_a_file_of_zero_bytes_is_a_new_one(tmp_path: Path) -> None:
     (tmp_path / "x.duckdb").touch()
-    with DuckDBWarehouse(path=str(tmp_path / "x.duckdb")).transaction("a test") as connection:
+    with DuckDBWarehouse(path=str(tmp_path / "x.duckdb")).connect("a test") as engine, engine.begin() as connection:
         assert connection.scalar(text("SELECT count(*) FROM songplays")) == 0
 
 
 def test_an_error_does_not_show_what_was_bound(tmp_path: Path) -> None:
     with (
         pytest.raises(DBAPIError) as raised,
-        DuckDBWarehouse(path=str(tmp_path / "x.duckdb")).transaction("a test") as connection,
+        DuckDBWarehouse(path=str(tmp_path / "x.duckdb")).connect("a test") as engine,
+        engine.begin() as connection,
     ):
         connection.execute(text("SELECT no_column FROM users WHERE first_name = :name"), {"name": "Ayleen"})
     assert "no_column" in str(raised.value)

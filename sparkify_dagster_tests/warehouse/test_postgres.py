@@ -16,8 +16,8 @@ from sqlalchemy.exc import DBAPIError
 
 from sparkify_dagster.config.settings import Settings
 from sparkify_dagster.schema.tables import load_errors
-from sparkify_dagster.warehouse.base import WarehouseError
 from sparkify_dagster.warehouse.connect import create_warehouse
+from sparkify_dagster.warehouse.database_errors import WarehouseError
 from sparkify_dagster.warehouse.postgres import PostgresWarehouse
 from sparkify_dagster_tests.support.project import Project
 from sparkify_dagster_tests.support.servers.postgres import PostgresServer
@@ -46,7 +46,7 @@ def test_a_writer_that_waits_says_for_whom(world: World, caplog: pytest.LogCaptu
     caplog.set_level(logging.INFO)
     world.query("SELECT 1")
     with ThreadPoolExecutor(1) as others:
-        with world.warehouse.transaction("somebody's load"):
+        with world.warehouse.connect("somebody's load"):
             waiting = others.submit(world.query, "SELECT 1")
             while not caplog.messages:
                 assert not waiting.done()
@@ -68,7 +68,11 @@ def test_text_that_means_something_to_copy_arrives_as_it_is(world: World, title:
 def test_keys_are_enforced_where_the_warehouse_can(world: World) -> None:
     world.write_log(DAYS[0], event())
     world.load(DAYS[0])
-    with pytest.raises(Exception, match="duplicate key"), world.warehouse.transaction("a test") as connection:
+    with (
+        pytest.raises(Exception, match="duplicate key"),
+        world.warehouse.connect("a test") as engine,
+        engine.begin() as connection,
+    ):
         connection.execute(text("INSERT INTO songplays SELECT * FROM songplays"))
 
 
@@ -79,7 +83,7 @@ def test_the_password_is_used_and_never_shown(
     address = postgres.new_database().replace("sparkify@", f"analyst:{quoted}@")
     monkeypatch.setenv("SPARKIFY_WAREHOUSE", address)
     warehouse = create_warehouse(Settings.load())
-    with warehouse.transaction("a test") as connection:
+    with warehouse.connect("a test") as engine, engine.begin() as connection:
         assert connection.scalar(text("SELECT current_user")) == "analyst"
     for shown in (repr(warehouse), warehouse.database, str(warehouse.model_dump())):
         assert password not in shown
@@ -90,7 +94,7 @@ def test_a_wrong_password_is_one_clear_line(
     postgres: PostgresServer, password: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPARKIFY_WAREHOUSE", postgres.address().replace("sparkify@", "analyst:wrong-one@"))
-    with pytest.raises(WarehouseError) as raised, create_warehouse(Settings.load()).open("a test"):
+    with pytest.raises(WarehouseError) as raised, create_warehouse(Settings.load()).connect("a test"):
         pass
     said = str(raised.value)
     assert "password authentication failed" in said
@@ -101,7 +105,7 @@ def test_a_wrong_password_is_one_clear_line(
 
 def test_a_server_that_is_not_there_is_one_clear_line() -> None:
     warehouse = PostgresWarehouse(address="postgresql+psycopg2://somebody@127.0.0.1:1/sparkify")
-    with pytest.raises(WarehouseError) as raised, warehouse.open("a test"):
+    with pytest.raises(WarehouseError) as raised, warehouse.connect("a test"):
         pass
     assert str(raised.value).startswith("postgresql://127.0.0.1:1/sparkify: ")
     assert "\n" not in str(raised.value)
@@ -112,7 +116,7 @@ def test_another_encoding_than_utf8_is_one_line_with_the_remedy(postgres: Postgr
     name = f"test_{secrets.token_hex(6)}"
     postgres.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
     postgres.databases.append(name)
-    with pytest.raises(WarehouseError) as raised, PostgresWarehouse(address=postgres.address(name)).open("a test"):
+    with pytest.raises(WarehouseError) as raised, PostgresWarehouse(address=postgres.address(name)).connect("a test"):
         pass
     said = str(raised.value)
     assert said.startswith(
@@ -124,7 +128,10 @@ def test_another_encoding_than_utf8_is_one_line_with_the_remedy(postgres: Postgr
     remedied = f"test_{secrets.token_hex(6)}"
     postgres.execute(remedy.replace("sparkify", remedied))
     postgres.databases.append(remedied)
-    with PostgresWarehouse(address=postgres.address(remedied)).transaction("a test") as connection:
+    with (
+        PostgresWarehouse(address=postgres.address(remedied)).connect("a test") as engine,
+        engine.begin() as connection,
+    ):
         assert connection.scalar(text("SELECT count(*) FROM songplays")) == 0
 
 
@@ -135,7 +142,7 @@ def test_a_user_who_may_not_create_is_told_what_to_do(
     postgres.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
     monkeypatch.setenv("SPARKIFY_WAREHOUSE", postgres.address(str(database)).replace("sparkify@", f"{role}:secret@"))
     warehouse = create_warehouse(Settings.load())
-    with pytest.raises(WarehouseError) as raised, warehouse.open("a test"):
+    with pytest.raises(WarehouseError) as raised, warehouse.connect("a test"):
         pass
     remedy = f"ALTER DATABASE {database} OWNER TO {role}"
     assert str(raised.value) == (
@@ -143,7 +150,7 @@ def test_a_user_who_may_not_create_is_told_what_to_do(
         f"sparkify creates schemas and tables, so the user must own the database: {remedy}"
     )
     postgres.execute(remedy)
-    with warehouse.transaction("a test") as connection:
+    with warehouse.connect("a test") as engine, engine.begin() as connection:
         assert connection.scalar(text("SELECT count(*) FROM songplays")) == 0
     postgres.drop_databases(len(postgres.databases) - 1)
     postgres.execute(f"DROP ROLE {role}")
@@ -158,7 +165,7 @@ def test_a_user_who_may_not_create_is_told_what_to_do(
     ],
 )
 def test_an_error_shows_neither_parameters_nor_rows(world: World, statement: str, told: str) -> None:
-    with pytest.raises(DBAPIError) as raised, world.warehouse.transaction("a test") as connection:
+    with pytest.raises(DBAPIError) as raised, world.warehouse.connect("a test") as engine, engine.begin() as connection:
         connection.execute(text(statement), {"name": NAME})
     shown = "".join(traceback.format_exception(raised.value))
     assert told in shown
@@ -167,7 +174,7 @@ def test_an_error_shows_neither_parameters_nor_rows(world: World, statement: str
 
 def test_a_row_that_copy_refuses_is_not_shown(world: World) -> None:
     world.query("SELECT 1")
-    with world.warehouse.transaction("a test") as connection:
+    with world.warehouse.connect("a test") as engine, engine.begin() as connection:
         connection.execute(text(f"ALTER TABLE staging.staging_events ADD CHECK (first_name <> '{NAME}')"))
     world.write_log(DAYS[0], event(firstName=NAME))
     with pytest.raises(WarehouseError) as raised:
@@ -183,7 +190,7 @@ def test_a_role_may_read_star_and_answers_and_not_staging(world: World, postgres
     refresh_queries(world, "top_songs")
     role = f"Analysts {secrets.token_hex(4)}"
     for _ in range(2):
-        with world.warehouse.transaction("a test") as connection:
+        with world.warehouse.connect("a test") as engine, engine.begin() as connection:
             world.warehouse.grant_reading(connection, role)
     # Its table is made when the role is already there.
     refresh_queries(world, "top_artists")
@@ -217,10 +224,10 @@ def test_the_commands_are_the_same(tmp_path: Path, postgres: PostgresServer) -> 
     project.sparkify("create-tables", "--drop", expect=1)
     warehouse = PostgresWarehouse(address=project.environment["SPARKIFY_WAREHOUSE"])
     plays = text("SELECT count(*) FROM songplays")
-    with warehouse.transaction("a test") as connection:
+    with warehouse.connect("a test") as engine, engine.begin() as connection:
         assert connection.scalar(plays)
     project.sparkify("create-tables", "--drop", "--yes")
-    with warehouse.transaction("a test") as connection:
+    with warehouse.connect("a test") as engine, engine.begin() as connection:
         assert connection.scalar(plays) == 0
 
 
@@ -230,7 +237,11 @@ def counts(output: str) -> list[str]:
 
 
 def test_an_error_of_copy_quotes_neither_line_nor_value(world: World) -> None:
-    with pytest.raises(WarehouseError) as caught, world.warehouse.transaction("a test") as connection:
+    with (
+        pytest.raises(WarehouseError) as caught,
+        world.warehouse.connect("a test") as engine,
+        engine.begin() as connection,
+    ):
         world.warehouse.insert_rows(
             connection, load_errors, [{"key": "k", "reason": "r", "raw_text": "Kaylee" * 1_000}]
         )

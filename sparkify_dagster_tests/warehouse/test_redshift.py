@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from sparkify_dagster.batches import InspectedDay, InspectedSongs
 from sparkify_dagster.config.aws import AwsAccess, session
-from sparkify_dagster.warehouse.base import WarehouseError
+from sparkify_dagster.warehouse.database_errors import WarehouseError
 from sparkify_dagster.warehouse.redshift import copy as redshift_copy
 from sparkify_dagster.warehouse.redshift.copy import CopyFolder
 from sparkify_dagster.warehouse.redshift.warehouse import RedshiftWarehouse
@@ -289,7 +289,7 @@ def test_what_copy_refuses_of_trusted_logs_is_shown_as_a_table(on_redshift: OnRe
     ]
     shown = failure.step_failure_data.user_failure_data
     assert shown is not None
-    table = shown.metadata["refused_lines"]
+    table = shown.metadata["rejected_records"]
     assert isinstance(table, dg.TableMetadataValue)
     (row,) = table.records
     assert row.data == {
@@ -491,7 +491,7 @@ def test_the_default_role_and_a_chain(on_redshift: OnRedshift) -> None:
 def test_a_connection_that_is_refused(on_redshift: OnRedshift, change: dict[str, Any], told: str) -> None:
     url = on_redshift.server.url.set(**change)
     on_redshift.replace(address=url.render_as_string(hide_password=False))
-    with pytest.raises(WarehouseError) as raised, on_redshift.warehouse.open("a test"):
+    with pytest.raises(WarehouseError) as raised, on_redshift.warehouse.connect("a test"):
         pass
     assert told in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -502,14 +502,14 @@ def test_a_server_that_is_not_who_it_says(on_redshift: OnRedshift) -> None:
     url = on_redshift.server.url.difference_update_query(["sslrootcert"])
     on_redshift.replace(address=url.render_as_string(hide_password=False))
     with pytest.raises(WarehouseError, match=r"certificate verify failed; TLS is verified in full"):
-        on_redshift.warehouse.transaction("a test").__enter__()
+        on_redshift.warehouse.connect("a test").__enter__()
 
 
 def test_a_statement_that_takes_too_long(on_redshift: OnRedshift) -> None:
     on_redshift.world.load(DAY)
     on_redshift.replace(statement_timeout_seconds=1)
     too_long = pytest.raises(WarehouseError, match="statement timeout; raise SPARKIFY_STATEMENT_TIMEOUT")
-    with on_redshift.world.warehouse.transaction("somebody's load"), too_long:
+    with on_redshift.world.warehouse.connect("somebody's load"), too_long:
         on_redshift.world.query("SELECT 1")
 
 
@@ -576,7 +576,7 @@ def test_the_commands_are_the_same(
     assert "may read the star" in project.sparkify("grant", "--role", f"analysts_{secrets.token_hex(4)}")
     project.sparkify("create-tables", "--drop", expect=1)
     project.sparkify("create-tables", "--drop", "--yes")
-    with warehouse.transaction("a test") as connection:
+    with warehouse.connect("a test") as engine, engine.begin() as connection:
         assert connection.scalar(text("SELECT count(*) FROM songplays")) == 0
     # Neither what is printed nor what Dagster keeps shows the password.
     for kept in tmp_path.rglob("*"):

@@ -16,8 +16,9 @@ from sqlalchemy import Connection, make_url, text
 
 from sparkify_dagster.config import aws as aws_access
 from sparkify_dagster.config.settings import Settings
-from sparkify_dagster.warehouse.base import Warehouse, WarehouseError
+from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.connect import create_warehouse
+from sparkify_dagster.warehouse.database_errors import WarehouseError
 from sparkify_dagster.warehouse.redshift.login import CREDENTIALS_SECONDS, Cluster, connection_parameters
 from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers
 from sparkify_dagster_tests.redshift_stand_in.stand_in import RedshiftStandIn
@@ -343,9 +344,9 @@ def test_every_opening_logs_in_anew(
 ) -> None:
     warehouse = warehouse_without_password(server, monkeypatch, tmp_path)
     for openings in (1, 2):
-        with warehouse.open("a test") as engine:
+        with warehouse.connect("a test") as engine:
             for _ in range(2):
-                assert warehouse.transact(engine, count_to_one) == 1
+                assert warehouse.run_in_transaction(engine, count_to_one) == 1
         assert aws.operations == ["GetClusterCredentials"] * openings
 
 
@@ -357,11 +358,11 @@ def test_a_connection_that_is_made_again_logs_in_anew(
     """It is lost in the middle of a transaction, or at its end."""
     monkeypatch.setattr("sparkify_dagster.warehouse.base.MAX_PAUSE_SECONDS", 0.01)
     warehouse = warehouse_without_password(server, monkeypatch, tmp_path)
-    with warehouse.open("a test") as engine:
-        assert warehouse.transact(engine, count_to_one) == 1
+    with warehouse.connect("a test") as engine:
+        assert warehouse.run_in_transaction(engine, count_to_one) == 1
         first_password = server.password
         server.cut_next(lost_at)
-        assert warehouse.transact(engine, count_to_one) == 1
+        assert warehouse.run_in_transaction(engine, count_to_one) == 1
     assert server.password != first_password
     assert aws.operations == ["GetClusterCredentials"] * 2
 
@@ -371,7 +372,7 @@ def test_a_connection_that_was_lost_unused_is_made_again_before_a_transaction(
     aws: AwsServer, server: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     warehouse = warehouse_without_password(server, monkeypatch, tmp_path)
-    with warehouse.open("a test") as engine:
+    with warehouse.connect("a test") as engine:
         server.cut_next("SELECT 1")
         # Not by transact(), which would do it a second time.
         with engine.begin() as connection:
@@ -385,11 +386,11 @@ def test_a_cluster_is_looked_up_for_every_new_connection(
 ) -> None:
     warehouse = warehouse_without_password(server, monkeypatch, tmp_path, host=False)
     aws.answers["DescribeClusters"] = described("available", "127.0.0.1", server.port)
-    with warehouse.open("a test") as engine:
-        assert warehouse.transact(engine, count_to_one) == 1
+    with warehouse.connect("a test") as engine:
+        assert warehouse.run_in_transaction(engine, count_to_one) == 1
         engine.dispose()
         aws.answers["DescribeClusters"] = described("resizing")
-        said = refusal(hidden, lambda: warehouse.transact(engine, count_to_one))
+        said = refusal(hidden, lambda: warehouse.run_in_transaction(engine, count_to_one))
     assert said == "the cluster sparkify is resizing: wait until it is available"
     assert warehouse.database == "redshift://sparkify/dev"
 

@@ -28,7 +28,7 @@ from sqlalchemy.exc import DBAPIError
 from sparkify_dagster.batches import LoadError
 from sparkify_dagster.config import aws
 from sparkify_dagster.config.aws import S3_ERRORS, AwsAccess
-from sparkify_dagster.warehouse.base import RowCountMismatchError, WarehouseError, first_line
+from sparkify_dagster.warehouse.database_errors import RowCountMismatchError, WarehouseError, first_line
 
 log = logging.getLogger(__name__)
 

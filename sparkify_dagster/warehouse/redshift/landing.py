@@ -1,6 +1,6 @@
-"""What COPY brings: temporary tables of the JSON's own types, and the typed rows that are made of them.
+"""Landing tables for COPY, with the JSON's own types, and the INSERT ... SELECT that casts them into staging.
 
-Nothing rests on how COPY converts a time or a decimal, which it cuts where INSERT rounds.
+Nothing relies on how COPY converts a time or a decimal, which it truncates where INSERT rounds.
 """
 
 from collections.abc import Sequence
@@ -9,17 +9,23 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Double, MetaData, String, Table, text
 
-from sparkify_dagster.batches import TEXT_BYTES
+from sparkify_dagster.schema.event_columns import COLUMN_NAMES, DAY_MS, EVENT_COLUMNS, TEXT_BYTES, Kind
 from sparkify_dagster.schema.sql_files import landing_select
-from sparkify_dagster.schema.tables import EVENT_COLUMNS, SONG_COLUMNS, staging_events, staging_songs
-from sparkify_dagster.warehouse.base import WarehouseError
+from sparkify_dagster.schema.tables import SONG_COLUMNS, staging_events, staging_songs
+from sparkify_dagster.warehouse.database_errors import WarehouseError
 
-DAY_MS = 86_400_000
-
-# Numbers come as the JSON has them: epochs as integers or as 1541016707796.0, decimals as doubles.
+# Numbers land as the JSON has them: epochs as integers or as 1541016707796.0, decimals as doubles.
 _LANDING_TYPES: dict[str, Any] = {
+    **{column.name: Double for column in EVENT_COLUMNS if column.kind in (Kind.SECONDS, Kind.EPOCH_MS)},
     "ts": BigInteger,
-    **dict.fromkeys(("registration", "length", "duration", "artist_latitude", "artist_longitude"), Double),
+    **dict.fromkeys(("duration", "artist_latitude", "artist_longitude"), Double),
+}
+_EVENT_CASTS = {
+    # ROUND by way of an integer is the nearest decimal, however a cast of a double would round.
+    Kind.SECONDS: "CAST(ROUND(e.{0} * 100000) AS BIGINT) * CAST(0.00001 AS DECIMAL(6, 5)) AS {0}",
+    # DATEADD takes an INTEGER, too small for milliseconds since 1970.
+    Kind.EPOCH_MS: "DATEADD(MS, CAST(MOD(CAST(e.{0} AS BIGINT), 1000) AS INTEGER),"
+    " TIMESTAMP 'epoch' + (CAST(e.{0} AS BIGINT) / 1000) * INTERVAL '1 second') AS {0}",
 }
 
 
@@ -28,7 +34,7 @@ def _landing_table(name: str, table: Table, columns: Sequence[str]) -> Table:
     return Table(name, MetaData(), *(Column(c, t) for c, t in types.items()), prefixes=["TEMPORARY"])
 
 
-landing_events = _landing_table("landing_events", staging_events, EVENT_COLUMNS)
+landing_events = _landing_table("landing_events", staging_events, COLUMN_NAMES)
 landing_songs = _landing_table("landing_songs", staging_songs, (*SONG_COLUMNS, "source_key", "object_number"))
 landing_repairs = Table(
     "landing_repairs",
@@ -68,28 +74,35 @@ FROM (
 
 
 def texts_to_repair(connection: Connection) -> set[str]:
-    """Songs and artists that arrived and are not ASCII."""
+    """Returns the landed songs and artists that are not ASCII."""
     return set(connection.scalars(text(_TEXTS_TO_REPAIR)))
 
 
 def check_trusted(connection: Connection, day: date) -> None:
-    """Raises WarehouseError for rows that COPY accepts and the contract (docs/contract.md) does not."""
+    """Raises WarehouseError for landed rows that the contract (docs/contract.md) rejects though COPY does not."""
     start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
     found = connection.execute(text(_UNTRUSTWORTHY), {"start_ms": start, "end_ms": start + DAY_MS}).one()
     problems = {
         "events of other days": found.other_days or 0,
         "events without a page, or plays without session or item": found.incomplete or 0,
-        "events that come twice": connection.scalar(text(_DOUBLED)) or 0,
+        "duplicate events": connection.scalar(text(_DOUBLED)) or 0,
     }
-    told = ", ".join(f"{count:,} {problem}" for problem, count in problems.items() if count)
-    if told:
+    found_problems = ", ".join(f"{count:,} {problem}" for problem, count in problems.items() if count)
+    if found_problems:
         raise WarehouseError(
-            f"{day}: the files are not to be trusted: {told}; load the day with SPARKIFY_TRUSTED_LOGS=false"
+            f"{day}: SPARKIFY_TRUSTED_LOGS is set but the files contain {found_problems}; load the day with "
+            "SPARKIFY_TRUSTED_LOGS=false"
         )
 
 
 def insert_from_landing(connection: Connection, table: Table) -> int:
-    """Makes typed rows of what COPY brought; tells how many."""
+    """Casts the landed rows into a staging table and returns their number."""
     columns = ", ".join(column.name for column in table.columns)
-    statement = f"INSERT INTO {table.fullname} ({columns})\n{landing_select(table.name)}"
+    statement = f"INSERT INTO {table.fullname} ({columns})\n{landing_select(table.name)}".replace(
+        ":event_columns", _event_columns()
+    )
     return connection.execute(text(statement)).rowcount
+
+
+def _event_columns() -> str:
+    return ", ".join(_EVENT_CASTS.get(column.kind, "e.{}").format(column.name) for column in EVENT_COLUMNS)

@@ -17,7 +17,7 @@ from sqlalchemy import URL
 from sparkify_dagster.config import aws
 from sparkify_dagster.config.aws import AwsAccess
 from sparkify_dagster.config.keys import REDSHIFT_PORT
-from sparkify_dagster.warehouse.base import WarehouseError
+from sparkify_dagster.warehouse.database_errors import WarehouseError
 
 if TYPE_CHECKING:
     from boto3 import Session

@@ -1,4 +1,4 @@
-"""Amazon Redshift, provisioned and Serverless: COPY reads plain objects where they are, and copies of all others.
+"""Amazon Redshift, provisioned and Serverless: COPY reads canonical objects in place, and copies of all others.
 
 COPY fills a temporary table, and one INSERT makes typed rows of it (redshift_arrivals).
 """
@@ -26,7 +26,8 @@ from sparkify_dagster.batches import InspectedDay, InspectedFile, InspectedSongs
 from sparkify_dagster.config import aws
 from sparkify_dagster.config.settings import Settings
 from sparkify_dagster.schema.tables import metadata, pending_rematch, staging_events, staging_songs
-from sparkify_dagster.warehouse.base import WarehouseError, count_rows, first_line
+from sparkify_dagster.warehouse.base import count_rows
+from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line
 from sparkify_dagster.warehouse.redshift.copy import Copy, CopyFolder, bucket_region, compressed, copy_folder, required
 from sparkify_dagster.warehouse.redshift.landing import (
     check_trusted,
@@ -98,7 +99,7 @@ class RedshiftWarehouse(ServerWarehouse):
         return f"redshift://{url.host or url.query.get('host') or self.cluster_identifier}/{url.database or ''}"
 
     @contextmanager
-    def open(self, purpose: str) -> Iterator[Engine]:
+    def connect(self, purpose: str) -> Iterator[Engine]:
         url = self._url_with_password()
         # One connection, verified before it is used again, and with fresh credentials where it has to be made anew.
         engine = create_engine(
@@ -219,7 +220,7 @@ class RedshiftWarehouse(ServerWarehouse):
     def maintain(self, engine: Engine) -> Sequence[str]:
         """Redshift sorts and cleans by itself where it finds time; VACUUM does it now, for tables that need it."""
         done = list(super().maintain(engine))
-        worth_it = self.transact(engine, lambda connection: connection.execute(text(_UNSORTED)).all())
+        worth_it = self.run_in_transaction(engine, lambda connection: connection.execute(text(_UNSORTED)).all())
         # In no transaction, and one VACUUM at a time.
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             default_schema = connection.dialect.default_schema_name
@@ -305,7 +306,7 @@ def _to_copy(folder: CopyFolder, files: Sequence[InspectedFile]) -> dict[str, tu
     in_place = [file.uri for file in files if file.uri is not None]
     kinds = {
         "gzip": ([uri for uri in in_place if uri.endswith(".gz")] + folder.put_all(copies), True),
-        "plain": ([uri for uri in in_place if not uri.endswith(".gz")], False),
+        "uncompressed": ([uri for uri in in_place if not uri.endswith(".gz")], False),
     }
     return {name: kind for name, kind in kinds.items() if kind[0]}
 
