@@ -24,9 +24,10 @@ from obstore.store import LocalStore
 from sqlalchemy import make_url, text
 
 from sparkify_dagster.config.aws import AwsAccess, s3_store
+from sparkify_dagster.days import Window, days_between
 from sparkify_dagster.ingest.limits import Limits
-from sparkify_dagster.ingest.load_logs import load_days, load_songs
-from sparkify_dagster.sources.events import EventInspector
+from sparkify_dagster.ingest.load_logs import load_log_days
+from sparkify_dagster.ingest.load_songs import load_songs
 from sparkify_dagster.sources.songs import inspect_songs
 from sparkify_dagster.sources.source import Source
 from sparkify_dagster.warehouse.base import Warehouse
@@ -44,12 +45,21 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def load_events(warehouse: Warehouse, source: Source) -> None:
-    listing, keys = source.list_log_files(), source.json_paths().keys
-    inspector = EventInspector(source.log_store(), keys, keep_errors=100)
-    days = [FIRST_DAY + timedelta(days=number) for number in range(DAYS)]
-    objects = {day: listing.by_day[day] for day in days if day in listing.by_day}
+    days = days_between(FIRST_DAY, FIRST_DAY + timedelta(days=DAYS - 1))
     with warehouse.connect("a benchmark") as engine:
-        for _ in load_days(engine, warehouse, inspector, objects, Limits(), logging.getLogger(), "a benchmark"):
+        loading = load_log_days(
+            engine,
+            warehouse,
+            source,
+            source.list_log_files(),
+            source.json_paths().keys,
+            days,
+            Limits(),
+            run_id="a benchmark",
+            window=Window(FIRST_DAY),
+            log=logging.getLogger(),
+        )
+        for _ in loading:
             pass
 
 

@@ -13,8 +13,7 @@ from sqlalchemy import Column, Date, Integer, Numeric
 from sqlalchemy.types import TIMESTAMP
 
 from sparkify_dagster.analytics.query import Query
-from sparkify_dagster.config.aws import aws_access
-from sparkify_dagster.config.settings import Settings
+from sparkify_dagster.config import current
 from sparkify_dagster.runtime.errors import SparkifyError
 from sparkify_dagster.sources.object_store import ObjectNotFoundError, ObjectStore, open_store
 
@@ -38,7 +37,7 @@ class ExpectedResults(ConfigurableResource[None]):
     @cached_property
     def store(self) -> ObjectStore:
         """Opened once: in S3 each opening looks for credentials."""
-        return open_store(self.location, aws_access(Settings.load()))
+        return open_store(self.location, current.aws_access())
 
     def of(self, query: Query) -> Sequence[Values] | None:
         """The expected rows; None where there is no file. Raises SourceError, ExpectedError."""

@@ -2,14 +2,14 @@
 
 import dagster as dg
 
-from sparkify_dagster.config.settings import Settings
+from sparkify_dagster.config import current
 from sparkify_dagster.partitions import is_in_window
 from sparkify_dagster.sources.jsonpaths import JsonPaths
 from sparkify_dagster.sources.object_keys import printable
 from sparkify_dagster.sources.source import Listing
 
-_settings = Settings.load()
-_kinds = {"s3", "json"} if _settings.log_data.startswith("s3://") else {"json"}
+_log_data, _log_jsonpath, _song_data = current.source_locations()
+_kinds = {"s3", "json"} if _log_data.startswith("s3://") else {"json"}
 _owners = ["team:data-engineering"]
 
 log_data = dg.AssetSpec(
@@ -18,7 +18,7 @@ log_data = dg.AssetSpec(
     description="The app's event log: one file a UTC day, one JSON object a line.",
     kinds=_kinds,
     owners=_owners,
-    metadata={"dagster/uri": _settings.log_data, "location": dg.MetadataValue.path(_settings.log_data)},
+    metadata={"dagster/uri": _log_data, "location": dg.MetadataValue.path(_log_data)},
 )
 
 log_json_path = dg.AssetSpec(
@@ -29,8 +29,8 @@ log_json_path = dg.AssetSpec(
     kinds=_kinds,
     owners=_owners,
     metadata={
-        "dagster/uri": _settings.log_jsonpath or "",
-        "location": dg.MetadataValue.path(_settings.log_jsonpath or "not configured: the usual names hold"),
+        "dagster/uri": _log_jsonpath or "",
+        "location": dg.MetadataValue.path(_log_jsonpath or "not configured: the usual names hold"),
     },
 )
 
@@ -40,7 +40,7 @@ song_data = dg.AssetSpec(
     description="The catalogue: one JSON file a song, a part of the Million Song Dataset.",
     kinds=_kinds,
     owners=_owners,
-    metadata={"dagster/uri": _settings.song_data, "location": dg.MetadataValue.path(_settings.song_data)},
+    metadata={"dagster/uri": _song_data, "location": dg.MetadataValue.path(_song_data)},
 )
 
 

@@ -15,18 +15,13 @@ from sparkify_dagster.assets.sources import (
     log_listing_metadata,
     song_data,
 )
-from sparkify_dagster.batches import InspectedDay, StoredObject
+from sparkify_dagster.batches import InspectedDay
+from sparkify_dagster.days import days_between
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.ingest.limits import Limits
-from sparkify_dagster.ingest.load_logs import LoadedDay, load_days, load_songs, load_trusted_days
-from sparkify_dagster.partitions import (
-    days_between,
-    format_days,
-    format_window,
-    is_in_window,
-    log_days,
-    required_partition_days,
-)
+from sparkify_dagster.ingest.load_logs import LoadedDay, describe_ignored, load_log_days
+from sparkify_dagster.ingest.load_songs import load_songs
+from sparkify_dagster.partitions import WINDOW, log_days, required_partition_days
 from sparkify_dagster.presentation.columns import definition_metadata
 from sparkify_dagster.presentation.materialization import DayMetadata, preview_of_days, report_days, result
 from sparkify_dagster.presentation.preview import preview
@@ -34,12 +29,9 @@ from sparkify_dagster.presentation.sparkline import first_day_shown, sparkline
 from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.runtime.liveness import root_run_id
 from sparkify_dagster.schema import tables
-from sparkify_dagster.sources.emptiness import require_log_files
-from sparkify_dagster.sources.events import EventInspector
-from sparkify_dagster.sources.source import Listing, Source
-from sparkify_dagster.warehouse import load_log as staging_tables
+from sparkify_dagster.sources.source import Source
+from sparkify_dagster.warehouse import load_log
 from sparkify_dagster.warehouse.base import Warehouse, count_rows
-from sparkify_dagster.warehouse.load_log import Loaded
 
 NOT_CUT_BY_DAY = "Every error is an event of another UTC day: cut the files by UTC days, not by local time"
 
@@ -81,41 +73,22 @@ def staging_events(
             dg.AssetMaterialization(log_json_path.key, metadata=json_paths_metadata(source.log_jsonpath, json_paths))
         )
         with warehouse.connect(f"staging_events of run {context.run.run_id}") as engine:
-            held, all_held = warehouse.run_in_transaction(
-                engine,
-                lambda connection: (
-                    staging_tables.loaded_days(connection, first_day, last_day, json_paths.keys),
-                    staging_tables.staged_days(connection),
-                ),
-            )
-            require_log_files(
-                listing,
-                is_in_window,
-                format_window(),
-                holds_days=any(map(is_in_window, all_held)),
-                allow_empty=config.allow_empty,
-            )
-            present = {day: listing.by_day.get(day, []) for day in days}
-            objects = {
-                day: files
-                for day, files in present.items()
-                if config.full or not held.get(day, Loaded()).holds(files, limits.max_load_errors)
-            }
-            context.log.info(_plan(listing, days, objects))
-            inspector = EventInspector(
-                source.log_store(),
-                json_paths.keys,
-                keep_errors=limits.kept_errors,
-                max_inflated_bytes=limits.max_inflated_bytes,
-                s3_in_place=warehouse.reads_in_place(listing.location),
-            )
             started = time.perf_counter()
             loaded = {}
-            run_id = root_run_id(context.run)
-            if warehouse.trusts(listing.location):
-                results = load_trusted_days(engine, warehouse, inspector, objects, context.log, run_id)
-            else:
-                results = load_days(engine, warehouse, inspector, objects, limits, context.log, run_id)
+            results = load_log_days(
+                engine,
+                warehouse,
+                source,
+                listing,
+                json_paths.keys,
+                days,
+                limits,
+                run_id=root_run_id(context.run),
+                window=WINDOW,
+                log=context.log,
+                full=config.full,
+                allow_empty=config.allow_empty,
+            )
             for day_loaded in results:
                 loaded[day_loaded.inspected.day] = day_loaded
                 _tell(context.log, day_loaded, limits)
@@ -124,7 +97,7 @@ def staging_events(
             def look(connection: Connection) -> tuple[int, Mapping[date, int], DayMetadata]:
                 table = tables.staging_events
                 by_day = _rows_by_day(connection, first_day, last_day)
-                shown = staging_tables.events_by_day(connection, first_day_shown(last_day), last_day)
+                shown = load_log.events_by_day(connection, first_day_shown(last_day), last_day)
                 of_the_last = {**_last_four_weeks(shown, last_day), **preview_of_days(connection, table, by_day)}
                 return count_rows(connection, table), by_day, of_the_last
 
@@ -170,15 +143,15 @@ def staging_songs(
                 engine,
                 lambda connection: (
                     count_rows(connection, tables.staging_songs),
-                    staging_tables.pending_days(connection),
+                    load_log.pending_days(connection),
                     preview(connection, tables.staging_songs),
                 ),
             )
     context.log.info(
         f"{listing.location} has {pluralize(len(listing.files), 'song file')}: {load.new:,} new, "
-        f"{load.changed:,} changed, {load.removed:,} gone since the last load.{_ignored(listing)}"
+        f"{load.changed:,} changed, {load.removed:,} gone since the last load.{describe_ignored(listing)}"
     )
-    if load.refused:
+    if load.rejected:
         context.log.error(
             f"The songs are refused: {pluralize(load.errors_standing, 'error')} in their files, "
             f"the limit is {limits.max_load_errors:,}; staging_songs keeps what it held. Correct the files "
@@ -204,26 +177,6 @@ def staging_songs(
             **rows,
         },
     )
-
-
-def _plan(listing: Listing, days: Sequence[date], objects: Mapping[date, Sequence[StoredObject]]) -> str:
-    """What was found of the run's days, and what of it is to be loaded."""
-    held = len(days) - len(objects)
-    match held, len(objects):
-        case _, 0:
-            plan = "nothing is new or changed"
-        case 0, _:
-            plan = f"{pluralize(len(objects), 'day')} to load"
-        case _:
-            plan = f"{pluralize(len(objects), 'day')} to load, {held:,} unchanged"
-    return (
-        f"{listing.location} has {pluralize(len(listing.files), 'log file')}.{_ignored(listing)} "
-        f"{format_days(days[0], days[-1])}: {plan}."
-    )
-
-
-def _ignored(listing: Listing) -> str:
-    return f" {pluralize(listing.ignored, 'other object')} ignored." if listing.ignored else ""
 
 
 def _describe_loaded(days: Collection[LoadedDay], seconds: float) -> str:

@@ -8,8 +8,9 @@ import dagster as dg
 from sqlalchemy import Connection, Date, Table, cast, func, select
 
 from sparkify_dagster.assets.staging import staging_events, staging_songs
+from sparkify_dagster.days import days_between, format_days
 from sparkify_dagster.formatting import pluralize
-from sparkify_dagster.partitions import days_between, format_days, log_days, required_partition_days
+from sparkify_dagster.partitions import log_days, required_partition_days
 from sparkify_dagster.presentation.columns import definition_metadata
 from sparkify_dagster.presentation.materialization import DayMetadata, preview_of_days, report_days, result
 from sparkify_dagster.presentation.preview import preview

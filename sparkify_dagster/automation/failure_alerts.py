@@ -9,8 +9,8 @@ from typing import Final, Literal
 import dagster as dg
 
 from sparkify_dagster.automation.webhook import post
-from sparkify_dagster.config.settings import Settings
-from sparkify_dagster.partitions import format_days
+from sparkify_dagster.config import current
+from sparkify_dagster.days import format_days
 from sparkify_dagster.runtime.failures import failure_reason
 
 NAME = "failure_alerts"
@@ -40,7 +40,6 @@ class Report:
     "first line: in this sensor's log, and to SPARKIFY_ALERT_WEBHOOK where that is set. Begins when it is switched on.",
 )
 def failure_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    settings = Settings.load()
     seen: dict[str, int] = json.loads(context.cursor) if context.cursor else {}
     reports = []
     for status in _ENDS:
@@ -52,12 +51,12 @@ def failure_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
             seen[status.value] = record.storage_id
             if report := _report(context.instance, record.event_log_entry.run_id):
                 reports.append(report)
-    texts = [report.text(settings.ui_url) for report in reports]
+    texts = [report.text(current.ui_url()) for report in reports]
     for text in texts:
         context.log.error(text)
-    if texts and settings.alert_webhook is not None:
+    if texts and (webhook := current.alert_webhook()) is not None:
         # Where this fails the tick does, and the cursor stays: the next tick tells of the same runs again.
-        post(settings.alert_webhook, "\n\n".join(texts))
+        post(webhook, "\n\n".join(texts))
     firsts = "; ".join(report.lines[0] for report in reports)
     return dg.SensorResult(skip_reason=firsts or "Nothing has failed", cursor=json.dumps(seen))
 

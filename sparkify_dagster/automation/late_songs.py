@@ -12,7 +12,8 @@ from sparkify_dagster.assets.star import songplays
 from sparkify_dagster.automation import jobs
 from sparkify_dagster.automation.cursors import reports_broken_cursor
 from sparkify_dagster.automation.run_requests import RunRequests
-from sparkify_dagster.partitions import contiguous_blocks, is_in_window
+from sparkify_dagster.days import contiguous_blocks
+from sparkify_dagster.partitions import is_in_window
 
 NAME = "late_songs"
 

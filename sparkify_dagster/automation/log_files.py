@@ -15,7 +15,8 @@ from sparkify_dagster.automation import jobs
 from sparkify_dagster.automation.cursors import reports_broken_cursor
 from sparkify_dagster.automation.run_requests import RunRequests, within_time_limit
 from sparkify_dagster.batches import StoredObject
-from sparkify_dagster.partitions import contiguous_blocks, days_between, is_in_window
+from sparkify_dagster.days import contiguous_blocks, days_between
+from sparkify_dagster.partitions import is_in_window
 from sparkify_dagster.sources.source import Source
 
 NAME = "log_files"

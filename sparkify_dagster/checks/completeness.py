@@ -12,8 +12,9 @@ import dagster as dg
 from sqlalchemy import Connection, select
 
 from sparkify_dagster.checks.check_results import Metadata
+from sparkify_dagster.days import contiguous_blocks, days_between
 from sparkify_dagster.formatting import pluralize
-from sparkify_dagster.partitions import contiguous_blocks, days_between, is_in_window
+from sparkify_dagster.partitions import is_in_window
 from sparkify_dagster.presentation.rows import rows_metadata
 from sparkify_dagster.schema.tables import rejected_loads
 from sparkify_dagster.warehouse import load_log

@@ -12,7 +12,7 @@ from sparkify_dagster.assets.sources import log_data, song_data
 from sparkify_dagster.assets.staging import staging_songs
 from sparkify_dagster.checks.check_results import Metadata
 from sparkify_dagster.formatting import pluralize
-from sparkify_dagster.partitions import format_window
+from sparkify_dagster.partitions import WINDOW
 from sparkify_dagster.runtime.liveness import root_run_id
 from sparkify_dagster.sources.emptiness import LOG_FILE_NAMES, SONG_FILE_NAMES
 
@@ -23,7 +23,7 @@ def log_files_recognized(context: dg.AssetCheckExecutionContext) -> dg.AssetChec
     files, outside = found.get("files", 0), found.get("files_outside_the_window", 0)
     problems = []
     if 0 < files == outside:
-        problems.append(f"all {pluralize(files, 'log file')} are outside the window, {format_window()}")
+        problems.append(f"all {pluralize(files, 'log file')} are outside the window, {WINDOW}")
     return _recognized(found, LOG_FILE_NAMES, problems, {"files_outside_the_window": outside})
 
 

@@ -20,8 +20,9 @@ from sparkify_dagster.analytics.verification import print_unexpected
 from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUERIES, SONG_ASSETS
 from sparkify_dagster.checks.analytics_checks import MATCHES_EXPECTED, how_it_compares
 from sparkify_dagster.cli.progress import Progress, print_counts
+from sparkify_dagster.days import contiguous_blocks
 from sparkify_dagster.definitions import defs
-from sparkify_dagster.partitions import contiguous_blocks, format_window, is_in_window, range_tags
+from sparkify_dagster.partitions import WINDOW, is_in_window, range_tags
 from sparkify_dagster.runtime import interrupts, liveness
 from sparkify_dagster.runtime.errors import SparkifyError
 from sparkify_dagster.runtime.file_lock import exclusive
@@ -83,7 +84,7 @@ def run(
                 console.print(f"The song catalogue changed: re-matching the plays of {block[0]} to {block[1]}")
                 _execute(instance, "load_log_days", progress, days=block, assets=["songplays"])
         if not progress.failed_steps:
-            # Once all plays are matched, and in a run without partitions: Dagster plans each asset of a range per partition.
+            # After all re-matching, and in a run without partitions: of a range Dagster plans each asset per partition.
             _execute(instance, "refresh_analytics", progress)
         progress.print_broken_queries()
         _print_result(console, warehouse, progress)
@@ -120,9 +121,7 @@ def _require_days(first_day: date | None, last_day: date | None) -> None:
     """Raises EtlError if the chosen days are outside the window."""
     for option, day in (("--from", first_day), ("--to", last_day)):
         if day is not None and not is_in_window(day):
-            raise EtlError(
-                f"{option} {day}: outside the window of SPARKIFY_LOG_START and SPARKIFY_LOG_END, {format_window()}"
-            )
+            raise EtlError(f"{option} {day}: outside the window of SPARKIFY_LOG_START and SPARKIFY_LOG_END, {WINDOW}")
     if first_day and last_day and first_day > last_day:
         raise EtlError(f"--from {first_day} is after --to {last_day}")
 
@@ -181,7 +180,7 @@ def _warn_outside_window(console: Console, listing: Listing) -> None:
     if outside:
         files = sum(len(listing.by_day[day]) for day in outside)
         console.print(
-            f"{formatting.pluralize(files, 'log file')} left alone, outside the window of {format_window()}: "
+            f"{formatting.pluralize(files, 'log file')} left alone, outside the window of {WINDOW}: "
             f"{min(outside)} to {max(outside)}"
         )
 
@@ -189,13 +188,13 @@ def _warn_outside_window(console: Console, listing: Listing) -> None:
 def _without_a_day(listing: Listing, allow_empty: bool) -> str | None:
     """Returns what is wrong if no day can be loaded, or None if the location is just empty."""
     try:
-        require_log_files(listing, is_in_window, format_window(), holds_days=False, allow_empty=allow_empty)
+        require_log_files(listing, WINDOW, holds_days=False, allow_empty=allow_empty)
     except SourceError as error:
         return str(error)
     if listing.files and not allow_empty:
         return (
             f"No day was loaded: none of the {formatting.pluralize(len(listing.files), 'log file')} "
-            f"of {listing.location} is in the window, {format_window()}; set SPARKIFY_LOG_START and SPARKIFY_LOG_END"
+            f"of {listing.location} is in the window, {WINDOW}; set SPARKIFY_LOG_START and SPARKIFY_LOG_END"
         )
     return None
 
@@ -229,7 +228,7 @@ def _print_result(console: Console, warehouse: Warehouse, progress: Progress) ->
         console.print("Not everything succeeded: `make ui` shows the run with its log and check results")
 
 
-def _counts(connection: Connection) -> tuple[Mapping[str, int], int, int]:
+def _counts(connection: Connection) -> tuple[dict[str, int], int, int]:
     """Returns the rows per table, the plays, and how many plays match a song."""
     tables = (staging_events, staging_songs, *STAR_TABLES)
     plays, matched = connection.execute(select(func.count(), func.count(songplays.c.song_id))).one()

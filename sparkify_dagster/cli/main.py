@@ -331,12 +331,11 @@ def _simulate_once(settings: Settings) -> None:
 def _simulate(settings: Settings, out: str, **world: Unpack[SimulatedWorld]) -> None:
     from obstore.exceptions import BaseError
 
-    from sparkify_dagster.config.aws import aws_access
     from sparkify_dagster.simulator import simulate
     from sparkify_dagster.sources.object_store import writable_store
 
     try:
-        store = writable_store(out, aws_access(settings))
+        store = writable_store(out, settings.aws_access())
         counts = simulate(store, **world)
     except (SparkifyError, BaseError, OSError) as error:
         raise CliError(f"--out {out}: {str(error).splitlines()[0]}") from error

@@ -10,7 +10,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from sparkify_dagster.config.settings import Settings
 from sparkify_dagster.runtime.errors import SparkifyError
 
 if TYPE_CHECKING:
@@ -40,17 +39,6 @@ class AwsAccess:
 
     def __repr__(self) -> str:
         return f"AwsAccess(endpoint_url={self.endpoint_url!r}, region={self.region!r})"
-
-
-def aws_access(settings: Settings) -> AwsAccess:
-    """How the settings say that AWS is reached; the endpoint is S3's."""
-    access_key, secret_key = settings.dwh_access_key, settings.dwh_secret_key
-    return AwsAccess(
-        endpoint_url=settings.aws_endpoint_url,
-        region=settings.aws_region,
-        fallback_access_key=access_key.get_secret_value() if access_key else None,
-        fallback_secret_key=secret_key.get_secret_value() if secret_key else None,
-    )
 
 
 def session(access: AwsAccess) -> "Session":

@@ -13,6 +13,7 @@ from typing import Annotated, Any, NamedTuple, NoReturn, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, PlainSerializer
 from sqlalchemy.engine import URL
 
+from sparkify_dagster.config.aws import AwsAccess
 from sparkify_dagster.config.dwh_cfg import ConfigFile, parse_config_file, place
 from sparkify_dagster.config.keys import (
     ACCESS_KEY,
@@ -94,6 +95,16 @@ class Settings(BaseModel):
     @property
     def simulates_source(self) -> bool:
         return (self.log_data, self.song_data) == (LOG_DATA.default, SONG_DATA.default)
+
+    def aws_access(self) -> AwsAccess:
+        """Returns the access to AWS; its endpoint is that of S3."""
+        access_key, secret_key = self.dwh_access_key, self.dwh_secret_key
+        return AwsAccess(
+            endpoint_url=self.aws_endpoint_url,
+            region=self.aws_region,
+            fallback_access_key=access_key.get_secret_value() if access_key else None,
+            fallback_secret_key=secret_key.get_secret_value() if secret_key else None,
+        )
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> Settings:

@@ -1,228 +1,227 @@
-"""Loads what changed in the source into staging: inspects, lets the warehouse read, refuses too many errors."""
+"""Loads days of the log into staging: compares, inspects ahead, replaces each day, rejects what is too bad."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from logging import Logger
 from threading import Event
 
 from sqlalchemy import Connection, Engine
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
-from sparkify_dagster.batches import InspectedDay, InspectedSongs, LoadError, StoredObject
+from sparkify_dagster.batches import InspectedDay, StoredObject
+from sparkify_dagster.days import Window, format_days
+from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.ingest.limits import Limits
-from sparkify_dagster.sources.emptiness import require_song_files
+from sparkify_dagster.runtime.errors import SparkifyError
+from sparkify_dagster.sources.emptiness import require_log_files
 from sparkify_dagster.sources.events import EventInspector
 from sparkify_dagster.sources.mojibake import repairs
-from sparkify_dagster.sources.object_store import ObjectStore, SourceError
-from sparkify_dagster.sources.songs import inspect_songs
-from sparkify_dagster.sources.source import Listing
+from sparkify_dagster.sources.object_store import SourceError
+from sparkify_dagster.sources.source import Listing, Source
 from sparkify_dagster.warehouse import load_log
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.database_errors import RowCountMismatchError, WarehouseError
-from sparkify_dagster.warehouse.load_log import StagedSongFile
+from sparkify_dagster.warehouse.load_log import StagedDay
 
 # A file that is written to all the time cannot be loaded; one that changed just now can, a moment later.
 MAX_DAY_ATTEMPTS = 3
-# So much of the source, decompressed, is loaded in one transaction, while as much again is being inspected: a warehouse
-# takes a few large loads faster than many small ones. What comes from S3 is held in memory in the meantime.
+# This much of the source, decompressed, is loaded per transaction, while as much again is being inspected: a warehouse
+# takes a few large loads faster than many small ones. What comes from S3 is kept in memory in the meantime.
 BATCH_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
 class LoadedDay:
-    """How the load of one day ended. `rejection` says why nothing of it was kept, where that is so."""
+    """The outcome of the load of one day. `rejection` says why the day was rejected, if it was."""
 
     inspected: InspectedDay
     rejection: str | None = None
 
 
-def load_days(
+def load_log_days(
     engine: Engine,
     warehouse: Warehouse,
-    inspector: EventInspector,
-    objects: Mapping[date, Sequence[StoredObject]],
-    limits: Limits,
-    log: Logger,
-    run_id: str,
-) -> Iterator[LoadedDay]:
-    """Replaces each day by its files, some days in a transaction, while the next days are being inspected."""
-    for inspected in _inspect_ahead(inspector, objects):
-        rejections = {day.day: day.rejection(limits.max_load_errors) for day in inspected}
-        accepted = [day for day in inspected if rejections[day.day] is None]
-        try:
-            _replace_days(engine, warehouse, inspector, accepted, run_id)
-        except (RowCountMismatchError, _SourceChangedError) as error:
-            log.info("%s; the days are loaded one by one", error)
-            for day in accepted:
-                yield _load_day(engine, warehouse, inspector, day, objects[day.day], limits, log, run_id)
-        else:
-            yield from map(LoadedDay, accepted)
-        for day in inspected:
-            if (reason := rejections[day.day]) is not None:
-                yield _reject_day(engine, warehouse, day, limits, reason)
-
-
-def load_trusted_days(
-    engine: Engine,
-    warehouse: Warehouse,
-    inspector: EventInspector,
-    objects: Mapping[date, Sequence[StoredObject]],
-    log: Logger,
-    run_id: str,
-) -> Iterator[LoadedDay]:
-    """Replaces each day by what the warehouse itself reads of its files. One line that it refuses fails the load."""
-    for day, files in objects.items():
-
-        def replace(connection: Connection, day: date = day, files: Sequence[StoredObject] = files) -> InspectedDay:
-            counted = load_log.replace_trusted_day(
-                connection, warehouse, inspector.skip_inspection(day, files), repairs, run_id
-            )
-            _require_unchanged(inspector, [counted])
-            return counted
-
-        for attempt in range(1, MAX_DAY_ATTEMPTS + 1):
-            try:
-                yield LoadedDay(warehouse.run_in_transaction(engine, replace))
-                break
-            except _SourceChangedError as error:
-                if attempt == MAX_DAY_ATTEMPTS:
-                    raise
-                log.info("%s; it is loaded again", error)
-
-
-@dataclass
-class SongLoad:
-    """How the load of the song files ended."""
-
-    new: int = 0
-    changed: int = 0
-    removed: int = 0
-    emptied: int = 0
-    """Files that had songs and have none any more, only errors."""
-    staged: int = 0
-    errors_found: int = 0
-    errors_standing: int = 0
-    refused: bool = False
-    first_errors: list[LoadError] = field(default_factory=list)
-
-
-def load_songs(
-    engine: Engine,
-    warehouse: Warehouse,
-    store: ObjectStore,
+    source: Source,
     listing: Listing,
+    keys: Sequence[str],
+    days: Sequence[date],
     limits: Limits,
     *,
+    run_id: str,
+    window: Window,
+    log: Logger,
     full: bool = False,
     allow_empty: bool = False,
-) -> SongLoad:
-    """Brings staging_songs up to the listing: reads what is new or changed, drops what is gone, all or nothing.
+) -> Iterator[LoadedDay]:
+    """Loads the given days, a range, and yields each day that it has replaced or rejected.
 
-    Raises SourceError where the listing has no song file, though staging holds some, unless that is allowed.
+    A day whose files are staged in their present version is not read again, except with `full`. `keys` are the JSON
+    keys of the log's columns, `run_id` names the load in the bookkeeping. Raises SourceError, also if the listing looks
+    empty although days of the window are staged, unless `allow_empty`; WarehouseError.
     """
+    objects = _files_to_load(engine, warehouse, listing, keys, days, limits, window, full=full, allow_empty=allow_empty)
+    log.info(_describe_plan(listing, days, objects))
+    inspector = EventInspector(
+        source.log_store(),
+        keys,
+        keep_errors=limits.kept_errors,
+        max_inflated_bytes=limits.max_inflated_bytes,
+        s3_in_place=warehouse.reads_in_place(listing.location),
+    )
+    loading = _Loading(engine, warehouse, inspector, objects, limits, run_id, log)
+    return loading.load_trusted() if warehouse.trusts(listing.location) else loading.load()
 
-    def replace(connection: Connection) -> SongLoad:
-        load = SongLoad()
-        # What is held is read in the transaction that replaces it: another run may be loading songs too.
-        held = load_log.staged_song_files(connection)
-        require_song_files(listing, holds_songs=bool(held), allow_empty=allow_empty)
-        present = {stored.key: stored.etag for stored in listing.files}
-        current = set() if full else {key for key, song in held.items() if song.is_current(present.get(key))}
-        to_read = [key for key in present if key not in current]
-        load.new = sum(key not in held for key in to_read)
-        load.changed = sum(key in held for key in to_read)
-        load.removed = sum(key not in present for key in held)
-        load.errors_standing = sum(held[key].errors for key in current)
-        if len(current) == len(held) and not to_read and load.errors_standing <= limits.max_load_errors:
-            return load
-        inspected = inspect_songs(
-            store, to_read, keep_errors=limits.kept_errors, max_inflated_bytes=limits.max_inflated_bytes
+
+def _files_to_load(
+    engine: Engine,
+    warehouse: Warehouse,
+    listing: Listing,
+    keys: Sequence[str],
+    days: Sequence[date],
+    limits: Limits,
+    window: Window,
+    *,
+    full: bool,
+    allow_empty: bool,
+) -> Mapping[date, Sequence[StoredObject]]:
+    """Returns the present files of each day that is not staged as they are. A day may have none left."""
+    staged, staged_days = warehouse.run_in_transaction(
+        engine,
+        lambda connection: (
+            load_log.loaded_days(connection, days[0], days[-1], keys),
+            load_log.staged_days(connection),
+        ),
+    )
+    require_log_files(listing, window, holds_days=any(day in window for day in staged_days), allow_empty=allow_empty)
+    present = {day: listing.by_day.get(day, []) for day in days}
+    return {
+        day: files
+        for day, files in present.items()
+        if full or not staged.get(day, StagedDay()).is_current(files, limits.max_load_errors)
+    }
+
+
+def _describe_plan(listing: Listing, days: Sequence[date], objects: Mapping[date, Sequence[StoredObject]]) -> str:
+    unchanged = len(days) - len(objects)
+    plan = f"{pluralize(len(objects), 'day')} to load" if objects else "nothing is new or changed"
+    if objects and unchanged:
+        plan += f", {unchanged:,} unchanged"
+    return (
+        f"{listing.location} has {pluralize(len(listing.files), 'log file')}.{describe_ignored(listing)} "
+        f"{format_days(days[0], days[-1])}: {plan}."
+    )
+
+
+def describe_ignored(listing: Listing) -> str:
+    """Returns a sentence, after a blank, on the objects that are not files of the source; empty if there are none."""
+    return f" {pluralize(listing.ignored, 'other object')} ignored." if listing.ignored else ""
+
+
+@dataclass(frozen=True)
+class _Loading:
+    """One load of log days."""
+
+    engine: Engine
+    warehouse: Warehouse
+    inspector: EventInspector
+    objects: Mapping[date, Sequence[StoredObject]]
+    limits: Limits
+    run_id: str
+    log: Logger
+
+    def load(self) -> Iterator[LoadedDay]:
+        """Replaces each day by its files, several days per transaction, while the next days are being inspected."""
+        for inspected in _inspect_ahead(self.inspector, self.objects):
+            rejections = {day.day: day.rejection(self.limits.max_load_errors) for day in inspected}
+            accepted = [day for day in inspected if rejections[day.day] is None]
+            try:
+                self._replace(accepted)
+            except (RowCountMismatchError, _SourceChangedError) as error:
+                self.log.info("%s; the days are loaded one by one", error)
+                for day in accepted:
+                    yield self._load_day(day)
+            else:
+                yield from map(LoadedDay, accepted)
+            for day in inspected:
+                if (reason := rejections[day.day]) is not None:
+                    yield self._reject(day, reason)
+
+    def load_trusted(self) -> Iterator[LoadedDay]:
+        """Replaces each day by what the warehouse itself reads of its files. One rejected record fails the load."""
+        retry = Retrying(
+            retry=retry_if_exception_type(_SourceChangedError),
+            stop=stop_after_attempt(MAX_DAY_ATTEMPTS),
+            before_sleep=self._log_retry,
+            reraise=True,
         )
-        batches = _counted(inspected, held, load, limits)
-        load_log.replace_songs(connection, warehouse, sorted(held.keys() - current), batches)
-        if load.errors_standing > limits.max_load_errors:
-            raise _SongsRejectedError(load)
-        return load
+        for day in self.objects:
+            yield LoadedDay(retry(self._replace_trusted, day))
 
-    def refuse(connection: Connection) -> None:
-        load_log.reject_songs(connection, warehouse, load.first_errors, load.errors_standing, limits.max_load_errors)
+    def _load_day(self, day: InspectedDay) -> LoadedDay:
+        """Loads a day whose batch did not load: from a normalised copy, or as its files are by now.
 
-    try:
-        return warehouse.run_in_transaction(engine, replace)
-    except _SongsRejectedError as error:
-        load = error.load
-    load.refused = True
-    warehouse.run_in_transaction(engine, refuse)
-    return load
+        Raises WarehouseError if it cannot be loaded in MAX_DAY_ATTEMPTS.
+        """
+        rewrite = False
+        failure = SparkifyError("")
+        for attempt in range(MAX_DAY_ATTEMPTS):
+            if attempt:
+                self.log.info("%s; it is inspected again", failure)
+                day = self.inspector.inspect(day.day, self.objects[day.day], rewrite=rewrite)
+            if (reason := day.rejection(self.limits.max_load_errors)) is not None:
+                return self._reject(day, reason)
+            try:
+                self._replace([day])
+                return LoadedDay(day)
+            except (RowCountMismatchError, _SourceChangedError) as error:
+                rewrite = rewrite or isinstance(error, RowCountMismatchError)
+                failure = error
+        raise WarehouseError(
+            f"{day.day} could not be loaded in {MAX_DAY_ATTEMPTS} attempts: {failure}", failure.rejected
+        ) from failure
+
+    def _replace(self, days: Sequence[InspectedDay]) -> None:
+        def replace(connection: Connection) -> None:
+            load_log.replace_days(connection, self.warehouse, days, self.run_id)
+            self._require_unchanged(days)
+
+        if days:
+            self.warehouse.run_in_transaction(self.engine, replace)
+
+    def _replace_trusted(self, day: date) -> InspectedDay:
+        def replace(connection: Connection) -> InspectedDay:
+            trusted = self.inspector.skip_inspection(day, self.objects[day])
+            loaded = load_log.replace_trusted_day(connection, self.warehouse, trusted, repairs, self.run_id)
+            self._require_unchanged([loaded])
+            return loaded
+
+        return self.warehouse.run_in_transaction(self.engine, replace)
+
+    def _log_retry(self, state: RetryCallState) -> None:
+        self.log.info("%s; it is loaded again", state.outcome.exception() if state.outcome else "")
+
+    def _require_unchanged(self, days: Sequence[InspectedDay]) -> None:
+        if changed := self.inspector.changed_files(days):
+            raise _SourceChangedError(f"{changed[0]} changed while it was being loaded")
+
+    def _reject(self, day: InspectedDay, reason: str) -> LoadedDay:
+        limit = self.limits.max_load_errors
+        self.warehouse.run_in_transaction(
+            self.engine, lambda connection: load_log.reject_day(connection, self.warehouse, day, limit, reason)
+        )
+        return LoadedDay(day, reason)
 
 
 class _SourceChangedError(SourceError):
     """A file was written to between its inspection and the end of its load."""
 
 
-class _SongsRejectedError(Exception):
-    def __init__(self, load: SongLoad) -> None:
-        super().__init__()
-        self.load = load
-
-
-def _replace_days(
-    engine: Engine, warehouse: Warehouse, inspector: EventInspector, days: Sequence[InspectedDay], run_id: str
-) -> None:
-    def replace(connection: Connection) -> None:
-        load_log.replace_days(connection, warehouse, days, run_id)
-        _require_unchanged(inspector, days)
-
-    if days:
-        warehouse.run_in_transaction(engine, replace)
-
-
-def _require_unchanged(inspector: EventInspector, days: Sequence[InspectedDay]) -> None:
-    if changed := inspector.changed_files(days):
-        raise _SourceChangedError(f"{changed[0]} changed while it was being loaded")
-
-
-def _load_day(
-    engine: Engine,
-    warehouse: Warehouse,
-    inspector: EventInspector,
-    day: InspectedDay,
-    objects: Sequence[StoredObject],
-    limits: Limits,
-    log: Logger,
-    run_id: str,
-) -> LoadedDay:
-    """Loads a day that did not load at once: from a cleaned copy, or as its files are by now."""
-    rewrite = False
-    for attempt in range(1, MAX_DAY_ATTEMPTS + 1):
-        if (reason := day.rejection(limits.max_load_errors)) is not None:
-            return _reject_day(engine, warehouse, day, limits, reason)
-        try:
-            _replace_days(engine, warehouse, inspector, [day], run_id)
-            return LoadedDay(day)
-        except (RowCountMismatchError, _SourceChangedError) as error:
-            if attempt == MAX_DAY_ATTEMPTS:
-                raise WarehouseError(
-                    f"{day.day} could not be loaded in {attempt} attempts: {error}", error.rejected
-                ) from error
-            rewrite = rewrite or isinstance(error, RowCountMismatchError)
-            log.info("%s; it is inspected again", error)
-            day = inspector.inspect(day.day, objects, rewrite=rewrite)
-    raise AssertionError("the last attempt returns or raises")
-
-
-def _reject_day(engine: Engine, warehouse: Warehouse, day: InspectedDay, limits: Limits, reason: str) -> LoadedDay:
-    warehouse.run_in_transaction(
-        engine, lambda connection: load_log.reject_day(connection, warehouse, day, limits.max_load_errors, reason)
-    )
-    return LoadedDay(day, reason)
-
-
 def _inspect_ahead(
     inspector: EventInspector, objects: Mapping[date, Sequence[StoredObject]]
 ) -> Iterator[Sequence[InspectedDay]]:
-    """Inspects the next batch of days while the caller loads one. So no more than two batches are held in memory."""
+    """Yields batches of inspected days and inspects the next batch meanwhile, so at most two are in memory."""
     remaining = iter(objects.items())
     abandoned = Event()
 
@@ -244,18 +243,3 @@ def _inspect_ahead(
                 yield inspected
         finally:
             abandoned.set()
-
-
-def _counted(
-    batches: Iterable[InspectedSongs], held: Mapping[str, StagedSongFile], load: SongLoad, limits: Limits
-) -> Iterator[InspectedSongs]:
-    for batch in batches:
-        load.emptied += sum(
-            not file.staged and file.source.key in held and held[file.source.key].staged > 0 for file in batch.files
-        )
-        errors = sum(file.errors for file in batch.files)
-        load.staged += batch.staged
-        load.errors_found += errors
-        load.errors_standing += errors
-        load.first_errors += batch.errors[: limits.kept_errors - len(load.first_errors)]
-        yield batch

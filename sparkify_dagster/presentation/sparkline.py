@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from dagster import MarkdownMetadataValue, MetadataValue
 
-from sparkify_dagster.partitions import days_between
+from sparkify_dagster.days import days_between
 
 DAYS = 28
 # The UI puts Markdown from 1,000 characters on behind a link.

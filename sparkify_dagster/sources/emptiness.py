@@ -1,11 +1,9 @@
-"""A source that looks empty empties nothing: an unmounted disk or a mistyped prefix is not the end of the data.
+"""A source that looks empty removes nothing: an unmounted disk or a mistyped prefix is not the end of the data.
 
-The error is lifted by a user who says that it is meant; a sensor never does.
+A user can override the error; a sensor never does.
 """
 
-from collections.abc import Callable
-from datetime import date
-
+from sparkify_dagster.days import Window
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.sources.object_store import SourceError
 from sparkify_dagster.sources.source import Listing
@@ -14,15 +12,13 @@ LOG_FILE_NAMES = "log files are named YYYY-MM-DD-events.json or YYYY-MM-DD-event
 SONG_FILE_NAMES = "the names of song files end in .json or .json.gz"
 
 
-def require_log_files(
-    listing: Listing, is_in_window: Callable[[date], bool], window: str, *, holds_days: bool, allow_empty: bool
-) -> None:
-    """Raises SourceError where the log looks empty and the user has not said that it is.
+def require_log_files(listing: Listing, window: Window, *, holds_days: bool, allow_empty: bool) -> None:
+    """Raises SourceError if the log looks empty and the user has not said that it is.
 
-    It looks empty where the warehouse holds days of the window and no log file is one of its days', and where there are
-    objects and no log file among them. `window` names its days, such as "2018-11-01 to 2018-11-30".
+    It looks empty if the warehouse holds days of the window but the window has no log file, and if there are objects
+    but no log file among them.
     """
-    in_window = sum(len(files) for day, files in listing.by_day.items() if is_in_window(day))
+    in_window = sum(len(files) for day, files in listing.by_day.items() if day in window)
     is_empty = (holds_days and not in_window) or (listing.unrecognized and not listing.files)
     if not is_empty or allow_empty:
         return
@@ -34,9 +30,9 @@ def require_log_files(
 
 
 def require_song_files(listing: Listing, *, holds_songs: bool, allow_empty: bool) -> None:
-    """Raises SourceError where the song data looks empty and the user has not said that it is.
+    """Raises SourceError if the song data looks empty and the user has not said that it is.
 
-    It looks empty where there is no song file, but the warehouse holds songs or there are other objects.
+    It looks empty if there is no song file although the warehouse holds songs or there are other objects.
     """
     if listing.files or allow_empty or not (holds_songs or listing.unrecognized):
         return
@@ -47,7 +43,7 @@ def require_song_files(listing: Listing, *, holds_songs: bool, allow_empty: bool
 
 
 def _others(listing: Listing) -> str:
-    """The objects that are none of the source's files, with the names of some."""
+    """Describes the objects that are not files of the source, with some of their names."""
     if not listing.ignored:
         return ", and nothing else"
     names = f" ({', '.join(map(repr, listing.examples))})" if listing.examples else ""
@@ -56,6 +52,6 @@ def _others(listing: Listing) -> str:
 
 def _remedy(setting: str, source: str) -> str:
     return (
-        f"Correct {setting} or mount the disk; if it is meant, run `sparkify etl --allow-empty {source}` (in the run's "
-        "config: allow_empty: true)"
+        f"Correct {setting} or mount the disk; if the source is empty on purpose, run `sparkify etl --allow-empty "
+        f"{source}` (in the run's config: allow_empty: true)"
     )

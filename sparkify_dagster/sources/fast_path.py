@@ -57,7 +57,7 @@ _CANONICAL_SECONDS = re.compile(rb"null|[0-9]{1,5}(?:\.[0-9]{1,5})?")
 _CANONICAL_EPOCH_MS = re.compile(rb"null|[0-9]{1,14}(?:\.0)?")
 
 
-def _getters(kind: Kind) -> tuple[attrgetter[Any], ...]:
+def _getters(kind: Kind) -> tuple["attrgetter[Any]", ...]:
     names = [column.name for column in EVENT_COLUMNS if column.kind is kind]
     return tuple(attrgetter(name) for name in names if name not in _REQUIRED)
 

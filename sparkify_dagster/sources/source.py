@@ -8,8 +8,8 @@ from functools import cached_property
 from dagster import ConfigurableResource
 
 from sparkify_dagster.batches import StoredObject
-from sparkify_dagster.config.aws import AwsAccess, aws_access
-from sparkify_dagster.config.settings import Settings
+from sparkify_dagster.config import current
+from sparkify_dagster.config.aws import AwsAccess
 from sparkify_dagster.sources.events import log_date
 from sparkify_dagster.sources.jsonpaths import JsonPaths, head_jsonpaths, read_jsonpaths
 from sparkify_dagster.sources.object_keys import has_no_text, is_folder_marker, is_hidden, printable
@@ -57,13 +57,17 @@ class Listing:
 
 
 class Source(ConfigurableResource[None]):
-    """Log data, JSONPaths file and song data in S3 or in local folders. S3 credentials are no part of it."""
+    """Log data, JSONPaths file and song data in S3 or in local folders. S3 credentials are not part of it.
+
+    `other_locations` are configured for other purposes: a listing does not report what lies there.
+    """
 
     log_data: str
     log_jsonpath: str | None = None
     song_data: str
     aws_endpoint_url: str | None = None
     aws_region: str | None = None
+    other_locations: Sequence[str] = ()
 
     def log_store(self) -> ObjectStore:
         return open_store(self.log_data, self._access())
@@ -86,13 +90,12 @@ class Source(ConfigurableResource[None]):
         return _listing(self.song_store(), is_song_file, self._other_places(self.song_data))
 
     def _access(self) -> AwsAccess:
-        access = aws_access(Settings.load())
+        access = current.aws_access()
         return replace(access, endpoint_url=self.aws_endpoint_url, region=self.aws_region)
 
     def _other_places(self, location: str) -> Sequence[str]:
         """The keys, in the location, of the other things that are configured to lie below it."""
-        settings = Settings.load()
-        others = (self.log_data, self.song_data, self.log_jsonpath, settings.expected, settings.staging)
+        others = (self.log_data, self.song_data, self.log_jsonpath, *self.other_locations)
         return [key for other in others if other is not None and (key := key_below(location, other))]
 
 

@@ -37,19 +37,20 @@ from sparkify_dagster.schema.tables import (
 from sparkify_dagster.warehouse.base import Warehouse, utc_now
 from sparkify_dagster.warehouse.day_profiles import loaded_before, replace_profiles
 
-# Counts up whenever the same object would be staged otherwise, so that the next run loads everything again.
+# Incremented whenever the same object would give other rows, so that the next run loads everything again.
 LOADER_VERSION = 2
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """What staging holds of a day, or of the songs: object keys with their ETags, and the errors found in them."""
+class StagedDay:
+    """The objects whose events of a day are staged, by key with their ETags, and the errors found in them."""
 
     etags: Mapping[str, str] = field(default_factory=dict)
     errors: int = 0
     outdated: bool = False
 
-    def holds(self, objects: Sequence[StoredObject], max_load_errors: int) -> bool:
+    def is_current(self, objects: Sequence[StoredObject], max_load_errors: int) -> bool:
+        """Returns whether a load of these objects would change nothing."""
         return (
             not self.outdated
             and self.errors <= max_load_errors
@@ -58,15 +59,15 @@ class Loaded:
 
 
 def reading_rules(event_keys: Sequence[str] = ()) -> str:
-    """Names the rules by which objects are read; for logs the JSONPaths file's keys are among them."""
+    """Returns a name for the rules by which objects are read, which for logs include the JSONPaths file's keys."""
     keys = hashlib.sha256(json.dumps(event_keys).encode()).hexdigest()[:16]
     return f"{LOADER_VERSION}-{keys}" if event_keys else f"{LOADER_VERSION}"
 
 
 def loaded_days(
     connection: Connection, first_day: date, last_day: date, event_keys: Sequence[str]
-) -> Mapping[date, Loaded]:
-    """What staging holds of each day; one that was refused since, or read by other rules, counts as outdated."""
+) -> Mapping[date, StagedDay]:
+    """Returns the staged days of a range. A day that was rejected since, or read by other rules, counts as outdated."""
     rows = connection.execute(
         select(
             loaded_objects.c.log_date,
@@ -79,25 +80,25 @@ def loaded_days(
     by_day: dict[date, list[tuple[str, str, int, str]]] = defaultdict(list)
     for day, *values in rows:
         by_day[day].append(tuple(values))
-    refused = set(
+    rejected = set(
         connection.scalars(
             select(rejected_loads.c.log_date).where(rejected_loads.c.log_date.between(first_day, last_day))
         )
     )
     rules = reading_rules(event_keys)
     return {
-        day: Loaded(
+        day: StagedDay(
             etags={key: etag for key, etag, _, _ in by_day[day]},
             errors=sum(errors for _, _, errors, _ in by_day[day]),
-            outdated=day in refused or any(loader_version != rules for *_, loader_version in by_day[day]),
+            outdated=day in rejected or any(loader_version != rules for *_, loader_version in by_day[day]),
         )
-        for day in by_day.keys() | refused
+        for day in by_day.keys() | rejected
     }
 
 
 @dataclass(frozen=True)
 class StagedSongFile:
-    """A song file that staging holds. None as ETag means that it has to be read again."""
+    """A song file whose songs are staged. None as ETag means that it has to be read again."""
 
     etag: str | None
     errors: int
@@ -108,7 +109,7 @@ class StagedSongFile:
 
 
 def staged_song_files(connection: Connection) -> Mapping[str, StagedSongFile]:
-    """The song files of staging. Those that a refused load overwrote the errors of count as changed."""
+    """Returns the staged song files by key. Those whose errors a rejected load overwrote count as changed."""
     errors_overwritten = set()
     if connection.scalar(select(exists().where(rejected_loads.c.log_date.is_(None)))):
         errors_overwritten = set(connection.scalars(select(load_errors.c.key).where(load_errors.c.log_date.is_(None))))
@@ -121,14 +122,14 @@ def staged_song_files(connection: Connection) -> Mapping[str, StagedSongFile]:
             loaded_objects.c.loader_version,
         ).where(loaded_objects.c.log_date.is_(None))
     )
-    held = {
+    staged = {
         key: StagedSongFile(
-            etag if loader_version == reading_rules() and key not in errors_overwritten else None, errors, staged
+            etag if loader_version == reading_rules() and key not in errors_overwritten else None, errors, songs
         )
-        for key, etag, errors, staged, loader_version in rows
+        for key, etag, errors, songs, loader_version in rows
     }
-    # The errors of a file that was refused and is gone by now have to go as well.
-    return held | {key: StagedSongFile(None, 0, 0) for key in errors_overwritten - held.keys()}
+    # The errors of a file that was rejected and is gone by now have to go as well.
+    return staged | {key: StagedSongFile(None, 0, 0) for key in errors_overwritten - staged.keys()}
 
 
 def events_by_day(

@@ -7,7 +7,7 @@ from typing import ClassVar
 from sqlalchemy import URL, Connection, Engine, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
-from sparkify_dagster.config.settings import Settings
+from sparkify_dagster.config import current
 from sparkify_dagster.schema.tables import ANALYTICS_SCHEMA, STAR_TABLES
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line
@@ -55,7 +55,7 @@ class ServerWarehouse(Warehouse, ABC):
 
     def _url_with_password(self) -> URL:
         url = make_url(self.address)
-        configured = Settings.load().warehouse
+        configured = current.warehouse_url()
         return configured if url.password is None and without_password(configured) == url else url
 
     def _create_tables_once(self, engine: Engine) -> None:

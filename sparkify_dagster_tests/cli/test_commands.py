@@ -78,7 +78,7 @@ def test_help_names_every_command(project: Project) -> None:
 def test_create_tables_can_be_run_again(project: Project) -> None:
     for _ in range(2):
         output = project.sparkify("create-tables")
-        assert one_line(output) == "The tables are there: duckdb:///.sparkify/warehouse.duckdb"
+        assert one_line(output) == "Tables are ready: duckdb:///.sparkify/warehouse.duckdb"
     project.use(project.folder)
     assert project.world.star() == {"songplays": [], "users": [], "songs": [], "artists": [], "time": []}
 
@@ -431,9 +431,12 @@ def test_verify_of_some_days_compares_with_what_is_expected_of_them(loaded: Proj
 
 def test_verify_without_anything_to_compare_with_is_one_line(loaded: Project) -> None:
     output = loaded.sparkify("verify", expect=1, SPARKIFY_EXPECTED_RESULTS="")
-    assert one_line(output) == "sparkify: nothing is expected: set SPARKIFY_EXPECTED_RESULTS, or give --expected"
+    assert (
+        one_line(output)
+        == "sparkify: no expected results configured: set SPARKIFY_EXPECTED_RESULTS, or pass --expected"
+    )
     output = loaded.sparkify("verify", "--expected", "nowhere", expect=1)
-    assert one_line(output) == "sparkify: nowhere: there is no expected result of any query, such as top_songs.csv"
+    assert one_line(output) == "sparkify: no expected results found in nowhere: it has no file such as top_songs.csv"
     (loaded.folder / "wrong").mkdir()
     (loaded.folder / "wrong" / "top_songs.csv").write_text("song,plays\n")
     output = loaded.sparkify("verify", "--expected", "wrong", expect=1)
@@ -495,7 +498,7 @@ def test_a_mistake_in_a_query_s_file_stops_that_query_alone(loaded: Project) -> 
 
 def test_query_of_what_nobody_asks_is_one_line(loaded: Project) -> None:
     output = loaded.sparkify("query", "top_song", expect=1)
-    assert one_line(output).startswith("sparkify: there is no query top_song; there are free_and_paid, ")
+    assert one_line(output).startswith("sparkify: unknown query 'top_song'; available: free_and_paid, ")
 
 
 def test_tables_are_dropped_only_when_that_is_confirmed(loaded: Project) -> None:

@@ -223,4 +223,4 @@ def test_a_second_process_waits_for_the_first_and_says_so(project: Project, end:
         else:
             first.kill()
         assert second.process.wait(DEADLINE_SECONDS) == 0
-        assert "The tables are there" in second.output
+        assert "Tables are ready" in second.output

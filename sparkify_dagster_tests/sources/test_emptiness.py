@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sparkify_dagster.days import Window
 from sparkify_dagster.sources.emptiness import require_log_files, require_song_files
 from sparkify_dagster.sources.object_store import SourceError
 from sparkify_dagster.sources.source import Listing, Source
@@ -34,8 +35,7 @@ def song_listing(world: World, *names: str) -> Listing:
 def check_logs(listing: Listing, *, holds_days: bool = False, allow_empty: bool = False) -> None:
     require_log_files(
         listing,
-        lambda day: date(2018, 11, 1) <= day < date(2018, 12, 1),
-        "2018-11-01 to 2018-11-30",
+        Window(date(2018, 11, 1), date(2018, 12, 1)),
         holds_days=holds_days,
         allow_empty=allow_empty,
     )
@@ -99,8 +99,8 @@ class TestALogThatLooksEmpty:
         assert str(raised.value) == (
             f"{world.log_data}: looks empty: no log file, and nothing else; log files are named YYYY-MM-DD-events.json "
             "or YYYY-MM-DD-events.json.gz, and the window of days is 2018-11-01 to 2018-11-30; nothing was changed. "
-            "Correct SPARKIFY_LOG_DATA or mount the disk; if it is meant, run `sparkify etl --allow-empty logs` (in "
-            "the run's config: allow_empty: true)"
+            "Correct SPARKIFY_LOG_DATA or mount the disk; if the source is empty on purpose, run `sparkify etl "
+            "--allow-empty logs` (in the run's config: allow_empty: true)"
         )
 
     def test_dot_files_alone_are_nothing(self, world: World) -> None:
@@ -139,8 +139,8 @@ class TestSongDataThatLooksEmpty:
             require_song_files(song_listing(world), holds_songs=True, allow_empty=False)
         assert str(raised.value) == (
             f"{world.song_data}: looks empty: no song file, and nothing else; the names of song files end in .json or "
-            ".json.gz; nothing was changed. Correct SPARKIFY_SONG_DATA or mount the disk; if it is meant, run "
-            "`sparkify etl --allow-empty songs` (in the run's config: allow_empty: true)"
+            ".json.gz; nothing was changed. Correct SPARKIFY_SONG_DATA or mount the disk; if the source is empty on "
+            "purpose, run `sparkify etl --allow-empty songs` (in the run's config: allow_empty: true)"
         )
 
     def test_empty_objects_are_no_songs(self, world: World) -> None:

@@ -24,12 +24,13 @@ from sparkify_dagster.analytics import refresh
 from sparkify_dagster.analytics.query import all_queries
 from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUERIES, SONG_ASSETS
 from sparkify_dagster.batches import MAX_INFLATED_BYTES, InspectedDay, InspectedSongs
+from sparkify_dagster.days import Window, days_between
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.ingest.limits import Limits
-from sparkify_dagster.ingest.load_logs import load_days, load_songs
-from sparkify_dagster.partitions import days_between, range_tags
+from sparkify_dagster.ingest.load_logs import load_log_days
+from sparkify_dagster.ingest.load_songs import load_songs
+from sparkify_dagster.partitions import range_tags
 from sparkify_dagster.schema import tables
-from sparkify_dagster.sources.events import EventInspector
 from sparkify_dagster.sources.source import Source
 from sparkify_dagster.warehouse import load_log, transforms
 from sparkify_dagster.warehouse.base import Warehouse
@@ -382,24 +383,21 @@ class World:
         days = days_between(first, last)
         source, warehouse = self.source, self.warehouse
         logs, songs = source.list_log_files(), source.list_song_files()
-        keys = source.json_paths().keys
-        inspector = EventInspector(
-            source.log_store(),
-            keys,
-            keep_errors=self.limits.kept_errors,
-            max_inflated_bytes=self.max_inflated_bytes,
-            s3_in_place=warehouse.reads_in_place(logs.location),
-        )
         with warehouse.connect("a test") as engine:
-            with engine.begin() as connection:
-                held = load_log.loaded_days(connection, first, last, keys)
-            present = {day: logs.by_day.get(day, []) for day in days}
-            to_load = {
-                day: files
-                for day, files in present.items()
-                if not held.get(day, load_log.Loaded()).holds(files, self.max_load_errors)
-            }
-            for _ in load_days(engine, warehouse, inspector, to_load, self.limits, logging.getLogger(__name__), run_id):
+            loading = load_log_days(
+                engine,
+                warehouse,
+                source,
+                logs,
+                source.json_paths().keys,
+                days,
+                self.limits,
+                run_id=run_id,
+                window=Window(first),
+                log=logging.getLogger(__name__),
+                allow_empty=True,
+            )
+            for _ in loading:
                 pass
             load_songs(engine, warehouse, source.song_store(), songs, self.limits, allow_empty=True)
             with engine.begin() as connection:

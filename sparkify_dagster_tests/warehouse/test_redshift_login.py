@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, make_url, text
 
-from sparkify_dagster.config import aws as aws_access
 from sparkify_dagster.config.settings import Settings
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.connect import create_warehouse
@@ -106,7 +105,7 @@ def server(redshift_servers: RedshiftServers) -> Iterator[RedshiftStandIn]:
 def log_in(address: str, identifier: str | None = None, region: str | None = None, secret: str | None = None) -> Any:
     """What a new connection is made with; the address is a URL without its scheme."""
     cluster = Cluster(make_url(SCHEME + address), identifier, region, secret)
-    return connection_parameters(cluster, aws_access.aws_access(Settings.load()))
+    return connection_parameters(cluster, Settings.load().aws_access())
 
 
 def refusal(hidden: Hidden, act: Callable[[], object]) -> str:
@@ -177,7 +176,7 @@ def test_a_cluster_is_looked_up_in_its_own_region(aws: AwsServer) -> None:
 
 def test_a_port_that_is_given_wins(identifier: str) -> None:
     url = make_url(SCHEME + "awsuser:p@/dev")._replace(port=6000)
-    found = connection_parameters(Cluster(url, identifier), aws_access.aws_access(Settings.load()))
+    found = connection_parameters(Cluster(url, identifier), Settings.load().aws_access())
     assert found["port"] == 6000
 
 
@@ -255,7 +254,7 @@ def test_the_password_of_dwh_cfg_is_used_and_never_shown(
     monkeypatch.setenv("SPARKIFY_CONFIG", str(tmp_path / "dwh.cfg"))
     settings = Settings.load()
     cluster = Cluster(settings.warehouse)
-    assert connection_parameters(cluster, aws_access.aws_access(settings)) == {
+    assert connection_parameters(cluster, settings.aws_access()) == {
         "host": PROVISIONED,
         "port": 5439,
         "user": "awsuser",

@@ -23,8 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from sparkify_dagster.batches import InspectedDay, InspectedFile, InspectedSongs, TrustedDay
-from sparkify_dagster.config import aws
-from sparkify_dagster.config.settings import Settings
+from sparkify_dagster.config import aws, current
 from sparkify_dagster.schema.tables import metadata, pending_rematch, staging_events, staging_songs
 from sparkify_dagster.warehouse.base import count_rows
 from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line
@@ -118,7 +117,7 @@ class RedshiftWarehouse(ServerWarehouse):
 
         @event.listens_for(engine, "do_connect")
         def log_in(dialect: Any, record: Any, arguments: Any, parameters: dict[str, Any]) -> None:
-            parameters.update(connection_parameters(cluster, aws.aws_access(Settings.load())))
+            parameters.update(connection_parameters(cluster, current.aws_access()))
 
         @event.listens_for(engine, "connect")
         def set_up_session(connection: Any, record: Any) -> None:
@@ -151,7 +150,7 @@ class RedshiftWarehouse(ServerWarehouse):
         if not location.startswith("s3://"):
             return False
         try:
-            return region == bucket_region(aws.split_s3_url(location)[0], aws.aws_access(Settings.load()))
+            return region == bucket_region(aws.split_s3_url(location)[0], current.aws_access())
         except WarehouseError:
             # Whether it can be read at all is for the inspection to tell.
             return False
@@ -240,7 +239,7 @@ class RedshiftWarehouse(ServerWarehouse):
         return inserted
 
     def _copy_folder(self) -> AbstractContextManager[CopyFolder]:
-        return copy_folder(required(self.staging), self._staging_region(), aws.aws_access(Settings.load()))
+        return copy_folder(required(self.staging), self._staging_region(), current.aws_access())
 
     def _copy(
         self,
@@ -258,7 +257,7 @@ class RedshiftWarehouse(ServerWarehouse):
     def _staging_region(self) -> str | None:
         bucket, _ = aws.split_s3_url(required(self.staging))
         try:
-            return bucket_region(bucket, aws.aws_access(Settings.load()))
+            return bucket_region(bucket, current.aws_access())
         except WarehouseError as error:
             raise WarehouseError(f"SPARKIFY_COPY_STAGING: {error}") from error
 
