@@ -6,6 +6,7 @@ from datetime import date
 from functools import cached_property
 
 from dagster import ConfigurableResource
+from pydantic import Field
 
 from sparkify_dagster.batches import StoredObject
 from sparkify_dagster.config import current
@@ -67,7 +68,7 @@ class Source(ConfigurableResource[None]):
     song_data: str
     aws_endpoint_url: str | None = None
     aws_region: str | None = None
-    other_locations: Sequence[str] = ()
+    other_locations: list[str] = Field(default_factory=list)
 
     def log_store(self) -> ObjectStore:
         return open_store(self.log_data, self._access())
