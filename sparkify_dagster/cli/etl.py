@@ -98,7 +98,10 @@ def persisted_instance() -> Iterator[dg.DagsterInstance]:
     """Yields the instance that the UI also shows. Raises EtlError if there is none."""
     home = Path(os.environ.get("DAGSTER_HOME") or ".").absolute()
     if not (home / "dagster.yaml").exists():
-        raise EtlError(f"there is no dagster.yaml in {home}: run this in the project's folder, or set DAGSTER_HOME")
+        raise EtlError(
+            f"there is no dagster.yaml in {home}: run this in the project's folder, set DAGSTER_HOME, "
+            "or write one with `sparkify init`"
+        )
     try:
         # Two commands that create the history at the same time would get in each other's way.
         with exclusive(STATE_FOLDER / "history.lock", "Waiting for another command, which opens the run history"):
@@ -223,9 +226,9 @@ def _print_result(console: Console, warehouse: Warehouse, progress: Progress) ->
         matches_expected = [check.passed for check in compared.values() if "expected_rows" in check.metadata]
         print_unexpected(console, matches_expected, len(compared) - len(matches_expected), len(progress.broken_queries))
     if progress.ok:
-        console.print("Next: `make ui` shows the graph, the checks and this run on http://127.0.0.1:3000")
+        console.print("Next: `sparkify ui` shows the graph, the checks and this run on http://127.0.0.1:3000")
     else:
-        console.print("Not everything succeeded: `make ui` shows the run with its log and check results")
+        console.print("Not everything succeeded: `sparkify ui` shows the run with its log and check results")
 
 
 def _counts(connection: Connection) -> tuple[dict[str, int], int, int]:

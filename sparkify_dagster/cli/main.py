@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from datetime import date, datetime
@@ -98,12 +99,33 @@ def of_some_days(command: Callable[Parameters, Result]) -> Callable[Parameters, 
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="sparkify-dagster", message="sparkify %(version)s")
 def main() -> None:
     """Sparkify's warehouse: JSON from S3 in, a checked star schema out."""
     replace_unwritable_characters()
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=".")
+@reports_errors
+def init(folder: Path) -> None:
+    """Write dagster.yaml, workspace.yaml and dwh.cfg.
+
+    FOLDER is the working directory by default, and is created if it does not exist. No file is overwritten. Every
+    command works in the folder: it holds the run history and, where no other is configured, the warehouse.
+    """
+    from sparkify_dagster.cli.init import write_project
+
+    try:
+        for path, written in write_project(folder):
+            click.echo(f"Wrote {path}" if written else f"Kept {path}, which exists")
+    except OSError as error:
+        raise CliError(f"{folder}: cannot be written: {error.strerror}") from error
+    change_folder = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
+    click.echo(f"Next: {change_folder}sparkify etl")
 
 
 @main.command("create-tables")
@@ -285,7 +307,9 @@ def ui(port: int) -> None:
     # The same home and environment that a person would have activated and exported.
     environment = {"VIRTUAL_ENV": sys.prefix, "DAGSTER_HOME": str(Path.cwd()), **os.environ}
     environment["PATH"] = os.pathsep.join([str(dg.parent), environment.get("PATH", "")])
-    os.execve(dg, [str(dg), "dev", "--host", "127.0.0.1", "--port", str(port)], environment)  # noqa: S606
+    # With the file named, dg looks for no project of its own, which only a clone is.
+    command = [str(dg), "dev", "--workspace", "workspace.yaml", "--host", "127.0.0.1", "--port", str(port)]
+    os.execve(dg, command, environment)  # noqa: S606
 
 
 def _require_order(first_day: date | None, last_day: date | None) -> None:

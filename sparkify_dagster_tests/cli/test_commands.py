@@ -71,7 +71,7 @@ def one_line(output: str) -> str:
 
 def test_help_names_every_command(project: Project) -> None:
     output = project.sparkify("--help")
-    for command in ("create-tables", "etl", "grant", "load-errors", "query", "simulate", "ui", "verify"):
+    for command in ("create-tables", "etl", "grant", "init", "load-errors", "query", "simulate", "ui", "verify"):
         assert f"\n  {command} " in output
 
 
@@ -125,7 +125,7 @@ def test_the_first_run_loads_everything_and_says_so(loaded_once: Project) -> Non
     assert "Checks: 37 passed, 0 warn, 0 failed" in output
     assert "13 of 13 queries as expected" in output
     assert "Match rate: " in output
-    assert "`make ui`" in output
+    assert "`sparkify ui`" in output
     world = loaded_once.world
     for table, count in (("songplays", len(world.rows("songplays"))), ("songs", 20)):
         (line,) = (line for line in output.splitlines() if line.startswith(f"{table} "))
@@ -260,7 +260,8 @@ def test_a_folder_without_the_instance_is_one_line(project: Project) -> None:
     (project.folder / "dagster.yaml").unlink()
     output = project.sparkify("etl", expect=1)
     assert one_line(output) == (
-        f"sparkify: there is no dagster.yaml in {project.folder}: run this in the project's folder, or set DAGSTER_HOME"
+        f"sparkify: there is no dagster.yaml in {project.folder}: run this in the project's folder, set DAGSTER_HOME, "
+        "or write one with `sparkify init`"
     )
 
 
@@ -271,7 +272,7 @@ def test_a_day_over_the_limit_fails_the_command_and_no_other_day(small: World, p
     output = project.sparkify("etl", expect=1, SPARKIFY_MAX_LOAD_ERRORS="1")
     assert "2018-11-02 is refused: 2 of 3 records have errors, the limit is 1. The day keeps what it held." in output
     assert "ERROR: staging_events.no_rejected_loads: " in output
-    assert "Not everything succeeded: `make ui` shows the run with its log and check results" in output
+    assert "Not everything succeeded: `sparkify ui` shows the run with its log and check results" in output
     assert [start.date().isoformat() for start in small.column("songplays", "start_time")] == [DAYS[0], DAYS[2]]
     # Within the limit it loads.
     project.sparkify("etl", SPARKIFY_MAX_LOAD_ERRORS="2")

@@ -156,7 +156,7 @@ def test_of_three_first_runs_one_simulates_and_all_load(project: Project) -> Non
             command.__exit__(None, None, None)
     outputs = "".join(each.output for each in started)
     assert outputs.count("No source is configured: simulating a month of the app (2018-11)") == 1
-    assert outputs.count("Next: `make ui`") == 3
+    assert outputs.count("Next: `sparkify ui`") == 3
 
 
 @pytest.mark.parametrize("command", [("etl",), ("etl", "--from", "2018-11-01")])

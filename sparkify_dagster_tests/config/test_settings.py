@@ -707,21 +707,33 @@ def test_table_has_one_row_for_each_key() -> None:
     assert "| `SPARKIFY_SONG_DATA` | `[S3] SONG_DATA` | Where the song files lie. |" in settings_table()
 
 
+def filled_in(example: str) -> str:
+    """The example after somebody has removed the # in front of each setting."""
+    return re.sub(r"(?m)^#(?=[A-Z_]+=)", "", example)
+
+
 def test_table_names_every_key_of_the_example() -> None:
-    section = ""
-    for line in EXAMPLE.read_text().splitlines():
+    section, named = "", 0
+    for line in filled_in(EXAMPLE.read_text()).splitlines():
         if line.startswith("["):
             section = line
         elif line and not line.startswith("#"):
             assert f"`{section} {line.partition('=')[0]}`" in settings_table()
+            named += 1
+    assert named == 13
 
 
-def test_example_as_it_is_asks_for_its_first_placeholder(error: Error) -> None:
-    assert error(EXAMPLE.read_text()).startswith("[CLUSTER] HOST: '<cluster endpoint>' is a placeholder")
+def test_example_as_it_is_sets_nothing(load: Load) -> None:
+    assert load(EXAMPLE.read_text()) == load()
+
+
+def test_example_with_every_line_in_force_asks_for_its_first_placeholder(error: Error) -> None:
+    message = error(filled_in(EXAMPLE.read_text()))
+    assert message.startswith("[CLUSTER] HOST: '<cluster endpoint>' is a placeholder")
 
 
 def test_example_with_its_placeholders_deleted(load: Load) -> None:
-    settings = load(re.sub(r"(?m)^.*=<.*\n", "", EXAMPLE.read_text()))
+    settings = load(re.sub(r"(?m)^.*=<.*\n", "", filled_in(EXAMPLE.read_text())))
     assert settings.warehouse == Settings().warehouse
     assert settings.log_data == "s3://udacity-dend/log_data"
     assert settings.log_jsonpath == "s3://udacity-dend/log_json_path.json"

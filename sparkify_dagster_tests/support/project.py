@@ -34,6 +34,8 @@ class Project:
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    scripts: Path = Path(sys.executable).parent
+    """The folder of the virtual environment's commands."""
 
     def __post_init__(self) -> None:
         for name in FILES:
@@ -79,7 +81,7 @@ class Project:
         output = self.folder / f"output-{time.monotonic_ns()}.txt"
         with output.open("wb") as stream:
             process = subprocess.Popen(
-                [str(Path(sys.executable).with_name(command)), *arguments],
+                [str(self.scripts / command), *arguments],
                 cwd=self.folder,
                 env=self.environment_of(environment),
                 stdin=subprocess.DEVNULL,
@@ -98,7 +100,7 @@ class Project:
     def environment_of(self, changes: Mapping[str, str]) -> dict[str, str]:
         """The environment of a command."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("SPARKIFY_")}
-        own = {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "200", "VIRTUAL_ENV": sys.prefix}
+        own = {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "200", "VIRTUAL_ENV": str(self.scripts.parent)}
         return {**inherited, **own, **self.environment, **changes}
 
     # Looking

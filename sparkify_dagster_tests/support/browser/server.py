@@ -1,14 +1,13 @@
-"""The UI and its daemon, as `make ui` starts them in a project's folder."""
+"""The UI and its daemon, as `sparkify ui` starts them in a project's folder."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from sparkify_dagster_tests.support.project import ROOT, Project, wait_until
+from sparkify_dagster_tests.support.project import Project, wait_until
 from sparkify_dagster_tests.support.servers.s3 import free_ports
 
-PACKAGE = "sparkify_dagster"
 # It starts six processes, each of which imports Dagster: some ten seconds where nothing else runs.
 START_SECONDS = 300
 
@@ -16,8 +15,6 @@ START_SECONDS = 300
 @contextmanager
 def served(project: Project, **environment: str) -> Iterator[str]:
     """The URL of the UI, which is there for the block."""
-    # `dg dev` looks for the package in the project's folder, wherever it is installed.
-    (project.folder / PACKAGE).symlink_to(ROOT / PACKAGE)
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     with project.start("sparkify", "ui", "--port", str(port), **environment) as started:
