@@ -64,15 +64,7 @@ class _Parser:
 
     def parse(self) -> CopyCommand:
         self._reader.expect("COPY")
-        table = self._name()
-        while self._reader.take("."):
-            table += "." + self._name()
-        columns: list[str] = []
-        if self._reader.take("("):
-            columns.append(self._column())
-            while self._reader.take(","):
-                columns.append(self._column())
-            self._reader.expect(")")
+        table, columns = self._target()
         self._reader.expect("FROM")
         if self._reader.take("STDIN"):
             raise Refusal("COPY from STDIN is not supported, specify the S3 path")
@@ -109,6 +101,18 @@ class _Parser:
         if not (command.json in ("auto", "auto ignorecase") or command.json.startswith("s3://")):
             raise Refusal(f"Invalid JSONPath or option: {command.json}", "42601")
         return command
+
+    def _target(self) -> tuple[str, list[str]]:
+        table = self._name()
+        while self._reader.take("."):
+            table += "." + self._name()
+        columns: list[str] = []
+        if self._reader.take("("):
+            columns.append(self._column())
+            while self._reader.take(","):
+                columns.append(self._column())
+            self._reader.expect(")")
+        return table, columns
 
     def _option(self, command: CopyCommand, option: str) -> None:
         if option in _FLAGS:

@@ -8,7 +8,8 @@ from typing import Protocol, runtime_checkable
 import pytest
 
 from sparkify_dagster.warehouse.redshift.warehouse import RedshiftWarehouse
-from sparkify_dagster_tests.redshift_stand_in.stand_in import ROLE, RedshiftStandIn, S3Access, prepare_back_end
+from sparkify_dagster_tests.redshift_stand_in.cluster import ROLE, S3Access
+from sparkify_dagster_tests.redshift_stand_in.stand_in import RedshiftStandIn, prepare_back_end
 from sparkify_dagster_tests.support.servers.postgres import PostgresServer
 from sparkify_dagster_tests.support.servers.s3 import S3Server
 

@@ -6,6 +6,7 @@ r_INSERT_30, r_SELECT_synopsis, r_MERGE, r_pg_keywords.
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from sqlalchemy_redshift.dialect import RESERVED_WORDS  # type: ignore[import-untyped]
 from sqlglot import ParseError, Token, TokenError, TokenType, exp, parse, tokenize
@@ -120,29 +121,25 @@ def _refused_function(tokens: Sequence[Token], place: int, closing: dict[int, in
         yield f"function {name}() does not exist on Redshift, or is not in the stand-in's list"
 
 
+_REFUSED_NODES: Final[dict[tuple[type[exp.Expr], ...], str]] = {
+    (exp.OnConflict,): "ON CONFLICT",
+    (exp.Returning,): "RETURNING",
+    (exp.Lateral,): "LATERAL",
+    (exp.Filter,): "FILTER",
+    (exp.NullSafeEQ, exp.NullSafeNEQ): "IS DISTINCT FROM",
+    (exp.Collate,): "COLLATE",
+    (exp.Array, exp.Bracket, exp.Unnest): "arrays",
+    (exp.Lock,): "FOR UPDATE or FOR SHARE",
+    (exp.Fetch,): "FETCH FIRST",
+}
+
+
 def _refused_node(node: exp.Expr) -> Iterator[str]:
-    if isinstance(node, exp.OnConflict):
-        yield "ON CONFLICT"
-    elif isinstance(node, exp.Returning):
-        yield "RETURNING"
-    elif isinstance(node, exp.Distinct) and node.args.get("on"):
+    yield from (construct for kinds, construct in _REFUSED_NODES.items() if isinstance(node, kinds))
+    if isinstance(node, exp.Distinct) and node.args.get("on"):
         yield "DISTINCT ON"
-    elif isinstance(node, exp.Lateral):
-        yield "LATERAL"
-    elif isinstance(node, exp.Filter):
-        yield "FILTER"
-    elif isinstance(node, exp.NullSafeEQ | exp.NullSafeNEQ):
-        yield "IS DISTINCT FROM"
     elif isinstance(node, exp.Values) and not isinstance(node.parent, exp.Insert):
         yield "VALUES as a table"
-    elif isinstance(node, exp.Collate):
-        yield "COLLATE"
-    elif isinstance(node, exp.Array | exp.Bracket | exp.Unnest):
-        yield "arrays"
-    elif isinstance(node, exp.Lock):
-        yield "FOR UPDATE or FOR SHARE"
-    elif isinstance(node, exp.Fetch):
-        yield "FETCH FIRST"
     elif isinstance(node, exp.DataType) and str(getattr(node.this, "value", node.this)).upper() in _UNSUPPORTED_TYPES:
         yield f"type {node.sql(dialect='redshift')}"
     elif isinstance(node, exp.Table) and isinstance(node.this, exp.Func):

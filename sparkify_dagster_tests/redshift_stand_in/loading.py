@@ -6,15 +6,12 @@ Pages: SYS_LOAD_HISTORY, SYS_LOAD_ERROR_DETAIL, r_STL_LOAD_ERRORS, copy-paramete
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
+from sparkify_dagster_tests.redshift_stand_in.cluster import Cluster
 from sparkify_dagster_tests.redshift_stand_in.copy_command import CopyCommand
 from sparkify_dagster_tests.redshift_stand_in.copy_source import INVALID_LINE, Row, Source
 from sparkify_dagster_tests.redshift_stand_in.copy_values import Column, Conversion, Number, ValueRefused, converted
 from sparkify_dagster_tests.redshift_stand_in.refusal import Refusal
-
-if TYPE_CHECKING:
-    from sparkify_dagster_tests.redshift_stand_in.stand_in import RedshiftStandIn
 
 _TYPE_NAMES = {
     "character varying": "varchar",
@@ -41,7 +38,7 @@ class RowError:
 
 @dataclass
 class Load:
-    stand_in: "RedshiftStandIn"
+    cluster: Cluster
     command: CopyCommand
     columns: Sequence[Column]
     table_id: int
@@ -56,11 +53,11 @@ class Load:
     _started: datetime = field(default_factory=lambda: datetime.now(UTC).replace(tzinfo=None))
 
     def __post_init__(self) -> None:
-        self.query_id = self.stand_in.next_query_id()
+        self.query_id = self.cluster.next_query_id()
 
     def rows(self) -> Sequence[bytes]:
         """The rows as PostgreSQL's COPY takes them. Raises Refusal when MAXERROR errors are found, 0 meaning 1."""
-        conversion = Conversion(self.command.time_format, self.command.flags, self.stand_in.epoch_fractions)
+        conversion = Conversion(self.command.time_format, self.command.flags, self.cluster.epoch_fractions)
         urls = self.source.urls()
         self._files = len(urls)
         rows: list[bytes] = []
@@ -95,10 +92,10 @@ class Load:
 
     def record(self, status: str, seconds: float) -> None:
         """Beside the client's transaction: the records outlive its rollback."""
-        database = self.stand_in.database
+        database = self.cluster.database
         for error in self.errors:
             column = error.column
-            self.stand_in.execute_in_back_end(
+            self.cluster.execute_in_back_end(
                 "INSERT INTO redshift_system.load_errors (query_id, session_id, database_name, table_id,"
                 " file_name, line_number, column_name, column_type, column_length, error_code, error_message,"
                 " raw_line, raw_field_value) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
@@ -118,7 +115,7 @@ class Load:
                     _storable(error.value),
                 ],
             )
-        self.stand_in.execute_in_back_end(
+        self.cluster.execute_in_back_end(
             "INSERT INTO redshift_system.sys_load_history (query_id, status, session_id, database_name, table_name,"
             " start_time, duration, data_source, loaded_rows, source_file_count, source_file_bytes,"
             " file_count_scanned, file_bytes_scanned, error_count)"

@@ -4,9 +4,9 @@ import re
 import socket
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from sparkify_dagster_tests.redshift_stand_in import wire
+from sparkify_dagster_tests.redshift_stand_in.cluster import Cluster
 from sparkify_dagster_tests.redshift_stand_in.copy_command import CopyCommand, parse_copy
 from sparkify_dagster_tests.redshift_stand_in.copy_source import Source
 from sparkify_dagster_tests.redshift_stand_in.copy_values import Column
@@ -14,9 +14,6 @@ from sparkify_dagster_tests.redshift_stand_in.loading import Load
 from sparkify_dagster_tests.redshift_stand_in.refusal import NotImitated, Refusal
 from sparkify_dagster_tests.redshift_stand_in.rewriting import first_word, rewrite, split_statements
 from sparkify_dagster_tests.redshift_stand_in.wire import Channel, Closed, Message
-
-if TYPE_CHECKING:
-    from sparkify_dagster_tests.redshift_stand_in.stand_in import RedshiftStandIn
 
 _IDLE = b"I"
 _CHUNK_BYTES = 1 << 16
@@ -53,8 +50,8 @@ class BackEndError(Exception):
 
 
 class Session:
-    def __init__(self, stand_in: "RedshiftStandIn", connection: socket.socket) -> None:
-        self._stand_in = stand_in
+    def __init__(self, cluster: Cluster, connection: socket.socket) -> None:
+        self._cluster = cluster
         self._client = Channel(connection)
         self._back_end: Channel | None = None
         self._status = _IDLE
@@ -79,13 +76,13 @@ class Session:
             self._back_end.close()
 
     def _is_let_in(self) -> bool:
-        stand_in = self._stand_in
+        cluster = self._cluster
         code, content = self._client.receive_startup()
         encrypted = False
         while code in (wire.SSL_REQUEST, wire.GSS_REQUEST):
             self._client.send_bytes(b"S" if code == wire.SSL_REQUEST else b"N")
             if code == wire.SSL_REQUEST:
-                self._client = Channel(stand_in.tls.wrap_socket(self._client.socket, server_side=True))
+                self._client = Channel(cluster.tls.wrap_socket(self._client.socket, server_side=True))
                 encrypted = True
             code, content = self._client.receive_startup()
         if code == wire.CANCEL_REQUEST:
@@ -98,10 +95,10 @@ class Session:
             return False
         self._client.send(Message(b"R", b"\0\0\0\3"))
         password = self._client.receive().content.rstrip(b"\0").decode()
-        if (parameters.get("user"), password) != (stand_in.user, stand_in.password):
+        if (parameters.get("user"), password) != (cluster.user, cluster.password):
             self._refuse_client("28P01", f'password authentication failed for user "{parameters.get("user")}"')
             return False
-        if parameters.get("database", parameters.get("user")) != stand_in.database:
+        if parameters.get("database", parameters.get("user")) != cluster.database:
             self._refuse_client("3D000", f'database "{parameters.get("database")}" does not exist')
             return False
         self._open_back_end(parameters.get("application_name", ""))
@@ -113,7 +110,7 @@ class Session:
     def _open_back_end(self, application_name: str) -> None:
         channel = self._connect()
         self._back_end = channel
-        back_end = self._stand_in.back_end
+        back_end = self._cluster.back_end
         channel.send_bytes(
             wire.startup(
                 {
@@ -141,7 +138,7 @@ class Session:
                 raise Closed
 
     def _connect(self) -> Channel:
-        back_end = self._stand_in.back_end
+        back_end = self._cluster.back_end
         connection = socket.create_connection((back_end.host or "127.0.0.1", back_end.port or 5432))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return Channel(connection)
@@ -154,7 +151,7 @@ class Session:
         channel.close()
 
     def _handle(self, sql: str) -> None:
-        failure = self._stand_in.received(sql)
+        failure = self._cluster.received(sql)
         if failure is not None and failure.cuts and not failure.after:
             raise Closed
         messages: Iterable[Message]
@@ -234,16 +231,16 @@ class Session:
 
     def _copy(self, sql: str) -> Sequence[Message]:
         command = parse_copy(sql)
-        stand_in = self._stand_in
+        cluster = self._cluster
         table_id, columns = self._columns(command)
-        command.check_roles(stand_in.roles, stand_in.default_role)
+        command.check_roles(cluster.roles, cluster.default_role)
         load = Load(
-            stand_in,
+            cluster,
             command,
             columns,
             table_id=table_id,
             session_id=self._process_id,
-            source=Source(stand_in.s3_client(command.region), command, columns),
+            source=Source(cluster.s3_client(command.region), command, columns),
         )
         started = time.monotonic()
         in_transaction = self._status != _IDLE

@@ -21,11 +21,12 @@ from sparkify_dagster.schema.sql_files import VIEWS
 from sparkify_dagster.schema.tables import loaded_objects, metadata, songplays, staging_events
 from sparkify_dagster.warehouse import transforms
 from sparkify_dagster.warehouse.ddl import create_tables, drop_tables
+from sparkify_dagster_tests.redshift_stand_in.cluster import ROLE, S3Access
 from sparkify_dagster_tests.redshift_stand_in.copy_command import parse_copy
 from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers
 from sparkify_dagster_tests.redshift_stand_in.refusal import Refusal
 from sparkify_dagster_tests.redshift_stand_in.rewriting import rewrite
-from sparkify_dagster_tests.redshift_stand_in.stand_in import ROLE, RedshiftStandIn, S3Access
+from sparkify_dagster_tests.redshift_stand_in.stand_in import RedshiftStandIn
 from sparkify_dagster_tests.support.servers.s3 import S3Server
 
 EVENTS = (
