@@ -19,11 +19,20 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Protocol
 
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "benchmarks"
 SPARKIFY = str(Path(sys.executable).with_name("sparkify"))
 MONTH = ("2018-11-01", "2018-11-30")
+
+
+class Competitor(Protocol):
+    """Loads the source in the folder. Returns the seconds that it took."""
+
+    __name__: str
+
+    def __call__(self, folder: Path, source: Path) -> float: ...
 
 
 class Workplace:
@@ -76,7 +85,7 @@ def simulate(out: Path, *, users: int, songs: int, days: int = 30) -> Path:
     return out
 
 
-def medians(rounds: int, folder: Path, source: Path, *competitors) -> list[float]:
+def medians(rounds: int, folder: Path, source: Path, *competitors: Competitor) -> list[float]:
     times = [[competitor(folder / competitor.__name__, source) for competitor in competitors] for _ in range(rounds)]
     return [statistics.median(column) for column in zip(*times, strict=True)]
 

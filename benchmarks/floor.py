@@ -1,6 +1,7 @@
 """Dagster's own price: the project's assets, checks and days with empty bodies, on a persisted instance."""
 
 import sys
+from collections.abc import Iterator
 from datetime import date
 
 import dagster as dg
@@ -12,7 +13,7 @@ from sparkify_dagster.partitions import range_tags
 
 def empty_asset(asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
     @dg.multi_asset(specs=list(asset.specs), name=asset.node_def.name, partitions_def=asset.partitions_def)
-    def empty(context: dg.AssetExecutionContext):
+    def empty(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         for spec in asset.specs:
             yield dg.MaterializeResult(asset_key=spec.key)
 
@@ -23,7 +24,7 @@ def empty_check(check: dg.AssetChecksDefinition) -> dg.AssetChecksDefinition:
     specs = list(check.check_specs)
 
     @dg.multi_asset_check(name=check.node_def.name, specs=specs)
-    def empty():
+    def empty() -> Iterator[dg.AssetCheckResult]:
         for spec in specs:
             yield dg.AssetCheckResult(passed=True, asset_key=spec.asset_key, check_name=spec.name)
 

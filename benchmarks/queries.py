@@ -9,12 +9,14 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from cost import SPARKIFY, Workplace, simulate
 from sqlalchemy import text
 
-from sparkify_dagster.analytics.query import all_queries
+from sparkify_dagster.analytics import refresh
+from sparkify_dagster.analytics.query import Query, all_queries
 from sparkify_dagster.schema.tables import STAR_TABLES
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
 
@@ -51,7 +53,7 @@ def ask_all(warehouse: DuckDBWarehouse) -> None:
 
         def count(sql: str) -> int:
             with engine.begin() as connection:
-                return connection.execute(text(sql)).scalar_one()
+                return int(connection.execute(text(sql)).scalar_one())
 
         def fingerprints() -> str:
             with engine.begin() as connection:
@@ -59,30 +61,29 @@ def ask_all(warehouse: DuckDBWarehouse) -> None:
                     warehouse.fingerprint(connection, table)
             return f"{count('SELECT count(*) FROM songplays'):,} plays"
 
-        def refresh() -> str:
+        def refresh_all() -> str:
             answered, failed = refresh.refresh(warehouse, engine, queries)
             assert not failed
             asked = [answer.query.name for answer in answered if answer.asked]
             return f"{len(asked)} of {len(answered)} asked: {', '.join(asked) or '-'}"
 
+        def run(query: Query) -> str:
+            with engine.begin() as connection:
+                return f"{len(refresh.ask(warehouse, connection, query)):,} rows"
+
         def change(sql: str) -> Callable[[], str]:
             def work() -> str:
                 with engine.begin() as connection:
                     connection.execute(text(sql))
-                return refresh()
+                return refresh_all()
 
             return work
 
         timed("looking through the star", fingerprints)
         for query in queries:
-
-            def ask(query=query) -> str:
-                with engine.begin() as connection:
-                    return f"{len(refresh.ask(warehouse, connection, query)):,} rows"
-
-            timed(f"  {query.name}", ask)
-        timed("all answers, when nothing has changed", refresh)
-        timed("all answers, when nothing has changed, again", refresh)
+            timed(f"  {query.name}", partial(run, query))
+        timed("all answers, when nothing has changed", refresh_all)
+        timed("all answers, when nothing has changed, again", refresh_all)
         for table, column, key in (("songplays", "level", "songplay_id"), ("artists", "location", "artist_id")):
             update = f"UPDATE {table} SET {column} = 'other' WHERE {key} = (SELECT MIN({key}) FROM {table})"
             timed(f"all answers, when a row of {table} has changed", change(update))

@@ -14,13 +14,15 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import duckdb
 import obstore
 import psycopg2
+import psycopg2.extensions
 from cost import run, simulate
-from obstore.store import LocalStore
+from obstore.store import LocalStore, ObjectStore
 from sqlalchemy import make_url, text
 
 from sparkify_dagster.config.aws import AwsAccess, s3_store
@@ -72,28 +74,27 @@ def postgres_events(folder: Path, rounds: int) -> None:
         for _ in range(rounds):
             warehouse = server.new_warehouse()
             warehouse.run("a benchmark", lambda connection: None)
-            ours.append(seconds(lambda warehouse=warehouse: load_events(warehouse, source)))
+            ours.append(seconds(partial(load_events, warehouse, source)))
             url = make_url(warehouse.address)
             connection = psycopg2.connect(host=url.host, port=url.port, user=url.username, dbname=url.database)
             with connection, connection.cursor() as cursor:
                 with rows_file.open("w") as file:
                     cursor.copy_expert("COPY staging.staging_events TO STDOUT (FORMAT csv)", file)
                 cursor.execute("CREATE TABLE bare (LIKE staging.staging_events INCLUDING INDEXES)")
-                count = cursor.rowcount
                 cursor.execute("SELECT count(*) FROM staging.staging_events")
-                (count,) = cursor.fetchone()
-
-            def copy(connection=connection) -> None:
-                with connection, connection.cursor() as cursor, rows_file.open() as file:
-                    cursor.copy_expert("COPY bare FROM STDIN (FORMAT csv)", file)
-
-            bare.append(seconds(copy))
+                (count,) = cursor.fetchone() or (0,)
+            bare.append(seconds(partial(copy, connection, rows_file)))
             connection.close()
     mine, copied = statistics.median(ours), statistics.median(bare)
     print(
         f"postgres: {count:,} events in {mine:.1f} s, {count / mine:,.0f} rows a second; a bare COPY of the same rows "
         f"{copied:.1f} s, {count / copied:,.0f} rows a second: {mine / copied:.2f} x"
     )
+
+
+def copy(connection: psycopg2.extensions.connection, rows_file: Path) -> None:
+    with connection, connection.cursor() as cursor, rows_file.open() as file:
+        cursor.copy_expert("COPY bare FROM STDIN (FORMAT csv)", file)
 
 
 def songs(folder: Path, rounds: int) -> None:
@@ -125,7 +126,9 @@ def songs(folder: Path, rounds: int) -> None:
                 redshift.stop()
 
 
-def _songs(rounds: int, source: Source, redshift: RedshiftServers, bucket, keys: list[str], place: Path) -> None:
+def _songs(
+    rounds: int, source: Source, redshift: RedshiftServers, bucket: ObjectStore, keys: list[str], place: Path
+) -> None:
     bundling, loading, one_by_one, duck = [], [], [], []
     listing = source.list_song_files()
 
@@ -149,7 +152,7 @@ def _songs(rounds: int, source: Source, redshift: RedshiftServers, bucket, keys:
         bundling.append(seconds(bundle))
         warehouse = redshift()
         warehouse.run("a benchmark", lambda connection: connection.execute(text("SELECT 1")))
-        loading.append(seconds(lambda warehouse=warehouse: load(warehouse)))
+        loading.append(seconds(partial(load, warehouse)))
         one_by_one.append(seconds(read_one_by_one))
         duck.append(seconds(read_by_duckdb))
     read, loaded, single, local = map(statistics.median, (bundling, loading, one_by_one, duck))
