@@ -26,10 +26,11 @@ browser: .venv/installed-dev ## Get the Chromium that the UI's tests need, where
 screenshots: .venv/installed-dev ## Take the README's screenshots of the UI again
 	$(BIN)/python -m sparkify_dagster_tests.support.browser.screenshots
 
-check: .venv/installed-dev ## Check format, lint, types and SQL
+check: .venv/installed-dev ## Check format, lint, types, layers and SQL
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint --quiet sparkify_dagster/sql
 
 format: .venv/installed-dev ## Format the Python and the SQL

@@ -1,0 +1,1 @@
+"""The analysts' queries: their files, results, charts, and the comparison with expected results."""

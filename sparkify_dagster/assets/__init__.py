@@ -1,0 +1,1 @@
+"""What exists: the source, the staging tables, the star and the analysts' queries as assets."""

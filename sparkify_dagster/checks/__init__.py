@@ -1,0 +1,1 @@
+"""What must be true of the assets: Dagster's asset checks."""

@@ -1,0 +1,1 @@
+"""What holds runs together: liveness, the launcher, signals, locks, and errors with their translations."""

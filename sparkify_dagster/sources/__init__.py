@@ -1,0 +1,1 @@
+"""Lists, reads and inspects the source's files, in S3 or in folders."""

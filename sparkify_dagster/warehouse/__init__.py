@@ -1,0 +1,1 @@
+"""The seam to DuckDB, PostgreSQL and Redshift: connections, transactions, DDL and loading."""

@@ -1,0 +1,1 @@
+"""Amazon Redshift: login, COPY and its landing tables."""
