@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # uv resolves and installs in seconds; pip does the same where uv cannot be had.
 INSTALL = if $(BIN)/pip install --quiet --disable-pip-version-check uv; \
-	then $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e $(1); \
+	then $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e $(1); \
 	else $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e $(1); fi
 
 .PHONY: help run ui test browser screenshots check format benchmark benchmark-warehouses benchmark-queries constraints clean

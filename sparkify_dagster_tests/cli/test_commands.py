@@ -70,7 +70,8 @@ def one_line(output: str) -> str:
 
 
 def test_help_names_every_command(project: Project) -> None:
-    output = project.sparkify("--help")
+    with project.start_installed("sparkify", "--help") as started:
+        output = started.wait()
     for command in ("create-tables", "etl", "grant", "init", "load-errors", "query", "simulate", "ui", "verify"):
         assert f"\n  {command} " in output
 
@@ -469,7 +470,7 @@ def test_a_mistake_in_a_query_s_file_stops_that_query_alone(loaded: Project) -> 
     shutil.copytree(ROOT / "sparkify_dagster", loaded.folder / "sparkify_dagster")
     # Before the package that is installed.
     loaded.environment["PYTHONPATH"] = str(loaded.folder)
-    folder = loaded.folder / "sparkify_dagster" / "analytics" / "queries"
+    folder = loaded.folder / "sparkify_dagster" / "sql" / "analytics"
     top_songs, top_artists = folder / "top_songs.sql", folder / "top_artists.sql"
     # One that is found by reading the file, and one that only the warehouse finds.
     top_songs.write_text(top_songs.read_text("utf-8").replace("-- Asked by:", "-- Asked:"), "utf-8")

@@ -20,8 +20,8 @@ FIRST_DAY, LAST_DAY = "2018-11-01", "2018-11-03"
 Status = dg.DagsterRunStatus
 HOLD_A_RUN = """
 import sys, dagster as dg
-from sparkify_dagster import runs
-with dg.DagsterInstance.from_config(".") as instance, runs.alive(instance, sys.argv[1]):
+from sparkify_dagster.runtime import liveness
+with dg.DagsterInstance.from_config(".") as instance, liveness.alive(instance, sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()
 """

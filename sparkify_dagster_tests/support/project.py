@@ -1,5 +1,8 @@
 """The project's folder as a user has it, for commands that run in processes of their own.
 
+`sparkify` is forked from a process that has the libraries. Dagster's commands are started as a shell starts them; so is
+`sparkify` where the test says so, or changes what the interpreter reads when it starts.
+
 project = Project(tmp_path)
 project.sparkify("simulate", "--out", "source")
 project.sparkify("etl", expect=1)
@@ -18,6 +21,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from sparkify_dagster_tests.support.forked_commands import ForkedProcess, can_be_forked, start_forked
 from sparkify_dagster_tests.support.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +29,8 @@ ROOT = Path(__file__).parents[2]
 FILES = ("dagster.yaml", "pyproject.toml", "workspace.yaml")
 # Long enough for a machine that does much else at the time.
 DEADLINE_SECONDS = 120
+# What the installed script does.
+SPARKIFY = "from sparkify_dagster.cli.main import main; main()"
 SECRET = "wJalrXUtnFEMI-not-to-be-shown"
 
 
@@ -68,17 +74,27 @@ class Project:
     def run(self, command: str, *arguments: str, expect: int = 0, **environment: str) -> str:
         """What a command of the virtual environment prints, once it has ended with the expected status."""
         with self.start(command, *arguments, **environment) as started:
-            status = started.process.wait(DEADLINE_SECONDS)
-        assert status == expect, f"{command} {arguments} ended with {status}:\n{started.output}"
-        assert SECRET not in started.output
+            output = started.wait(expect)
         if command == "sparkify":
-            assert "Traceback" not in started.output, started.output
-        return started.output
+            assert "Traceback" not in output, output
+        return output
 
     @contextmanager
     def start(self, command: str, *arguments: str, **environment: str) -> Iterator["Started"]:
         """A command that is running. At the block's end it is killed, with all that it started."""
-        output = self.folder / f"output-{time.monotonic_ns()}.txt"
+        if command != "sparkify" or not can_be_forked({**self.environment, **environment}):
+            with self.start_installed(command, *arguments, **environment) as started:
+                yield started
+            return
+        output, variables = self._new_output(), self.environment_of(environment)
+        forked = start_forked(SPARKIFY, [command, *arguments], self.folder, variables, output)
+        with Started(forked, output) as started:
+            yield started
+
+    @contextmanager
+    def start_installed(self, command: str, *arguments: str, **environment: str) -> Iterator["Started"]:
+        """The same for a command that is started as a shell starts it."""
+        output = self._new_output()
         with output.open("wb") as stream:
             process = subprocess.Popen(
                 [str(self.scripts / command), *arguments],
@@ -91,11 +107,13 @@ class Project:
                 # As from a terminal's shell; a shell that runs the tests in its background has it ignored.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
-        started = Started(process, output)
-        try:
+        with Started(process, output) as started:
             yield started
-        finally:
-            started.kill_group()
+
+    def _new_output(self) -> Path:
+        output = self.folder / f"output-{time.monotonic_ns()}.txt"
+        output.touch()
+        return output
 
     def environment_of(self, changes: Mapping[str, str]) -> dict[str, str]:
         """The environment of a command."""
@@ -129,13 +147,30 @@ class Project:
 
 @dataclass
 class Started:
-    process: subprocess.Popen[bytes]
+    """A command that was started, and the file with what it prints."""
+
+    process: subprocess.Popen[bytes] | ForkedProcess
     file: Path
+
+    def __enter__(self) -> "Started":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.kill_group()
+
+    def wait(self, expect: int = 0) -> str:
+        """What the command has printed, once it has ended with the expected status."""
+        status = self.process.wait(DEADLINE_SECONDS)
+        assert status == expect, f"the command ended with {status}:\n{self.output}"
+        assert SECRET not in self.output
+        return self.output
 
     def kill_group(self) -> None:
         """Kills the command and all processes that it started."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
+        # One that was forked just now may have no group yet.
+        self.process.kill()
         self.process.wait()
 
     @property

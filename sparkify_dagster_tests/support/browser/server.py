@@ -17,7 +17,7 @@ def served(project: Project, **environment: str) -> Iterator[str]:
     """The URL of the UI, which is there for the block."""
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
-    with project.start("sparkify", "ui", "--port", str(port), **environment) as started:
+    with project.start_installed("sparkify", "ui", "--port", str(port), **environment) as started:
         wait_until(lambda: started.process.poll() is not None or _answers(url), "the UI", seconds=START_SECONDS)
         assert started.process.poll() is None, started.output
         yield url

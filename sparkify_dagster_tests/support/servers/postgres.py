@@ -36,6 +36,7 @@ class PostgresServer:
     port: int
     user: str = "sparkify"
     databases: list[str] = field(default_factory=list)
+    _template_with_tables: str | None = None
 
     def address(self, database: str = "postgres") -> str:
         return f"postgresql+psycopg2://{self.user}@127.0.0.1:{self.port}/{database}"
@@ -47,10 +48,10 @@ class PostgresServer:
         self.databases.append(name)
         return self.address(name)
 
-    def new_template(self) -> str:
+    def new_template(self, template: str = "template1") -> str:
         """The name of a database that stays, to be prepared and copied. Nobody may be connected to it by then."""
         name = f"template_{secrets.token_hex(6)}"
-        self._copy("template1", name)
+        self._copy(template, name)
         return name
 
     def _copy(self, template: str, name: str) -> None:
@@ -63,8 +64,14 @@ class PostgresServer:
             self.execute(f"DROP DATABASE {self.databases.pop()} WITH (FORCE)")
 
     def new_warehouse(self) -> PostgresWarehouse:
-        """An empty warehouse, in a database of its own."""
-        return PostgresWarehouse(address=self.new_database())
+        """An empty warehouse, in a database of its own that has the tables."""
+        if self._template_with_tables is None:
+            # Copying the tables takes a tenth of the time that their creation does.
+            template = self.new_template()
+            with PostgresWarehouse(address=self.address(template)).open("a test"):
+                pass
+            self._template_with_tables = template
+        return PostgresWarehouse(address=self.new_database(self._template_with_tables))
 
     def execute(self, statement: str) -> None:
         connection = psycopg2.connect(host="127.0.0.1", port=self.port, user=self.user, dbname="postgres")
