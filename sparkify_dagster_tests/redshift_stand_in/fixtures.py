@@ -64,7 +64,7 @@ class RedshiftServers:
             # Copying the tables takes a tenth of the time that their creation does.
             template = self._postgres.new_template(self._template)
             server = self.new_server(self._postgres.address(template))
-            with self._warehouse(server).open("a test"):
+            with self._warehouse(server).connect("a test"):
                 pass
             server.stop()
             self._template_with_tables = template

@@ -239,7 +239,7 @@ def _empty_warehouse() -> bytes:
     """A DuckDB file with the tables and no rows: to copy it takes a tenth of the time that their creation does."""
     with tempfile.TemporaryDirectory() as folder:
         warehouse = DuckDBWarehouse(path=f"{folder}/warehouse.duckdb")
-        with warehouse.open("a test"):
+        with warehouse.connect("a test"):
             pass
         return Path(warehouse.path).read_bytes()
 

@@ -68,7 +68,7 @@ class PostgresServer:
         if self._template_with_tables is None:
             # Copying the tables takes a tenth of the time that their creation does.
             template = self.new_template()
-            with PostgresWarehouse(address=self.address(template)).open("a test"):
+            with PostgresWarehouse(address=self.address(template)).connect("a test"):
                 pass
             self._template_with_tables = template
         return PostgresWarehouse(address=self.new_database(self._template_with_tables))
