@@ -1,4 +1,4 @@
-"""Everything that Dagster is to know: assets, checks, jobs, sensors, resources, executor."""
+"""The Definitions object: assets, checks, jobs, schedules, sensors, resources and the executor."""
 
 import dagster as dg
 
@@ -16,6 +16,7 @@ from sparkify_dagster.checks.star_checks import check_dimensions, check_songplay
 from sparkify_dagster.config.settings import Settings
 from sparkify_dagster.ingest.limits import Limits
 from sparkify_dagster.presentation.code_references import with_code_links
+from sparkify_dagster.runtime.executor import watched_in_process_executor
 from sparkify_dagster.sources.source import Source
 from sparkify_dagster.warehouse.connect import create_warehouse
 
@@ -37,7 +38,7 @@ defs = dg.Definitions(
         sources.log_data,
         sources.log_json_path,
         sources.song_data,
-        # Only where every asset of a run has this policy, any range of days is one run of the whole graph.
+        # If every asset of a run has this policy, any range of days is one run of the whole graph.
         *(
             table.with_attributes(backfill_policy=dg.BackfillPolicy.single_run()).map_asset_specs(
                 lambda spec: spec.replace_attributes(kinds={*spec.kinds, _warehouse.kind})
@@ -72,6 +73,5 @@ defs = dg.Definitions(
             min_match_rate=_settings.min_match_rate,
         ),
     },
-    # A process a step would cost a second each, and DuckDB has one writer anyway.
-    executor=dg.in_process_executor,
+    executor=watched_in_process_executor,
 )

@@ -109,7 +109,7 @@ def test_a_killed_command_runs_again_as_if_nothing_had_been(project: Project, st
     assert statuses(project) == [Status.STARTED]
     output = project.sparkify("etl")
     assert output.splitlines()[0].startswith("Run ")
-    assert output.splitlines()[0].endswith(" had died; it is marked as failed.")
+    assert output.splitlines()[0].endswith(" had died and is marked as failed.")
     assert "Waiting for" not in output
     # The load, and the queries.
     assert statuses(project) == [Status.FAILURE, Status.SUCCESS, Status.SUCCESS]
@@ -127,7 +127,7 @@ def test_a_launched_run_is_alive_until_it_is_killed(project: Project) -> None:
             assert statuses(project) == [Status.STARTED]
         kill_when_at(project, started, "staging_songs")
     assert statuses(project) == [Status.STARTED]
-    assert " had died; it is marked as failed." in project.sparkify("etl").splitlines()[0]
+    assert " had died and is marked as failed." in project.sparkify("etl").splitlines()[0]
     assert statuses(project) == [Status.FAILURE, Status.SUCCESS, Status.SUCCESS]
     assert_loaded_as_from_scratch(project.world)
 
