@@ -52,7 +52,7 @@ def load_songs(
     loading = _Loading(warehouse, store, listing, limits, full=full, allow_empty=allow_empty)
     try:
         return warehouse.run_in_transaction(engine, loading.replace)
-    except _TooManyErrors as error:
+    except _RejectedError as error:
         load = error.load
     load.rejected = True
     warehouse.run_in_transaction(
@@ -64,7 +64,9 @@ def load_songs(
     return load
 
 
-class _TooManyErrors(Exception):
+class _RejectedError(Exception):
+    """Rolls the transaction of a load back, and never leaves this module."""
+
     def __init__(self, load: SongLoad) -> None:
         super().__init__()
         self.load = load
@@ -82,7 +84,7 @@ class _Loading:
     allow_empty: bool
 
     def replace(self, connection: Connection) -> SongLoad:
-        """Replaces what has changed. Raises _TooManyErrors, so that nothing of it is kept."""
+        """Replaces what has changed. Raises _RejectedError, so that nothing of it is kept."""
         # The staged files are read in the transaction that replaces them: another run may be loading songs too.
         staged = load_log.staged_song_files(connection)
         require_song_files(self.listing, holds_songs=bool(staged), allow_empty=self.allow_empty)
@@ -102,7 +104,7 @@ class _Loading:
             connection, self.warehouse, sorted(staged.keys() - current), self._inspect(to_read, staged, load)
         )
         if load.errors_standing > self.limits.max_load_errors:
-            raise _TooManyErrors(load)
+            raise _RejectedError(load)
         return load
 
     def _inspect(

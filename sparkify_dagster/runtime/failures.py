@@ -1,12 +1,14 @@
 """Translates errors into Dagster failures, and a failed step back into the text that a person reads."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import dagster as dg
 
-from sparkify_dagster.presentation.rows import rows_metadata
+from sparkify_dagster.batches import LoadError
 from sparkify_dagster.runtime.errors import SparkifyError
+
+MAX_REJECTED_RECORDS = 20
 
 
 @contextmanager
@@ -15,12 +17,23 @@ def as_dagster_failures() -> Iterator[None]:
     try:
         yield
     except SparkifyError as error:
-        rejected = [
-            {"file": record.key, "line": record.line_number, "column": record.column_name, "reason": record.reason}
-            for record in error.rejected
-        ]
-        metadata = {"rejected_records": rows_metadata(rejected)} if rejected else None
+        metadata = {"rejected_records": _records_metadata(error.rejected)} if error.rejected else None
         raise dg.Failure(str(error), metadata, allow_retries=False) from error
+
+
+def _records_metadata(rejected: Sequence[LoadError]) -> dg.TableMetadataValue:
+    records = [
+        dg.TableRecord(
+            {
+                "file": error.key,
+                "line": "NULL" if error.line_number is None else error.line_number,
+                "column": error.column_name or "NULL",
+                "reason": error.reason,
+            }
+        )
+        for error in rejected[:MAX_REJECTED_RECORDS]
+    ]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema([dg.TableColumn(name) for name in records[0].data]))
 
 
 def failure_reason(failed: dg.DagsterEvent) -> str:
