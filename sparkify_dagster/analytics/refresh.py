@@ -161,7 +161,7 @@ def _kept_versions(connection: Connection) -> Mapping[str, _Kept]:
 
 def _record(connection: Connection, query: Query, kept: _Kept) -> None:
     connection.execute(delete(analytics_refreshes).where(analytics_refreshes.c.query == query.name))
-    row = {"query": query.name, "answered_at": utc_now(), **kept._asdict()}
+    row = {"query": query.name, "refreshed_at": utc_now(), **kept._asdict()}
     connection.execute(insert(analytics_refreshes), row)
 
 

@@ -202,7 +202,7 @@ rejected_loads = Table(
     Column("errors", BigInteger, nullable=False, comment="Errors found"),
     Column("max_load_errors", BigInteger, nullable=False, comment="Errors allowed"),
     Column("reason", text(), comment="Why nothing of the load was kept"),
-    Column("refused_at", TIMESTAMP, nullable=False, comment="When, UTC"),
+    Column("rejected_at", TIMESTAMP, nullable=False, comment="When, UTC"),
     schema=STAGING_SCHEMA,
     comment="One row a day (or the songs) whose latest load was refused and kept what it held",
 )
@@ -275,7 +275,7 @@ analytics_refreshes = Table(
     Column("query", String(64), nullable=False, comment="Query, and its table in the analytics schema"),
     Column("definition", String(64), nullable=False, comment="Digest of the table's columns"),
     Column("version", String(64), nullable=False, comment="Digest of the query and of the star that it was asked of"),
-    Column("answered_at", TIMESTAMP, nullable=False, comment="When, UTC"),
+    Column("refreshed_at", TIMESTAMP, nullable=False, comment="When, UTC"),
     schema=STAGING_SCHEMA,
     comment="One row a table of the analytics schema, written in the transaction of its rows",
 )

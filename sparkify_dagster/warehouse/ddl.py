@@ -1,7 +1,7 @@
 """Creates, upgrades and drops the tables and views."""
 
 from collections.abc import Mapping, Sequence, Set
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Column, Connection, Date, Table, cast, column, insert, literal, select, table, text
 from sqlalchemy.schema import CreateSchema, CreateTable, DropTable
@@ -15,6 +15,7 @@ from sparkify_dagster.schema.tables import (
     loaded_objects,
     metadata,
     pending_rematch,
+    rejected_loads,
     songplays,
     staging_events,
     stale_days,
@@ -23,9 +24,18 @@ from sparkify_dagster.schema.tables import (
     users,
 )
 
+# Names of version 0.1.0, and what they are called now.
+_RENAMED_TABLES: Final = {"refused_loads": rejected_loads, "answered_questions": analytics_refreshes}
+_RENAMED_COLUMNS: Final[Mapping[Table, Mapping[str, str]]] = {
+    loaded_objects: {"read_by": "loader_version"},
+    rejected_loads: {"refused_at": "rejected_at"},
+    analytics_refreshes: {"question": "query", "answered_at": "refreshed_at"},
+}
+_DROPPED_VIEWS: Final = ("catalogue",)
+
 
 def columns_in(connection: Connection, schema: str) -> Mapping[str, Set[str]]:
-    """The tables and views of a schema, and their columns."""
+    """Returns the columns of the tables and views of a schema, by table."""
     # Not the dialects' reflection: that of SQLAlchemy 2.1 asks for arrays, which Redshift does not promise.
     known = table(
         "columns", column("table_schema"), column("table_name"), column("column_name"), schema="information_schema"
@@ -39,27 +49,47 @@ def columns_in(connection: Connection, schema: str) -> Mapping[str, Set[str]]:
 
 
 def create_tables(connection: Connection) -> None:
-    """Creates what is missing: schemas, tables, columns, views. Running it again changes nothing."""
+    """Creates what is missing (schemas, tables, columns, views) and upgrades what an earlier version made.
+
+    It is idempotent.
+    """
     connection.execute(CreateSchema(STAGING_SCHEMA, if_not_exists=True))
     connection.execute(CreateSchema(ANALYTICS_SCHEMA, if_not_exists=True))
+    _rename(connection, columns_in(connection, STAGING_SCHEMA))
     existing = {
         None: columns_in(connection, str(connection.dialect.default_schema_name)),
         STAGING_SCHEMA: columns_in(connection, STAGING_SCHEMA),
     }
     for wanted in metadata.sorted_tables:
-        held = existing[wanted.schema].get(wanted.name)
-        if held is None:
+        columns = existing[wanted.schema].get(wanted.name)
+        if columns is None:
             wanted.create(connection, checkfirst=False)
             if wanted is stale_days and songplays.name in existing[None]:
                 _note_stale_days(connection)
-        elif missing := [column for column in wanted.columns if column.name not in held]:
+        elif missing := [column for column in wanted.columns if column.name not in columns]:
             _add_columns(connection, wanted, missing)
     for view in VIEWS:
         connection.execute(text(f"CREATE OR REPLACE VIEW {STAGING_SCHEMA}.{view} AS {sql_files.select_sql(view)}"))
+    for view in _DROPPED_VIEWS:
+        if view in existing[STAGING_SCHEMA]:
+            connection.execute(text(f"DROP VIEW {STAGING_SCHEMA}.{view}"))
+
+
+def _rename(connection: Connection, existing: Mapping[str, Set[str]]) -> None:
+    """Gives tables and columns that an earlier version made their present names."""
+    found = dict(existing)
+    for old_name, wanted in _RENAMED_TABLES.items():
+        if old_name in found and wanted.name not in found:
+            connection.execute(text(f"ALTER TABLE {STAGING_SCHEMA}.{old_name} RENAME TO {wanted.name}"))
+            found[wanted.name] = found.pop(old_name)
+    for wanted, columns in _RENAMED_COLUMNS.items():
+        for old_name, name in columns.items():
+            if old_name in found.get(wanted.name, ()):
+                connection.execute(text(f"ALTER TABLE {wanted.fullname} RENAME COLUMN {old_name} TO {name}"))
 
 
 def _add_columns(connection: Connection, wanted: Table, missing: Sequence[Column[Any]]) -> None:
-    """To a table that an earlier version made. They are empty until the days are built again, which is asked for."""
+    """Adds columns to a table of an earlier version. They are empty until the days are rebuilt, which this requests."""
     compiler = connection.dialect.ddl_compiler(connection.dialect, CreateTable(wanted))
     for added in missing:
         definition = compiler.get_column_specification(added)
@@ -71,24 +101,24 @@ def _add_columns(connection: Connection, wanted: Table, missing: Sequence[Column
 
 
 def _note_stale_days(connection: Connection) -> None:
-    """Notes the days of the star that staging no longer holds, in a warehouse of an earlier version.
+    """Notes the days of the star that are no longer staged, in a warehouse of an earlier version.
 
-    A load that was killed after it emptied such a day left nothing else that would say so.
+    A load that was killed after it had emptied such a day left no other trace.
     """
-    held = select(loaded_objects.c.log_date).where(loaded_objects.c.log_date.is_not(None))
+    staged = select(loaded_objects.c.log_date).where(loaded_objects.c.log_date.is_not(None))
     for rebuilt, day in (
         (songplays, cast(songplays.c.start_time, Date)),
         (time, cast(time.c.start_time, Date)),
         (users, user_days.c.log_date),
     ):
-        stale = select(day, literal(rebuilt.name)).where(day.not_in(held)).distinct()
+        stale = select(day, literal(rebuilt.name)).where(day.not_in(staged)).distinct()
         connection.execute(insert(stale_days).from_select(["log_date", "table_name"], stale))
 
 
 def drop_tables(connection: Connection) -> None:
-    """Drops the tables and views with all they hold; what else lives in their schemas stays."""
-    answered = columns_in(connection, STAGING_SCHEMA).get(analytics_refreshes.name)
-    for query in connection.execute(select(analytics_refreshes.c.query)).scalars() if answered else ():
+    """Drops the tables and views with all their rows; anything else in their schemas stays."""
+    has_results = analytics_refreshes.name in columns_in(connection, STAGING_SCHEMA)
+    for query in connection.execute(select(analytics_refreshes.c.query)).scalars() if has_results else ():
         connection.execute(text(f"DROP TABLE IF EXISTS {ANALYTICS_SCHEMA}.{query}"))
     for view in reversed(VIEWS):
         connection.execute(text(f"DROP VIEW IF EXISTS {STAGING_SCHEMA}.{view}"))

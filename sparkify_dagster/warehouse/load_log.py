@@ -333,4 +333,4 @@ def _record_rejection(connection: Connection, day: date | None, errors: int, max
     # A key alone may be as long as the column.
     shown = reason.encode()[:TEXT_BYTES].decode(errors="ignore")
     row = {"log_date": day, "errors": errors, "max_load_errors": max_load_errors, "reason": shown}
-    connection.execute(insert(rejected_loads).values(**row, refused_at=utc_now()))
+    connection.execute(insert(rejected_loads).values(**row, rejected_at=utc_now()))

@@ -165,7 +165,7 @@ def test_a_second_run_loads_nothing_again(loaded: Project) -> None:
 
 
 def test_what_did_not_change_is_not_asked_again(loaded: Project) -> None:
-    asked = "SELECT query, answered_at FROM staging.analytics_refreshes ORDER BY query"
+    asked = "SELECT query, refreshed_at FROM staging.analytics_refreshes ORDER BY query"
     before = loaded.world.query(asked)
     loaded.sparkify("etl")
     assert loaded.world.query(asked) == before
