@@ -1,8 +1,8 @@
-"""What the analysts' queries cost on DuckDB: `make benchmark-queries` (some minutes for ten million plays).
+"""Cost of the analytics queries on DuckDB: `make benchmark-queries` (some minutes for ten million plays).
 
-A simulated month is loaded by `sparkify etl`, which answers the queries too. Then, in this process and on that
-warehouse: what it takes to look through the star, to ask each query, and to bring all answers up to date when
-nothing has changed, when a play has, and when only an artist has.
+`sparkify etl` loads a simulated month and refreshes the queries. Then, in this process and on that warehouse, these are
+timed: fingerprinting the star, running each query, and refreshing all of them when nothing changed, when a play
+changed, and when only an artist changed.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from sparkify_dagster.schema.tables import STAR_TABLES
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
 
 # A hundred simulated users play 6,745 songs in a month.
-PLAYS_A_USER = 67
+PLAYS_PER_USER = 67
 
 
 def timed(what: str, work: Callable[[], object]) -> None:
@@ -34,20 +34,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plays", type=int, default=10_000_000)
     parser.add_argument("--songs", type=int, default=15_000)
-    parser.add_argument("--folder", type=Path, help="Where the simulated month is kept, to be used again.")
+    parser.add_argument("--folder", type=Path, help="Folder of the simulated month, kept for later runs.")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        source = simulate(folder / "month", users=arguments.plays // PLAYS_A_USER, songs=arguments.songs)
+        source = simulate(folder / "month", users=arguments.plays // PLAYS_PER_USER, songs=arguments.songs)
         place = folder / "place"
         if not place.exists():
             workplace = Workplace(place, source)
             workplace.environment["SPARKIFY_EXPECTED_RESULTS"] = str(source / "expected")
             timed("sparkify etl, queries and their checks included", lambda: workplace.seconds(SPARKIFY, "etl"))
-        ask_all(DuckDBWarehouse(path=str(place / ".sparkify" / "warehouse.duckdb")))
+        time_queries(DuckDBWarehouse(path=str(place / ".sparkify" / "warehouse.duckdb")))
 
 
-def ask_all(warehouse: DuckDBWarehouse) -> None:
+def time_queries(warehouse: DuckDBWarehouse) -> None:
     queries = list(all_queries().values())
     with warehouse.connect("a benchmark") as engine:
 
@@ -62,14 +62,14 @@ def ask_all(warehouse: DuckDBWarehouse) -> None:
             return f"{count('SELECT count(*) FROM songplays'):,} plays"
 
         def refresh_all() -> str:
-            answered, failed = refresh.refresh(warehouse, engine, queries)
+            results, failed = refresh.refresh(warehouse, engine, queries)
             assert not failed
-            asked = [answer.query.name for answer in answered if answer.asked]
-            return f"{len(asked)} of {len(answered)} asked: {', '.join(asked) or '-'}"
+            recomputed = [result.query.name for result in results if result.recomputed]
+            return f"{len(recomputed)} of {len(results)} recomputed: {', '.join(recomputed) or '-'}"
 
         def run(query: Query) -> str:
             with engine.begin() as connection:
-                return f"{len(refresh.ask(warehouse, connection, query)):,} rows"
+                return f"{len(refresh.run_query(warehouse, connection, query)):,} rows"
 
         def change(sql: str) -> Callable[[], str]:
             def work() -> str:
@@ -79,14 +79,14 @@ def ask_all(warehouse: DuckDBWarehouse) -> None:
 
             return work
 
-        timed("looking through the star", fingerprints)
+        timed("fingerprinting the star", fingerprints)
         for query in queries:
             timed(f"  {query.name}", partial(run, query))
-        timed("all answers, when nothing has changed", refresh_all)
-        timed("all answers, when nothing has changed, again", refresh_all)
+        timed("refresh, nothing changed", refresh_all)
+        timed("refresh, nothing changed, again", refresh_all)
         for table, column, key in (("songplays", "level", "songplay_id"), ("artists", "location", "artist_id")):
             update = f"UPDATE {table} SET {column} = 'other' WHERE {key} = (SELECT MIN({key}) FROM {table})"
-            timed(f"all answers, when a row of {table} has changed", change(update))
+            timed(f"refresh, a row of {table} changed", change(update))
 
 
 if __name__ == "__main__":

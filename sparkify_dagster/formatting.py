@@ -1,4 +1,4 @@
-"""Text for people: numbers with their nouns, and output that no text and no closed pipe can break."""
+"""Text and console output for people: plural nouns, visible control characters, output that survives closed pipes."""
 
 import os
 import re
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-# Control characters (a terminal obeys ESC), line separators, marks that reverse the direction of text, halves of pairs.
+# Control characters (a terminal obeys ESC), line separators, marks that change the direction of text, lone surrogates.
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def console() -> "Console":
     """Returns a console for a terminal or a pipe: lines are not wrapped, text is printed as it is.
 
-    It never raises for what it prints: markup has to be asked for, control characters are shown as text, and what
-    cannot be written any more is dropped.
+    Printing never raises: markup is off by default, control characters are shown as text, and output that can no longer
+    be written is dropped.
     """
     from rich.console import Console
     from rich.text import Text
@@ -33,7 +33,7 @@ def console() -> "Console":
 
 
 def replace_unwritable_characters() -> None:
-    """Has standard output and error replace the characters that their encoding lacks."""
+    """Makes standard output and error replace characters that their encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -52,12 +52,14 @@ def cell(text: str, style: str = "") -> "Text":
 
 
 def pluralize(number: int, noun: str) -> str:
-    """ "1 day", "2,000 days"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    """Returns the number with its noun: "1 day", "2,000 days", "3 queries"."""
+    if number != 1:
+        noun = re.sub("([^aeiou])y$", r"\1ie", noun) + "s"
+    return f"{number:,} {noun}"
 
 
 class _Output:
-    """A stream whose reader may go away: from then on it writes to nowhere."""
+    """A stream that writes to the null device once its reader is gone."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -69,18 +71,18 @@ class _Output:
         try:
             return self._stream.write(text)
         except OSError:
-            self._go_on_silently()
+            self._discard_output()
             return len(text)
 
     def flush(self) -> None:
         try:
             self._stream.flush()
         except OSError:
-            self._go_on_silently()
+            self._discard_output()
 
-    def _go_on_silently(self) -> None:
-        # The stream still holds what it could not write, and the interpreter flushes it at its end.
+    def _discard_output(self) -> None:
+        # The stream still buffers what it could not write, and the interpreter flushes it on exit.
         with suppress(OSError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            null_device = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null_device, self._stream.fileno())
+            os.close(null_device)

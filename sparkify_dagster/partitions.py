@@ -1,4 +1,4 @@
-"""The partitions: one per UTC day of the configured window."""
+"""The log's partitions: one per UTC day in the configured window."""
 
 from datetime import date
 from typing import Protocol
@@ -36,7 +36,7 @@ class RunContext(Protocol):
 
 
 def partition_days(context: RunContext) -> tuple[date, date] | None:
-    """Returns the first and last day of the run, or None for a run without days."""
+    """Returns the first and the last day of the run; None for a run without partitions."""
     if not (context.has_partition_key or context.has_partition_key_range):
         return None
     keys = sorted(context.partition_keys)
@@ -44,12 +44,12 @@ def partition_days(context: RunContext) -> tuple[date, date] | None:
 
 
 def required_partition_days(context: RunContext) -> tuple[date, date]:
-    """Returns the first and last day of the run. Raises a Failure that says how to choose days if it has none."""
+    """Returns the first and the last day of the run. Raises a Failure with the remedy if the run has no partitions."""
     days = partition_days(context)
     if days is None:
         raise dg.Failure(
-            "This asset is loaded by day and the run has no days. Choose some: in the UI under Jobs > load_all > "
-            "Materialize all; on the command line `sparkify etl --from 2018-11-01 --to 2018-11-30`.",
+            "This asset is partitioned by day and the run has no partitions. Choose days: in the UI under Jobs > "
+            "load_all > Materialize all; on the command line with `sparkify etl --from 2018-11-01 --to 2018-11-30`.",
             allow_retries=False,
         )
     return days

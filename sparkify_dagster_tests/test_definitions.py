@@ -128,7 +128,7 @@ def test_a_run_without_a_partition_says_what_to_do(tmp_path: Path) -> None:
     world.write_log("2018-11-01", event())
     outcome = world.materialize(None)
     remedy = outcome.failures["staging_events"]
-    assert "Jobs > sparkify > Materialize all" in remedy
+    assert "Jobs > load_all > Materialize all" in remedy
     assert "sparkify etl --from 2018-11-01 --to 2018-11-30" in remedy
     assert outcome.materialized == {"staging_songs", "songs", "artists"}
 

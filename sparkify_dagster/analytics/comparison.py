@@ -1,4 +1,4 @@
-"""Compares the answer of a query with the expected one, and says which rows differ, and in what."""
+"""Compares the result of a query with its expected result, row by row and value by value."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -9,23 +9,21 @@ from typing import Any, TypeAlias
 from sqlalchemy import Numeric
 
 from sparkify_dagster.analytics.expected import Value, Values
-from sparkify_dagster.analytics.formats import plain
+from sparkify_dagster.analytics.formats import format_value
 from sparkify_dagster.analytics.query import Query
 from sparkify_dagster.formatting import pluralize
 
-TOLERANCE = (
-    "Decimals may differ by one in their last digit; all else is equal or differs. Empty text and NULL are equal."
-)
-# So many rows that are alike in nothing but some columns are looked at to find the one that was meant.
+TOLERANCE = "Decimals may differ by one in the last digit; all other values must be equal. Empty text equals NULL."
+# Each missing row is paired with the most similar of this many unexpected rows: the search is quadratic.
 _MAX_PAIRED_ROWS = 200
 
-_Placed: TypeAlias = tuple[int, Values]
-"""A row and its place among the others."""
+_NumberedRow: TypeAlias = tuple[int, Values]
+"""A row number and the row."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A row that is not as expected: another one, missing (`found` is None) or not expected at all."""
+    """A row that differs from the expected one, is missing (`found` is None) or unexpected (`expected` is None)."""
 
     expected: Values | None
     found: Values | None
@@ -33,16 +31,17 @@ class Difference:
     @property
     def kind(self) -> str:
         if self.expected is None:
-            return "not expected"
+            return "unexpected"
         return "missing" if self.found is None else "differs"
 
 
 @dataclass(frozen=True)
 class Comparison:
+    """The outcome of comparing a result with the expected one."""
+
     query: Query
-    expected: int
-    """Rows."""
-    found: int
+    expected_rows: int
+    found_rows: int
     differences: Sequence[Difference]
     same_order: bool
 
@@ -52,131 +51,138 @@ class Comparison:
 
     def __str__(self) -> str:
         if self.matches_expected:
-            return f"{pluralize(self.found, 'row')} as expected"
+            return f"{pluralize(self.found_rows, 'row')} as expected"
         if not self.differences:
-            return f"{pluralize(self.found, 'row')} as expected, but in another order"
+            return f"{pluralize(self.found_rows, 'row')} as expected, but in a different order"
         kinds = [difference.kind for difference in self.differences]
-        told = [f"{kinds.count(kind):,} {kind}" for kind in ("differs", "missing", "not expected") if kind in kinds]
+        parts = [f"{kinds.count(kind):,} {kind}" for kind in ("differs", "missing", "unexpected") if kind in kinds]
         if kinds.count("differs") > 1:
-            told[0] = told[0].replace("differs", "differ")
-        return f"{', '.join(told)}; {pluralize(self.expected, 'row')} expected"
+            parts[0] = parts[0].replace("differs", "differ")
+        return f"{', '.join(parts)}; {pluralize(self.expected_rows, 'row')} expected"
 
-    def side_by_side(self, most: int, *, show_personal: bool = True) -> Sequence[Mapping[str, str]]:
-        """The first differing rows, a mapping each, for people: where a value differs, both.
+    def side_by_side(self, limit: int, *, show_personal: bool = True) -> Sequence[Mapping[str, str]]:
+        """Returns the first differing rows as text by column name, with both values where a value differs.
 
-        Personal columns are for a terminal. Dagster's history shows only which of them differ.
+        Only a terminal may show personal columns. Dagster's history shows which of them differ, not their values.
         """
         hidden = () if show_personal else self.query.personal_columns
-        return [self._described(difference, hidden) for difference in self.differences[:most]]
+        return [self._describe(difference, hidden) for difference in self.differences[:limit]]
 
-    def _described(self, difference: Difference, hidden: Collection[str]) -> Mapping[str, str]:
-        # What is missing, or not expected, is shown as it is.
+    def _describe(self, difference: Difference, hidden: Collection[str]) -> Mapping[str, str]:
+        # A missing or unexpected row is compared with itself, so that its values are shown once.
         expected, found = difference.expected or difference.found or (), difference.found or difference.expected or ()
         row = {"row": difference.kind}
-        differ_unseen = []
-        for name, e, f, tolerance in zip(self.query.columns, expected, found, tolerances(self.query), strict=True):
+        hidden_differences = []
+        for name, e, f, tolerance in zip(
+            self.query.columns, expected, found, column_tolerances(self.query), strict=True
+        ):
             same = _agree(e, f, tolerance)
             if name not in hidden:
-                row[name] = _shown(e) if same else f"expected {_shown(e)}, found {_shown(f)}"
+                row[name] = _text(e) if same else f"expected {_text(e)}, found {_text(f)}"
             elif not same:
-                differ_unseen.append(f"{name} differs")
-        return row | {"not_shown": ", ".join(differ_unseen)} if hidden else row
+                hidden_differences.append(f"{name} differs")
+        return row | {"not_shown": ", ".join(hidden_differences)} if hidden else row
 
 
 def compare(query: Query, expected: Sequence[Values], rows: Iterable[Sequence[Any]]) -> Comparison:
-    """The expected rows with those of a warehouse in any order; then, if the query orders them, their order too."""
+    """Compares rows of a warehouse with the expected ones; their order counts only if the query has an ORDER BY."""
     found: list[Values] = [tuple(row) for row in rows]
-    allowed = tolerances(query)
-    differences = _paired(*_unmatched(expected, found, allowed), allowed)
+    tolerances = column_tolerances(query)
+    differences = _pair_similar(*_unmatched(expected, found, tolerances), tolerances)
     same_order = (
         not query.order
         or bool(differences)
-        or all(_rows_agree(e, f, allowed) for e, f in zip(expected, found, strict=True))
+        or all(_rows_agree(e, f, tolerances) for e, f in zip(expected, found, strict=True))
     )
     return Comparison(query, len(expected), len(found), differences, same_order)
 
 
-def tolerances(query: Query) -> Sequence[Decimal | None]:
-    """By how much a value of each column may differ; None where it may not."""
+def column_tolerances(query: Query) -> Sequence[Decimal | None]:
+    """Returns the allowed difference per column; None for a column whose values must be equal."""
     return [
         Decimal(1).scaleb(-(kind.scale or 0)) if isinstance(kind := column.type, Numeric) else None
         for column in query.table.columns
     ]
 
 
-def _shown(value: Value) -> str:
-    return "NULL" if value is None else plain(value)
+def _text(value: Value) -> str:
+    return "NULL" if value is None else format_value(value)
 
 
 def _unmatched(
-    expected: Sequence[Values], found: Sequence[Values], allowed: Sequence[Decimal | None]
+    expected: Sequence[Values], found: Sequence[Values], tolerances: Sequence[Decimal | None]
 ) -> tuple[list[Values], list[Values]]:
-    """The rows of each side that the other one lacks."""
-    groups: dict[Values, tuple[list[_Placed], list[_Placed]]] = defaultdict(lambda: ([], []))
+    """Returns the rows of either side that the other side lacks."""
+    # By the values that must be equal: only rows of the same group can agree.
+    groups: dict[Values, tuple[list[_NumberedRow], list[_NumberedRow]]] = defaultdict(lambda: ([], []))
     for side, rows in enumerate((expected, found)):
-        for placed in enumerate(rows):
-            exact = tuple(_plain(value) for value, most in zip(placed[1], allowed, strict=True) if most is None)
-            groups[exact][side].append(placed)
+        for numbered in enumerate(rows):
+            exact = tuple(
+                _null_if_empty(value)
+                for value, tolerance in zip(numbered[1], tolerances, strict=True)
+                if tolerance is None
+            )
+            groups[exact][side].append(numbered)
     missing, unexpected = [], []
-    for here, there in groups.values():
-        # Rows that are equal but for decimals agree, if any do, in the order of these.
-        remaining = sorted(there, key=lambda placed: _decimals(placed[1], allowed))
-        for placed in sorted(here, key=lambda placed: _decimals(placed[1], allowed)):
-            match = next((other for other in remaining if _rows_agree(placed[1], other[1], allowed)), None)
+    for expected_rows, found_rows in groups.values():
+        # Sorted by their decimals, rows that differ in nothing else are next to their counterparts.
+        remaining = sorted(found_rows, key=lambda numbered: _decimals(numbered[1], tolerances))
+        for numbered in sorted(expected_rows, key=lambda numbered: _decimals(numbered[1], tolerances)):
+            match = next((other for other in remaining if _rows_agree(numbered[1], other[1], tolerances)), None)
             if match is None:
-                missing.append(placed)
+                missing.append(numbered)
             else:
                 remaining.remove(match)
         unexpected.extend(remaining)
-    return _in_place(missing), _in_place(unexpected)
+    return _in_original_order(missing), _in_original_order(unexpected)
 
 
-def _in_place(rows: Sequence[_Placed]) -> list[Values]:
-    return [row for _, row in sorted(rows, key=lambda placed: placed[0])]
+def _in_original_order(rows: Sequence[_NumberedRow]) -> list[Values]:
+    return [row for _, row in sorted(rows, key=lambda numbered: numbered[0])]
 
 
-def _paired(
-    missing: Sequence[Values], unexpected: Sequence[Values], allowed: Sequence[Decimal | None]
+def _pair_similar(
+    missing: Sequence[Values], unexpected: Sequence[Values], tolerances: Sequence[Decimal | None]
 ) -> Sequence[Difference]:
-    """Puts each missing row beside the unexpected one that is most like it, if any is."""
+    """Pairs each missing row with the most similar unexpected row, if any row is similar."""
     remaining = list(unexpected)
     differences = []
     for number, row in enumerate(missing):
         candidates = remaining[:_MAX_PAIRED_ROWS] if number < _MAX_PAIRED_ROWS else []
-        like = max(candidates, key=lambda other: _likeness(row, other, allowed), default=None)
-        if like is not None and _likeness(row, like, allowed):
-            remaining.remove(like)
-            differences.append(Difference(row, like))
+        closest = max(candidates, key=lambda other: _similarity(row, other, tolerances), default=None)
+        if closest is not None and _similarity(row, closest, tolerances):
+            remaining.remove(closest)
+            differences.append(Difference(row, closest))
         else:
             differences.append(Difference(row, None))
     return [*differences, *(Difference(None, row) for row in remaining)]
 
 
-def _likeness(row: Values, other: Values, allowed: Sequence[Decimal | None]) -> int:
-    """How many values agree; the first ones say what a row is about, so they count more than all later ones."""
-    likeness = 0
-    for value, other_value, most in zip(row, other, allowed, strict=True):
-        likeness = 2 * likeness + _agree(value, other_value, most)
-    return likeness
+def _similarity(row: Values, other: Values, tolerances: Sequence[Decimal | None]) -> int:
+    """Scores how many values agree. The first columns identify a row, so each outweighs all later ones."""
+    similarity = 0
+    for value, other_value, tolerance in zip(row, other, tolerances, strict=True):
+        similarity = 2 * similarity + _agree(value, other_value, tolerance)
+    return similarity
 
 
-def _rows_agree(row: Values, other: Values, allowed: Sequence[Decimal | None]) -> bool:
-    return all(_agree(*values) for values in zip(row, other, allowed, strict=True))
+def _rows_agree(row: Values, other: Values, tolerances: Sequence[Decimal | None]) -> bool:
+    return all(_agree(*values) for values in zip(row, other, tolerances, strict=True))
 
 
-def _agree(value: Value, other: Value, most: Decimal | None) -> bool:
-    if most is not None and isinstance(value, Decimal) and isinstance(other, Decimal):
-        return abs(value - other) <= most
-    return _plain(value) == _plain(other)
+def _agree(value: Value, other: Value, tolerance: Decimal | None) -> bool:
+    if tolerance is not None and isinstance(value, Decimal) and isinstance(other, Decimal):
+        return abs(value - other) <= tolerance
+    return _null_if_empty(value) == _null_if_empty(other)
 
 
-def _plain(value: Value) -> Value:
+def _null_if_empty(value: Value) -> Value:
     return None if value == "" else value
 
 
-def _decimals(row: Values, allowed: Sequence[Decimal | None]) -> list[tuple[bool, Decimal]]:
+def _decimals(row: Values, tolerances: Sequence[Decimal | None]) -> list[tuple[bool, Decimal]]:
     return [
         (value is not None, Decimal(0) if value is None else Decimal(str(value)))
-        for value, most in zip(row, allowed, strict=True)
-        if most is not None
+        for value, tolerance in zip(row, tolerances, strict=True)
+        if tolerance is not None
     ]

@@ -1,4 +1,4 @@
-"""The expected results of the queries: a folder, or a prefix in S3, with a CSV file a query."""
+"""Expected results of the queries: one CSV file per query in a folder or under an S3 prefix."""
 
 import csv
 import io
@@ -21,14 +21,14 @@ Value: TypeAlias = str | int | Decimal | date | datetime | None
 Values: TypeAlias = tuple[Value, ...]
 
 
-class ExpectedError(SparkifyError):
-    """A file of expected results cannot be understood; the message names the file, the line and the remedy."""
+class ExpectedResultsError(SparkifyError):
+    """A file of expected results is invalid; the message names the file, the line and the remedy."""
 
 
 class ExpectedResults(ConfigurableResource[None]):
-    """What the answers of the queries, over all days, should be: NAME.csv at the location, for each query.
+    """Expected results over all days, per query in NAME.csv at the location.
 
-    The first line of a file has the query's columns, every other one a row; in the query's order, if it has one.
+    The first line of a file lists the query's columns, every other line is a row, in the query's order if it has one.
     An empty field is NULL. Times are UTC, as 2018-11-01 20:57:10.796.
     """
 
@@ -36,11 +36,11 @@ class ExpectedResults(ConfigurableResource[None]):
 
     @cached_property
     def store(self) -> ObjectStore:
-        """Opened once: in S3 each opening looks for credentials."""
+        """The store, opened once because every opening in S3 looks for credentials."""
         return open_store(self.location, current.aws_access())
 
-    def of(self, query: Query) -> Sequence[Values] | None:
-        """The expected rows; None where there is no file. Raises SourceError, ExpectedError."""
+    def read(self, query: Query) -> Sequence[Values] | None:
+        """Returns the expected rows, or None if there is no file. Raises SourceError, ExpectedResultsError."""
         name = f"{query.name}.csv"
         try:
             _, content = self.store.read(name)
@@ -50,43 +50,45 @@ class ExpectedResults(ConfigurableResource[None]):
 
 
 def parse(query: Query, content: bytes, file: str) -> Sequence[Values]:
-    """The rows of a CSV file with the query's columns. Raises ExpectedError."""
+    """Parses the rows of a CSV file with the query's columns. Raises ExpectedResultsError."""
     try:
         lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
         header = next(lines, [])
         if tuple(header) != query.columns:
-            given = ", ".join(_quotable(query, header)) or ("others" if header else "missing")
-            raise ExpectedError(f"{file}, line 1: the columns are {given}; the query's are {', '.join(query.columns)}")
+            found = ", ".join(_quotable(query, header)) or ("others" if header else "none")
+            raise ExpectedResultsError(
+                f"{file}, line 1: expected the columns {', '.join(query.columns)}, found {found}"
+            )
         parsers = [_parser(column) for column in query.table.columns]
         return [_row(line, query, parsers, f"{file}, line {lines.line_num}") for line in lines if line]
     except UnicodeDecodeError as error:
-        raise ExpectedError(f"{file}: is not UTF-8 text: save it as such") from error
+        raise ExpectedResultsError(f"{file}: not valid UTF-8: save the file as UTF-8") from error
     except csv.Error as error:
-        raise ExpectedError(f"{file}, line {lines.line_num}: is not CSV: {error}") from error
+        raise ExpectedResultsError(f"{file}, line {lines.line_num}: not valid CSV: {error}") from error
 
 
 def _row(line: Sequence[str], query: Query, parsers: Sequence[Callable[[str], Value]], place: str) -> Values:
     if len(line) != len(parsers):
-        raise ExpectedError(f"{place}: has {len(line)} fields instead of {len(parsers)}")
+        raise ExpectedResultsError(f"{place}: expected {len(parsers)} fields, found {len(line)}")
     row = []
     for name, text, parser in zip(query.columns, line, parsers, strict=True):
         try:
             row.append(parser(text) if text else None)
         except (ValueError, InvalidOperation):
             kind = query.table.c[name].type
-            given = ", ".join(f"'{value}'" for value in _quotable(query, [text])) or "a text"
-            raise ExpectedError(f"{place}: {name} is {given}, which is no {kind}") from None
+            found = f"'{text}'" if _quotable(query, [text]) else "the text"
+            raise ExpectedResultsError(f"{place}: {found} is not a valid {kind} for {name}") from None
     return tuple(row)
 
 
 def _quotable(query: Query, texts: Sequence[str]) -> Sequence[str]:
-    """The texts that a message may quote: of a query that shows people, a row in the wrong place holds names."""
+    """Returns the texts that a message may quote: a misplaced row of a query with personal columns holds names."""
     return texts if not query.personal_columns else [text for text in texts if text in query.columns]
 
 
 def _parser(column: Column[Any]) -> Callable[[str], Value]:
     match column.type:
-        # Of SQLAlchemy's types, those of all whole numbers are Integers.
+        # SQLAlchemy's SmallInteger and BigInteger are Integers too.
         case Integer():
             return int
         case Numeric():

@@ -1,17 +1,17 @@
-"""The header of a query's file: the comment above its SELECT, as people write and read it.
+"""Parser of a query's header, the comment above its SELECT.
 
-It says what the query answers, who asked it and what is to be known, its columns, and its chart if it has one.
-Columns that are made of listeners' names, locations or browsers are not shown in Dagster; one that only groups people,
-such as `area`, is shown where the header declares it:
+The header states the question that the query answers, who asked it, notes for readers, the columns and, optionally, a
+chart. Dagster does not show columns derived from listeners' names, locations or browsers, except those that only group
+people, such as `area`, and that the header declares as such:
 
     -- Which songs are played most?
     --
     -- Asked by: Curation, who fill the front page.
-    -- Songs that the catalogue lacks count too.
+    -- Songs missing from the catalogue count too.
     --
     -- Columns:
     --   song   VARCHAR(1024)  Title of the song
-    --   plays  BIGINT         How often it was played
+    --   plays  BIGINT         Number of plays
     --
     -- Groups people: area, browser
     -- Chart: bar of plays by song
@@ -29,7 +29,7 @@ from sparkify_dagster.analytics.charts import ChartSpec, parse_chart
 from sparkify_dagster.runtime.errors import SparkifyError
 from sparkify_dagster.schema.tables import ByteOrdered
 
-_COLUMN: Final = re.compile(r"(?P<name>[a-z][a-z0-9_]*)\s+(?P<type>[A-Z]+(?:\([0-9, ]+\))?)\s+(?P<meaning>\S.*)")
+_COLUMN: Final = re.compile(r"(?P<name>[a-z][a-z0-9_]*)\s+(?P<type>[A-Z]+(?:\([0-9, ]+\))?)\s+(?P<description>\S.*)")
 _SIMPLE_TYPES: Final[Mapping[str, type[TypeEngine[Any]]]] = {
     "SMALLINT": SmallInteger,
     "INTEGER": Integer,
@@ -37,53 +37,55 @@ _SIMPLE_TYPES: Final[Mapping[str, type[TypeEngine[Any]]]] = {
     "DATE": Date,
     "TIMESTAMP": TIMESTAMP,
 }
-# Of Redshift; the other warehouses take as much or more.
+# Redshift's limits; the other warehouses allow at least as much.
 _MAX_PRECISION, _MAX_LENGTH = 38, 65535
 _TYPE_NAMES: Final = f"{', '.join(_SIMPLE_TYPES)}, DECIMAL(p,s) or VARCHAR(n)"
 
 
 class HeaderError(SparkifyError):
-    """A header cannot be understood; the message names the line, and what to write instead."""
+    """A header is invalid; the message names the line and the remedy."""
 
 
 @dataclass
 class Header:
+    """The parsed header. `title` is the question that the query answers."""
+
     title: str = ""
     asked_by: str = ""
     notes: str = ""
     columns: dict[str, Column[Any]] = field(default_factory=dict)
-    """With their types and, as comments, their meanings."""
+    """With their types and, as comments, their descriptions."""
     chart: ChartSpec | None = None
     groups_people: tuple[str, ...] = ()
-    """Columns that are shown although they are made of personal ones."""
+    """Columns that are shown although they are derived from personal ones."""
 
 
 def read_header(text: str) -> Header:
-    """The header of a file's text. Raises HeaderError."""
+    """Parses the header of a query's file. Raises HeaderError."""
     header = Header()
     section = "title"
-    for number, line in enumerate(_comment(text), start=1):
+    for number, line in enumerate(_comment_lines(text), start=1):
         try:
             section = _read_line(header, section, line)
         except ValueError as error:
             raise HeaderError(f"line {number}: {error}") from error
     for part, given in (
-        ("-- What it answers, as a query", header.title),
-        ("-- Asked by: who wants to know, and what for", header.asked_by),
-        ("-- Columns: and a line for each", header.columns),
+        ("-- <the question that the query answers>", header.title),
+        ("-- Asked by: <who, and what for>", header.asked_by),
+        ("-- Columns:' and one line per column such as '--   plays  BIGINT  Number of plays", header.columns),
     ):
         if not given:
-            raise HeaderError(f"the header lacks '{part}'")
+            raise HeaderError(f"the header has no line '{part}'")
     for name in (*header.chart.values, *header.chart.by) if header.chart else ():
         if name not in header.columns:
-            raise HeaderError(f"Chart: there is no column {name}")
+            raise HeaderError(f"Chart: unknown column {name}; the columns are {', '.join(header.columns)}")
     for name in header.groups_people:
         if name not in header.columns:
-            raise HeaderError(f"Groups people: there is no column {name}; the columns are {', '.join(header.columns)}")
+            raise HeaderError(f"Groups people: unknown column {name}; the columns are {', '.join(header.columns)}")
     return header
 
 
-def _comment(text: str) -> Iterator[str]:
+def _comment_lines(text: str) -> Iterator[str]:
     for line in text.splitlines():
         if not line.startswith("--"):
             return
@@ -91,7 +93,7 @@ def _comment(text: str) -> Iterator[str]:
 
 
 def _read_line(header: Header, section: str, line: str) -> str:
-    """Adds what the line says to the header; the section of the next line."""
+    """Adds a line to the header. Returns the section of the next line."""
     word, colon, rest = line.partition(":")
     match word if colon else "":
         case "Asked by":
@@ -107,7 +109,7 @@ def _read_line(header: Header, section: str, line: str) -> str:
             return "notes"
     match section:
         case _ if not line:
-            # A blank line ends what the query answers.
+            # A blank line ends the question.
             return "notes" if section == "title" and header.title else section
         case "title":
             header.title = f"{header.title} {line}".strip()
@@ -132,8 +134,11 @@ def _column(line: str) -> Column[Any]:
     found = _COLUMN.fullmatch(line)
     column_type = _type(found["type"]) if found else None
     if found is None or column_type is None:
-        raise ValueError(f"'{line}' is not a column as 'plays BIGINT How often', of type {_TYPE_NAMES}")
-    return Column(found["name"], column_type, comment=found["meaning"])
+        raise ValueError(
+            f"'{line}' is not a valid column: write it as 'plays BIGINT Number of plays', with one of the types "
+            f"{_TYPE_NAMES}"
+        )
+    return Column(found["name"], column_type, comment=found["description"])
 
 
 def _type(text: str) -> TypeEngine[Any] | None:

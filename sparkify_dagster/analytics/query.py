@@ -1,4 +1,4 @@
-"""A query of the analysts: a file with one SELECT from the star, whose header says what people need to know."""
+"""An analytics query: a file with one SELECT from the star schema and a header that documents it."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ _PERSONAL: Final = frozenset(
 
 
 class QueryError(SparkifyError):
-    """A query's file cannot be understood; the message names the file, the line and what to write instead."""
+    """A query's file is invalid; the message names the file, the line and the remedy."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked, of which columns the answer is, and the SELECT with the parameters first_day and end_day."""
+    """A query: its documentation, its table, and the SELECT with the parameters first_day and end_day."""
 
     path: Path
     title: str
-    """What it answers, in a sentence."""
+    """The question that it answers, in one sentence."""
     asked_by: str
     notes: str
-    """What a reader has to know about the answer; may be empty."""
+    """Notes for readers of the result; may be empty."""
     table: Table
-    """Where the answer is kept, with the meaning of its columns and, as info, the SELECT."""
+    """The table that stores the result, with its columns' descriptions and, as info, the SELECT."""
     order: tuple[tuple[str, bool], ...]
-    """The columns by which the query orders its rows, and whether descending; empty where it does not."""
+    """The columns of the ORDER BY, each with whether it is descending; empty without an ORDER BY."""
     chart: ChartSpec | None
     select: str
 
@@ -59,22 +59,22 @@ class Query:
 
     @property
     def personal_columns(self) -> tuple[str, ...]:
-        """The columns that Dagster's history shows nothing of."""
+        """The columns whose values Dagster must not show."""
         return tuple(column.name for column in self.table.columns if is_personal(column))
 
     @cached_property
     def reads(self) -> frozenset[str]:
-        """The star tables that it reads."""
+        """The star tables that the query reads."""
         return tables_read_by(self.select)
 
 
 def all_queries() -> Mapping[str, Query]:
-    """Returns by name the queries of the project whose file can be understood."""
+    """Returns the project's valid queries by name."""
     return _read_all()[0]
 
 
 def broken_queries() -> Mapping[str, QueryError]:
-    """Returns what is wrong with each of the other files, by the query's name."""
+    """Returns the error of each invalid query file, by the query's name."""
     return _read_all()[1]
 
 
@@ -91,15 +91,17 @@ def _read_all() -> tuple[Mapping[str, Query], Mapping[str, QueryError]]:
 
 
 def read_query(path: Path) -> Query:
-    """The query in a file. Raises QueryError."""
+    """Reads a query from its file. Raises QueryError."""
     if not _NAME.fullmatch(path.stem) or path.stem in _TAKEN_NAMES:
-        raise QueryError(f"{path.name}: a query is named in small letters, digits and _, and like no other table")
+        raise QueryError(
+            f"{path.name}: invalid name: use lower case, digits and underscores, and a name that no other table has"
+        )
     try:
         select = path.read_text("utf-8")
     except OSError as error:
         raise QueryError(f"{path.name}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise QueryError(f"{path.name}: is not UTF-8 text: save it as such") from error
+        raise QueryError(f"{path.name}: not valid UTF-8: save the file as UTF-8") from error
     line = None
     try:
         header = read_header(select)
@@ -122,14 +124,14 @@ def read_query(path: Path) -> Query:
 
 
 def _in_file(path: Path, error: Exception, line: int | None = None) -> str:
-    """The error with its file, and a line where it names none itself."""
+    """Returns the error message with the file name, and the line unless the message names one itself."""
     if str(error).startswith("line "):
         return f"{path.name}, {error}"
     return f"{path.name}, line {line}: {error}" if line else f"{path.name}: {error}"
 
 
 def _line_of_select(select: str) -> int:
-    """The number of the first line below the header."""
+    """Returns the number of the first line below the header."""
     lines = select.splitlines()
     return next((number for number, line in enumerate(lines, 1) if line and not line.startswith("--")), len(lines))
 
@@ -139,55 +141,55 @@ def _check_parameters(select: str) -> None:
         if name not in PARAMETERS:
             line = select[: select.index(f":{name}")].count("\n") + 1
             raise HeaderError(
-                f"line {line}: there is no parameter :{name}, there are :{' and :'.join(PARAMETERS)}; "
-                f"write \\:{name} where it is text"
+                f"line {line}: unknown parameter :{name}; available: :{' and :'.join(PARAMETERS)}; "
+                f"write \\:{name} if it is text"
             )
 
 
 def _mark_personal_columns(select: str, header: Header) -> None:
-    """Marks the texts that are made of personal columns, but for those of which the header says that they group people.
+    """Marks text columns derived from personal ones, except those that the header declares under "Groups people".
 
-    A number or a time cannot hold a name, so that a count of areas is no personal column.
+    Numbers and times cannot hold a name: a count of areas is not personal.
     """
     origins = origins_in(select)
     personal = {
         name
         for name, column in header.columns.items()
-        if isinstance(column.type, ByteOrdered) and _is_made_of_personal_columns(origins[name])
+        if isinstance(column.type, ByteOrdered) and _is_derived_from_personal_columns(origins[name])
     }
     for name in header.groups_people:
         if name not in personal:
             raise HeaderError(
-                f"Groups people: {name} is not a text made of a listener's name, location or browser; it is shown "
-                "anyway, so leave it out"
+                f"Groups people: {name} is not a text derived from a listener's name, location or browser; it is shown "
+                "anyway, so remove it here"
             )
     for name in personal.difference(header.groups_people):
         header.columns[name].info["personal"] = True
 
 
-def _is_made_of_personal_columns(origin: ColumnOrigin) -> bool:
-    # SQL's names are the same in any case.
+def _is_derived_from_personal_columns(origin: ColumnOrigin) -> bool:
+    # Identifiers in SQL are case-insensitive.
     return any((table, column.lower()) in _PERSONAL for table, column in origin.sources)
 
 
 def _checked_order(select: str, columns: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
-    """The query's ORDER BY, once it is sure that the SELECT is what its header says."""
+    """Returns the query's ORDER BY, after checking that the SELECT matches the header and reads the star alone."""
     from sqlglot import exp
 
     parsed, named = parsed_select(select), tuple(origins_in(select))
     if named != columns:
-        raise HeaderError(f"the SELECT gives {', '.join(named)}, but its header names {', '.join(columns)}")
+        raise HeaderError(f"the SELECT returns {', '.join(named)}, but the header lists {', '.join(columns)}")
     local = {query.alias for query in parsed.find_all(exp.CTE)}
     foreign = {table for table in parsed.find_all(exp.Table) if table.db or table.name not in _STAR | local}
     if foreign:
         names = ", ".join(sorted(table.sql() for table in foreign))
-        raise HeaderError(f"it reads {names}: a query reads the star alone, {', '.join(sorted(_STAR))}")
+        raise HeaderError(f"the SELECT reads {names}, but may only read the star: {', '.join(sorted(_STAR))}")
     selected = {item.unalias(): item.alias_or_name for item in parsed.selects}
     order = []
     for key in parsed.args["order"].expressions if parsed.args.get("order") else ():
         is_output = isinstance(key.this, exp.Column) and not key.this.table and key.this.name in columns
         name = key.this.name if is_output else selected.get(key.this)
         if name is None:
-            raise HeaderError(f"ORDER BY {key.this.sql()}: order by columns of the answer alone")
+            raise HeaderError(f"ORDER BY {key.this.sql()}: only columns of the result are allowed")
         order.append((name, bool(key.args.get("desc"))))
     return tuple(order)

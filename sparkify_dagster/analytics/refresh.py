@@ -1,4 +1,4 @@
-"""Asks queries of the star, and keeps the answers as tables, made anew only when the star or the query changed."""
+"""Runs analytics queries and stores their results as tables, recomputed only when the star or the query changed."""
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -40,128 +40,136 @@ _ALL_DAYS = (date(1, 1, 1), date(9999, 12, 30))
 
 @dataclass(frozen=True)
 class QueryResult:
-    """The answer that the warehouse keeps of a query, over all days."""
+    """The stored result of a query over all days."""
 
     query: Query
     version: str
-    """What was asked of which content of the star: the same version is the same answer."""
-    asked: bool
-    """Whether the query was asked now. Where nothing had changed, the answer stayed."""
+    """A hash of the query and of the content of the tables that it reads: equal versions have equal results."""
+    recomputed: bool
+    """Whether this refresh ran the query. If nothing had changed, the stored result was kept."""
     rows: int
     seconds: float
 
 
 class QueryFailedError(WarehouseError):
-    """The warehouse could not answer a query."""
+    """The warehouse failed to run a query."""
 
 
-def ask(
+def run_query(
     warehouse: Warehouse,
     connection: Connection,
     query: Query,
     first_day: date | None = None,
     last_day: date | None = None,
 ) -> Sequence[ResultRow]:
-    """The answer from the star as it is now, of some days (both included) or all. Raises QueryFailedError."""
-    with _naming(query, warehouse):
-        return connection.execute(_typed_select(query), _period(first_day, last_day)).all()
+    """Runs a query on the current star, for some days (both included) or all. Raises QueryFailedError."""
+    with _names_failed_query(query, warehouse):
+        return connection.execute(_typed_select(query), _parameters(first_day, last_day)).all()
 
 
-def stored_result(connection: Connection, query: Query, most_rows: int | None = None) -> Sequence[ResultRow]:
-    """The first rows of the table in the query's order; of a query without one in the order of its columns."""
+def stored_result(connection: Connection, query: Query, limit: int | None = None) -> Sequence[ResultRow]:
+    """Returns the first rows of the query's table, in the query's order or else ordered by all columns."""
     order = _order(query, query.table) or query.table.columns
-    return connection.execute(select(query.table).order_by(*order).limit(most_rows)).all()
+    return connection.execute(select(query.table).order_by(*order).limit(limit)).all()
 
 
 def refresh(
     warehouse: Warehouse, engine: Engine, queries: Sequence[Query]
 ) -> tuple[Sequence[QueryResult], Sequence[QueryFailedError]]:
-    """Brings the queries' tables up to the star. What cannot be answered keeps its old answer, and is told."""
+    """Brings the queries' tables up to date. A query that fails keeps its stored result; its error is returned."""
     try:
-        # The star is looked through only once.
+        # One transaction for all: the star is fingerprinted only once.
         return warehouse.run_in_transaction(engine, lambda connection: _refresh(warehouse, connection, queries)), []
     except QueryFailedError as error:
         if len(queries) == 1:
             return [], [error]
-    # A transaction ends with its first error, so those that can be answered get one of their own.
-    alone = [refresh(warehouse, engine, [query]) for query in queries]
-    return [answer for answers, _ in alone for answer in answers], [error for _, errors in alone for error in errors]
+    # A transaction ends with its first error, so each query gets its own.
+    single = [refresh(warehouse, engine, [query]) for query in queries]
+    return [result for results, _ in single for result in results], [error for _, errors in single for error in errors]
 
 
-def drop_forgotten(connection: Connection, known: Collection[str]) -> Sequence[str]:
-    """Drops the tables of queries whose file is gone, since their answers would only grow old; tells their names."""
-    forgotten = sorted(_kept_versions(connection).keys() - set(known))
-    for name in forgotten:
+def drop_orphaned_tables(connection: Connection, known: Collection[str]) -> Sequence[str]:
+    """Drops the tables of queries whose file was deleted, because they would go stale. Returns their names."""
+    orphaned = sorted(_stored_versions(connection).keys() - set(known))
+    for name in orphaned:
         connection.execute(text(f"DROP TABLE IF EXISTS {ANALYTICS_SCHEMA}.{name}"))
         connection.execute(delete(analytics_refreshes).where(analytics_refreshes.c.query == name))
-    return forgotten
+    return orphaned
 
 
-class _Kept(NamedTuple):
+class _StoredVersion(NamedTuple):
+    """Hashes of the table's DDL, and of the query and the data that its rows were computed from."""
+
     definition: str
     version: str
 
 
 def _refresh(warehouse: Warehouse, connection: Connection, queries: Sequence[Query]) -> Sequence[QueryResult]:
     reads = frozenset().union(*(query.reads for query in queries))
-    star = {table.name: warehouse.fingerprint(connection, table) for table in STAR_TABLES if table.name in reads}
+    fingerprints = {
+        table.name: warehouse.fingerprint(connection, table) for table in STAR_TABLES if table.name in reads
+    }
     existing = columns_in(connection, ANALYTICS_SCHEMA)
-    kept = {name: of for name, of in _kept_versions(connection).items() if name in existing}
-    return [_refresh_one(warehouse, connection, query, star, kept.get(query.name)) for query in queries]
+    stored = {name: version for name, version in _stored_versions(connection).items() if name in existing}
+    return [_refresh_one(warehouse, connection, query, fingerprints, stored.get(query.name)) for query in queries]
 
 
 def _refresh_one(
-    warehouse: Warehouse, connection: Connection, query: Query, star: Mapping[str, str], kept: _Kept | None
+    warehouse: Warehouse,
+    connection: Connection,
+    query: Query,
+    fingerprints: Mapping[str, str],
+    stored: _StoredVersion | None,
 ) -> QueryResult:
     started = perf_counter()
     definition = _digest(str(CreateTable(query.table).compile(dialect=connection.dialect)))
-    version = _digest(definition, query.select, *(star[table] for table in sorted(query.reads)))
-    asked = kept is None or kept.version != version
-    with _naming(query, warehouse):
-        if asked:
-            if kept is None or kept.definition != definition:
+    version = _digest(definition, query.select, *(fingerprints[table] for table in sorted(query.reads)))
+    is_stale = stored is None or stored.version != version
+    with _names_failed_query(query, warehouse):
+        if is_stale:
+            if stored is None or stored.definition != definition:
                 connection.execute(DropTable(query.table, if_exists=True))
                 query.table.create(connection, checkfirst=False)
             else:
                 connection.execute(delete(query.table))
             names = query.columns
-            connection.execute(insert(query.table).from_select(names, _typed_select(query)), _period())
-            _record(connection, query, _Kept(definition, version))
+            connection.execute(insert(query.table).from_select(names, _typed_select(query)), _parameters())
+            _record_version(connection, query, _StoredVersion(definition, version))
         rows = count_rows(connection, query.table)
-    return QueryResult(query, version, asked, rows, perf_counter() - started)
+    return QueryResult(query, version, is_stale, rows, perf_counter() - started)
 
 
 def _typed_select(query: Query) -> Select[*tuple[Any, ...]]:
-    """The query's SELECT as it is written, its columns of the types that the header names, in its order."""
-    answer = text(query.select).columns(*(column(name) for name in query.columns)).subquery("answer")
-    columns = {
-        kept.name: answer.c[kept.name]
-        # Texts keep the order of the column that they come from, which a CAST would lose.
-        if isinstance(kept.type, String)
-        else cast(answer.c[kept.name], kept.type).label(kept.name)
-        for kept in query.table.columns
-    }
-    return select(*columns.values()).order_by(*_order(query, answer))
+    """Returns the query's SELECT, cast to the types of its header, in its order."""
+    result = text(query.select).columns(*(column(name) for name in query.columns)).subquery("result")
+    columns = [
+        result.c[declared.name]
+        # A text keeps the collation of its source column, which a CAST would lose.
+        if isinstance(declared.type, String)
+        else cast(result.c[declared.name], declared.type).label(declared.name)
+        for declared in query.table.columns
+    ]
+    return select(*columns).order_by(*_order(query, result))
 
 
 def _order(query: Query, rows: FromClause) -> list[ColumnElement[Any]]:
     return [rows.c[name].desc() if descending else rows.c[name] for name, descending in query.order]
 
 
-def _period(first_day: date | None = None, last_day: date | None = None) -> Mapping[str, datetime]:
+def _parameters(first_day: date | None = None, last_day: date | None = None) -> Mapping[str, datetime]:
     start, end = day_bounds(first_day or _ALL_DAYS[0], last_day or _ALL_DAYS[1])
     return {"first_day": start, "end_day": end}
 
 
-def _kept_versions(connection: Connection) -> Mapping[str, _Kept]:
-    kept = analytics_refreshes.c
-    rows = connection.execute(select(kept.query, kept.definition, kept.version)).all()
-    return {name: _Kept(definition, version) for name, definition, version in rows}
+def _stored_versions(connection: Connection) -> Mapping[str, _StoredVersion]:
+    stored = analytics_refreshes.c
+    rows = connection.execute(select(stored.query, stored.definition, stored.version)).all()
+    return {name: _StoredVersion(definition, version) for name, definition, version in rows}
 
 
-def _record(connection: Connection, query: Query, kept: _Kept) -> None:
+def _record_version(connection: Connection, query: Query, version: _StoredVersion) -> None:
     connection.execute(delete(analytics_refreshes).where(analytics_refreshes.c.query == query.name))
-    row = {"query": query.name, "refreshed_at": utc_now(), **kept._asdict()}
+    row = {"query": query.name, "refreshed_at": utc_now(), **version._asdict()}
     connection.execute(insert(analytics_refreshes), row)
 
 
@@ -170,11 +178,11 @@ def _digest(*parts: str) -> str:
 
 
 @contextmanager
-def _naming(query: Query, warehouse: Warehouse) -> Iterator[None]:
+def _names_failed_query(query: Query, warehouse: Warehouse) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        # What may succeed when it is done again is for the transaction to repeat.
+        # Transient errors pass through: the transaction is retried.
         if warehouse.is_transient(error):
             raise
-        raise QueryFailedError(f"the query {query.name} ({query.path.name}): {first_line(error)}") from None
+        raise QueryFailedError(f"query {query.name} ({query.path.name}) failed: {first_line(error)}") from None

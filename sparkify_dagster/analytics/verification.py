@@ -1,4 +1,4 @@
-"""`sparkify verify`: asks every query of the star as it is now, and compares the answers with the expected ones."""
+"""`sparkify verify`: runs every query on the current star and compares the results with the expected ones."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,27 +12,27 @@ from sqlalchemy import Connection
 from sparkify_dagster.analytics.comparison import Comparison, compare
 from sparkify_dagster.analytics.expected import ExpectedResults
 from sparkify_dagster.analytics.query import Query, all_queries, broken_queries
-from sparkify_dagster.analytics.refresh import QueryFailedError, ask
+from sparkify_dagster.analytics.refresh import QueryFailedError, run_query
 from sparkify_dagster.formatting import cell, pluralize
 from sparkify_dagster.warehouse.base import Warehouse
 
-# The first ones say what is wrong; all of them would only scroll it away.
+# The first differences show the problem; all of them would scroll it off the screen.
 SHOWN_DIFFERENCES = 5
 
 
 @dataclass(frozen=True)
 class Verification:
-    """How the answers compare with what is expected."""
+    """The outcome of comparing all queries with their expected results."""
 
     comparisons: Sequence[Comparison]
     without_expected: Sequence[Query]
-    """Queries of which nobody has said what is expected."""
+    """Queries that have no expected result."""
     failures: Mapping[str, Exception] = field(default_factory=dict)
-    """By name the queries whose file cannot be understood, or whose SELECT the warehouse refuses."""
+    """Errors by query name: the query's file is invalid, or the warehouse failed to run its SELECT."""
 
     @property
     def matches_expected(self) -> bool:
-        """Returns whether something is expected, all of it is so, and every query can be asked."""
+        """Returns whether expected results exist, all of them match, and no query failed."""
         return (
             bool(self.comparisons)
             and all(comparison.matches_expected for comparison in self.comparisons)
@@ -43,17 +43,17 @@ class Verification:
 def verify(
     warehouse: Warehouse, expected: ExpectedResults, first_day: date | None = None, last_day: date | None = None
 ) -> Verification:
-    """Compares the answers over some days (both included), or all. A query that fails leaves the others alone.
+    """Compares the results over some days (both included), or all. A query that fails does not stop the others.
 
-    Raises WarehouseError, SourceError, ExpectedError.
+    Raises WarehouseError, SourceError, ExpectedResultsError.
     """
-    rows = {name: expected.of(query) for name, query in all_queries().items()}
-    to_compare = {name: found for name, found in rows.items() if found is not None}
+    expected_rows = {name: expected.read(query) for name, query in all_queries().items()}
+    to_compare = {name: rows for name, rows in expected_rows.items() if rows is not None}
 
     def compare_all(connection: Connection, names: Iterable[str]) -> list[Comparison]:
         queries = {name: all_queries()[name] for name in names}
         return [
-            compare(query, to_compare[name], ask(warehouse, connection, query, first_day, last_day))
+            compare(query, to_compare[name], run_query(warehouse, connection, query, first_day, last_day))
             for name, query in queries.items()
         ]
 
@@ -63,27 +63,27 @@ def verify(
         try:
             comparisons = warehouse.run_in_transaction(engine, partial(compare_all, names=to_compare))
         except QueryFailedError:
-            # A transaction ends with its first error, so each query gets one of its own.
+            # A transaction ends with its first error, so each query gets its own.
             for name in to_compare:
                 try:
                     comparisons += warehouse.run_in_transaction(engine, partial(compare_all, names=[name]))
                 except QueryFailedError as error:
                     failures[name] = error
-    without_expected = [all_queries()[name] for name, found in rows.items() if found is None]
+    without_expected = [all_queries()[name] for name, rows in expected_rows.items() if rows is None]
     return Verification(comparisons, without_expected, failures)
 
 
-def tell(console: Console, verification: Verification) -> None:
-    """A table of the queries, then the first differing rows of each that is not as expected."""
-    table = Table("Query", "Rows", "Compared with what is expected", box=None, pad_edge=False)
+def print_verification(console: Console, verification: Verification) -> None:
+    """Prints a table of the queries, then the first differing rows of each query that does not match."""
+    table = Table("Query", "Rows", "Comparison with the expected result", box=None, pad_edge=False)
     table.columns[1].justify = "right"
     for comparison in verification.comparisons:
         colour = "green" if comparison.matches_expected else "red"
-        table.add_row(comparison.query.name, f"{comparison.found:,}", cell(str(comparison), colour))
+        table.add_row(comparison.query.name, f"{comparison.found_rows:,}", cell(str(comparison), colour))
     for query in verification.without_expected:
-        table.add_row(query.name, "", cell("nothing is expected", "yellow"))
+        table.add_row(query.name, "", cell("no expected result", "yellow"))
     for name in verification.failures:
-        table.add_row(name, "", cell("cannot be asked", "red"))
+        table.add_row(name, "", cell("failed", "red"))
     console.print(table)
     for comparison in verification.comparisons:
         if comparison.differences:
@@ -92,17 +92,18 @@ def tell(console: Console, verification: Verification) -> None:
     for name, failure in verification.failures.items():
         console.print(f"\n{name}: {failure}")
     console.print()
-    matches_expected = [comparison.matches_expected for comparison in verification.comparisons]
-    print_unexpected(console, matches_expected, len(verification.without_expected), len(verification.failures))
+    matches = [comparison.matches_expected for comparison in verification.comparisons]
+    print_summary(console, matches, len(verification.without_expected), len(verification.failures))
 
 
-def print_unexpected(
-    console: Console, matches_expected: Sequence[bool], without_expected: int, failures: int = 0
-) -> None:
-    """The sentence that says it all."""
-    others = f"; nothing is expected of {pluralize(without_expected, 'other')}" if without_expected else ""
-    failed = f"; {pluralize(failures, 'query')} cannot be asked" if failures else ""
-    console.print(f"{sum(matches_expected)} of {pluralize(len(matches_expected), 'query')} as expected{others}{failed}")
+def print_summary(console: Console, matches: Sequence[bool], without_expected: int, failures: int = 0) -> None:
+    """Prints how many queries match, have no expected result, and failed, in one line."""
+    summary = f"{sum(matches)} of {pluralize(len(matches), 'query')} as expected"
+    if without_expected:
+        summary += f"; {without_expected:,} without an expected result"
+    if failures:
+        summary += f"; {failures:,} failed"
+    console.print(summary)
 
 
 def _side_by_side(comparison: Comparison) -> Table:

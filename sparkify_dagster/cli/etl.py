@@ -16,9 +16,9 @@ from sqlalchemy.exc import DBAPIError
 
 from sparkify_dagster import formatting
 from sparkify_dagster.analytics.query import broken_queries
-from sparkify_dagster.analytics.verification import print_unexpected
+from sparkify_dagster.analytics.verification import print_summary
 from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUERIES, SONG_ASSETS
-from sparkify_dagster.checks.analytics_checks import MATCHES_EXPECTED, how_it_compares
+from sparkify_dagster.checks.analytics_checks import MATCHES_EXPECTED, comparison_text
 from sparkify_dagster.cli.progress import Progress, print_counts
 from sparkify_dagster.days import contiguous_blocks
 from sparkify_dagster.definitions import defs
@@ -224,7 +224,7 @@ def _print_result(console: Console, warehouse: Warehouse, progress: Progress) ->
         console.print(f"Match rate: {matched / plays:.1%} of the plays found their song")
     if compared:
         matches_expected = [check.passed for check in compared.values() if "expected_rows" in check.metadata]
-        print_unexpected(console, matches_expected, len(compared) - len(matches_expected), len(progress.broken_queries))
+        print_summary(console, matches_expected, len(compared) - len(matches_expected), len(progress.broken_queries))
     if progress.ok:
         console.print("Next: `sparkify ui` shows the graph, the checks and this run on http://127.0.0.1:3000")
     else:
@@ -246,7 +246,7 @@ def _print_queries(console: Console, progress: Progress, compared: Mapping[str, 
     table = Table("Query", "Rows", *comparison, box=None, pad_edge=False)
     table.columns[1].justify = "right"
     for name, rows in answered.items():
-        result = how_it_compares(compared[name]) if name in compared else ""
+        result = comparison_text(compared[name]) if name in compared else ""
         table.add_row(name, f"{rows:,}", *([result] if compared else []))
     console.print()
     console.print(table)

@@ -197,7 +197,7 @@ def query(name: str | None, first_day: date | None, last_day: date | None, outpu
     """Run an analytics query against the current star schema. Without NAME, list the available queries."""
     from sparkify_dagster.analytics import formats
     from sparkify_dagster.analytics.query import all_queries, broken_queries
-    from sparkify_dagster.analytics.refresh import ask
+    from sparkify_dagster.analytics.refresh import run_query
 
     queries, broken = all_queries(), broken_queries()
     if name is None:
@@ -213,7 +213,7 @@ def query(name: str | None, first_day: date | None, last_day: date | None, outpu
     _require_order(first_day, last_day)
     query, warehouse = queries[name], _warehouse(_settings())
     rows = warehouse.run(
-        f"sparkify query {name}", lambda connection: ask(warehouse, connection, query, first_day, last_day)
+        f"sparkify query {name}", lambda connection: run_query(warehouse, connection, query, first_day, last_day)
     )
     if output == "table":
         console().print(formats.to_table(query, rows))
@@ -263,7 +263,7 @@ def verify(expected: str | None, first_day: date | None, last_day: date | None) 
     verified = verification.verify(_warehouse(settings), ExpectedResults(location=location), first_day, last_day)
     if not verified.comparisons and not verified.failures:
         raise CliError(f"no expected results found in {location}: it has no file such as top_songs.csv")
-    verification.tell(console(), verified)
+    verification.print_verification(console(), verified)
     sys.exit(0 if verified.matches_expected else 1)
 
 

@@ -1,4 +1,4 @@
-"""Expected results as a person writes them, and what `sparkify query --format csv` writes."""
+"""Expected results, as people and `sparkify query --format csv` write them."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkify_dagster.analytics.expected import ExpectedError, ExpectedResults
+from sparkify_dagster.analytics.expected import ExpectedResults, ExpectedResultsError
 from sparkify_dagster.analytics.formats import to_csv, to_json
 from sparkify_dagster.analytics.query import Query, read_query
 from sparkify_dagster_tests.support.servers.s3 import S3Server
@@ -47,60 +47,62 @@ def expected(folder: Path, content: bytes) -> ExpectedResults:
     return ExpectedResults(location=str(folder))
 
 
-def test_an_answer_written_as_csv_is_read_as_it_was(which: Query, tmp_path: Path) -> None:
+def test_a_result_written_as_csv_is_read_back_unchanged(which: Query, tmp_path: Path) -> None:
     assert to_csv(which, ROWS) == CSV
-    assert expected(tmp_path, CSV.encode()).of(which) == ROWS
+    assert expected(tmp_path, CSV.encode()).read(which) == ROWS
 
 
 @pytest.mark.parametrize(
     "content",
     [CSV.encode("utf-8-sig"), CSV.replace("\n", "\r\n").encode(), CSV.rstrip("\n").encode(), f"{CSV}\n".encode()],
 )
-def test_what_spreadsheets_do_to_a_file_does_no_harm(which: Query, tmp_path: Path, content: bytes) -> None:
-    assert expected(tmp_path, content).of(which) == ROWS
+def test_byte_order_marks_and_line_ends_of_spreadsheets_are_accepted(
+    which: Query, tmp_path: Path, content: bytes
+) -> None:
+    assert expected(tmp_path, content).read(which) == ROWS
 
 
-def test_no_file_means_that_nothing_is_expected(which: Query, tmp_path: Path) -> None:
-    assert ExpectedResults(location=str(tmp_path)).of(which) is None
-    assert ExpectedResults(location=str(tmp_path / "nowhere")).of(which) is None
+def test_a_missing_file_is_no_expected_result(which: Query, tmp_path: Path) -> None:
+    assert ExpectedResults(location=str(tmp_path)).read(which) is None
+    assert ExpectedResults(location=str(tmp_path / "nowhere")).read(which) is None
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "told"),
+    ("right", "wrong", "message"),
     [
         (
             "day,plays",
             "plays,day",
-            "line 1: the columns are name, at, plays, day, share; the query's are name, at, d",
+            "line 1: expected the columns name, at, day, plays, share, found name, at, plays, day, share",
         ),
-        ("name,at,day,plays,share\n", "", 'line 1: the columns are B"j, ö, '),
-        (",3,", ",three,", "line 2: plays is 'three', which is no BIGINT"),
-        ("0.50", "NaN", "line 2: share is 'NaN', which is no NUMERIC(7, 2)"),
-        ("2018-11-01,", "1.11.2018,", "line 2: day is '1.11.2018', which is no DATE"),
-        (",3,", ",", "line 2: has 4 fields instead of 5"),
-        (",3,", ',"3,', "line 3: is not CSV: "),
-        ("ö", "\udcff", "is not UTF-8 text: save it as such"),
+        ("name,at,day,plays,share\n", "", 'line 1: expected the columns name, at, day, plays, share, found B"j, ö, '),
+        (",3,", ",three,", "line 2: 'three' is not a valid BIGINT for plays"),
+        ("0.50", "NaN", "line 2: 'NaN' is not a valid NUMERIC(7, 2) for share"),
+        ("2018-11-01,", "1.11.2018,", "line 2: '1.11.2018' is not a valid DATE for day"),
+        (",3,", ",", "line 2: expected 5 fields, found 4"),
+        (",3,", ',"3,', "line 3: not valid CSV: "),
+        ("ö", "\udcff", "not valid UTF-8: save the file as UTF-8"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_told_with_its_line(
-    which: Query, tmp_path: Path, right: str, wrong: str, told: str
+def test_an_invalid_file_is_reported_with_its_line(
+    which: Query, tmp_path: Path, right: str, wrong: str, message: str
 ) -> None:
     assert right in CSV
-    with pytest.raises(ExpectedError) as caught:
-        expected(tmp_path, CSV.replace(right, wrong).encode(errors="surrogateescape")).of(which)
+    with pytest.raises(ExpectedResultsError) as caught:
+        expected(tmp_path, CSV.replace(right, wrong).encode(errors="surrogateescape")).read(which)
     assert str(caught.value).startswith(f"{tmp_path}/which.csv")
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_expected_results_may_lie_in_s3(which: Query, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expected_results_may_be_in_s3(which: Query, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     s3.login(monkeypatch)
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3.url)
     s3.put("expected-results", {"november/which.csv": CSV.encode()})
-    assert ExpectedResults(location="s3://expected-results/november").of(which) == ROWS
-    assert ExpectedResults(location="s3://expected-results/december").of(which) is None
+    assert ExpectedResults(location="s3://expected-results/november").read(which) == ROWS
+    assert ExpectedResults(location="s3://expected-results/december").read(which) is None
 
 
-def test_json_is_for_programs(which: Query) -> None:
+def test_json_has_one_object_per_row(which: Query) -> None:
     assert to_json(which, ROWS) == (
         '[{"name": "B\\"j, ö", "at": "2018-11-01 10:00:00.796", "day": "2018-11-01", "plays": 3, "share": 0.5},\n'
         ' {"name": null, "at": null, "day": null, "plays": null, "share": null}]\n'
@@ -109,17 +111,17 @@ def test_json_is_for_programs(which: Query) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
-        (CSV.replace(",3,", ",Kaylee,"), "which.csv, line 2: plays is a text, which is no BIGINT"),
-        ("Kaylee,share\n", "which.csv, line 1: the columns are share; the query's are name, at, day, plays, share"),
-        ("Kaylee\n", "which.csv, line 1: the columns are others; the query's are name"),
+        (CSV.replace(",3,", ",Kaylee,"), "which.csv, line 2: the text is not a valid BIGINT for plays"),
+        ("Kaylee,share\n", "which.csv, line 1: expected the columns name, at, day, plays, share, found share"),
+        ("Kaylee\n", "which.csv, line 1: expected the columns name, at, day, plays, share, found others"),
     ],
 )
-def test_a_file_of_people_is_not_quoted_since_the_check_would_show_it(tmp_path: Path, content: str, told: str) -> None:
+def test_errors_of_a_query_with_personal_columns_quote_no_values(tmp_path: Path, content: str, message: str) -> None:
     sql = SQL.replace("s.level AS name", "s.location AS name")
     (tmp_path / "which.sql").write_text(sql)
-    with pytest.raises(ExpectedError) as caught:
-        expected(tmp_path, content.encode()).of(read_query(tmp_path / "which.sql"))
-    assert told in str(caught.value)
+    with pytest.raises(ExpectedResultsError) as caught:
+        expected(tmp_path, content.encode()).read(read_query(tmp_path / "which.sql"))
+    assert message in str(caught.value)
     assert caught.value.__cause__ is None

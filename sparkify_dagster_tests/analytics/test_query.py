@@ -1,4 +1,4 @@
-"""A query's file: what its header may say, and what is told of one that cannot be understood."""
+"""Query files: the header, the checks of the SELECT, and the messages for invalid files."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ PLAYS_BY_LEVEL = """-- How many plays are there,
 --
 -- Columns:
 --   level  VARCHAR(64)   Level of the play
---   plays  BIGINT        How often something was played: by anybody
+--   plays  BIGINT        Number of plays: by anybody
 --   share  DECIMAL(7,4)  Their share
 --
 -- Chart: bar of plays by level
@@ -35,7 +35,7 @@ def read(folder: Path, sql: str, name: str = "plays_by_level.sql") -> Query:
     return read_query(folder / name)
 
 
-def test_a_header_says_what_people_need_to_know(tmp_path: Path) -> None:
+def test_a_header_documents_the_query_and_its_columns(tmp_path: Path) -> None:
     query = read(tmp_path, PLAYS_BY_LEVEL)
     assert query.name == "plays_by_level"
     assert query.title == "How many plays are there, by level?"
@@ -44,14 +44,14 @@ def test_a_header_says_what_people_need_to_know(tmp_path: Path) -> None:
     assert query.table.fullname == "analytics.plays_by_level"
     assert [(column.name, type_name(column), column.comment) for column in query.table.columns] == [
         ("level", "VARCHAR(64)", "Level of the play"),
-        ("plays", "BIGINT", "How often something was played: by anybody"),
+        ("plays", "BIGINT", "Number of plays: by anybody"),
         ("share", "DECIMAL(7,4)", "Their share"),
     ]
     assert query.chart is not None
     assert (query.chart.values, query.chart.by) == (("plays",), ("level",))
 
 
-def test_the_select_says_how_rows_are_ordered_and_what_is_read(tmp_path: Path) -> None:
+def test_the_order_and_the_tables_are_read_from_the_select(tmp_path: Path) -> None:
     query = read(tmp_path, PLAYS_BY_LEVEL)
     assert query.order == (("plays", True), ("level", False))
     assert query.reads == {"songplays"}
@@ -59,23 +59,43 @@ def test_the_select_says_how_rows_are_ordered_and_what_is_read(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "told"),
+    ("right", "wrong", "message"),
     [
-        ("-- Asked by: Finance, every month.\n", "", "plays_by_level.sql: the header lacks '-- Asked by: "),
-        ("-- How many plays are there,\n-- by level?\n", "", "the header lacks '-- What it answers, as a query'"),
-        ("BIGINT  ", "bigint  ", "plays_by_level.sql, line 9: 'plays  bigint        How often"),
-        ("BIGINT  ", "NUMBER  ", "of type SMALLINT, INTEGER, BIGINT, DATE, TIMESTAMP, DECIMAL(p,s) or VARCHAR(n)"),
+        ("-- Asked by: Finance, every month.\n", "", "plays_by_level.sql: the header has no line '-- Asked by: "),
+        (
+            "-- How many plays are there,\n-- by level?\n",
+            "",
+            "has no line '-- <the question that the query answers>'",
+        ),
+        (
+            "BIGINT  ",
+            "bigint  ",
+            "plays_by_level.sql, line 9: 'plays  bigint        Number of plays: by",
+        ),
+        (
+            "BIGINT  ",
+            "NUMBER  ",
+            "of the types SMALLINT, INTEGER, BIGINT, DATE, TIMESTAMP, DECIMAL(p,s) or VARCHAR(n)",
+        ),
         ("--   plays  BIGINT ", "--   level  BIGINT ", "line 9: the column level is named twice"),
         (
             "--   share  DECIMAL(7,4)  Their share\n",
             "",
-            "the SELECT gives level, plays, share, but its header names le",
+            "the SELECT returns level, plays, share, but the header lists level, plays",
         ),
-        ("plays by level", "plays by user", "Chart: there is no column user"),
+        ("plays by level", "plays by user", "Chart: unknown column user; the columns are level, plays, share"),
         ("bar of plays by level", "pie of plays by level", "plays_by_level.sql, line 12: Chart: pie of plays by"),
-        ("FROM songplays", "FROM staging.staging_events", "it reads staging.staging_events AS p: a query reads the"),
-        ("FROM songplays", "FROM songplay", "it reads songplay AS p: a query reads the star alone, artists, son"),
-        ("p.level ASC", "p.user_id ASC", "ORDER BY p.user_id: order by columns of the answer alone"),
+        (
+            "FROM songplays",
+            "FROM staging.staging_events",
+            "the SELECT reads staging.staging_events AS p, but may only",
+        ),
+        (
+            "FROM songplays",
+            "FROM songplay",
+            "SELECT reads songplay AS p, but may only read the star: artists, songpl",
+        ),
+        ("p.level ASC", "p.user_id ASC", "ORDER BY p.user_id: only columns of the result are allowed"),
         ("SELECT\n", "SELEKT\n", "plays_by_level.sql, line 14: "),
         ("GROUP BY p.level", "GROUP p.level", "plays_by_level.sql, line 19: Invalid expression"),
         ("SELECT\n", "INSERT INTO users SELECT\n", "plays_by_level.sql, line 13: "),
@@ -88,18 +108,16 @@ def test_the_select_says_how_rows_are_ordered_and_what_is_read(tmp_path: Path) -
         ("ORDER BY plays", "ORDER BY 'plays", "line 13: a quote or a comment is opened and not closed"),
         ("COUNT(*) AS", "(" * 3000 + "1" + ")" * 3000 + " AS", "line 13: its expressions are nested too deeply"),
         ("ASC\n", "ASC;\nSELECT 1\n", "line 13: it is not one SELECT"),
-        (":first_day", ":frist_day", "line 18: there is no parameter :frist_day, there are :first_day and :end_day"),
-        ("VARCHAR(64) ", "VARCHAR(0) ", "line 8: 'level  VARCHAR(0)   Level of the play' is not a column as"),
-        ("DECIMAL(7,4)", "DECIMAL(4,7)", "line 10: 'share  DECIMAL(4,7)  Their share' is not a column as"),
+        (":first_day", ":frist_day", "line 18: unknown parameter :frist_day; available: :first_day and :end_day"),
+        ("VARCHAR(64) ", "VARCHAR(0) ", "line 8: 'level  VARCHAR(0)   Level of the play' is not a valid column"),
+        ("DECIMAL(7,4)", "DECIMAL(4,7)", "line 10: 'share  DECIMAL(4,7)  Their share' is not a valid column"),
     ],
 )
-def test_what_cannot_be_understood_is_one_line_with_the_remedy(
-    tmp_path: Path, right: str, wrong: str, told: str
-) -> None:
+def test_an_invalid_file_is_one_line_with_the_remedy(tmp_path: Path, right: str, wrong: str, message: str) -> None:
     assert right in PLAYS_BY_LEVEL
     with pytest.raises(QueryError) as caught:
         read(tmp_path, PLAYS_BY_LEVEL.replace(right, wrong))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -138,7 +156,7 @@ GROUP BY l.user_id, l.name
 """
 
 
-def test_texts_made_of_personal_columns_are_personal_unless_they_group_people(tmp_path: Path) -> None:
+def test_texts_derived_from_personal_columns_are_personal_unless_they_group_people(tmp_path: Path) -> None:
     assert read(tmp_path, LISTENERS, "listeners.sql").personal_columns == ("name", "initial")
     undeclared = LISTENERS.replace("-- Groups people: area\n", "")
     assert read(tmp_path, undeclared, "listeners.sql").personal_columns == ("name", "initial", "area")
@@ -147,54 +165,54 @@ def test_texts_made_of_personal_columns_are_personal_unless_they_group_people(tm
 
 
 @pytest.mark.parametrize(
-    ("columns", "told"),
+    ("columns", "message"),
     [
-        ("areaa", "there is no column areaa; the columns are user_id, name, initial, area, areas, level, artist"),
-        ("", "there is no column ; "),
-        ("level", "level is not a text made of a listener's name, location or browser; it is shown anyway, so leave"),
-        ("areas", "areas is not a text made of"),
-        ("artist", "artist is not a text made of"),
+        ("areaa", "unknown column areaa; the columns are user_id, name, initial, area, areas, level, artist"),
+        ("", "unknown column ; "),
+        ("level", "level is not a text derived from a listener's name, location or browser; it is shown anyway, so"),
+        ("areas", "areas is not a text derived from"),
+        ("artist", "artist is not a text derived from"),
     ],
 )
-def test_a_wrong_declaration_of_what_groups_people_is_one_line(tmp_path: Path, columns: str, told: str) -> None:
+def test_an_invalid_declaration_of_groups_people_is_one_line(tmp_path: Path, columns: str, message: str) -> None:
     with pytest.raises(QueryError) as caught:
         read(tmp_path, LISTENERS.replace("people: area", f"people: {columns}"), "listeners.sql")
-    assert str(caught.value).startswith(f"listeners.sql: Groups people: {told}")
+    assert str(caught.value).startswith(f"listeners.sql: Groups people: {message}")
     assert "\n" not in str(caught.value)
 
 
-def test_our_queries_show_people_by_their_ids_alone() -> None:
+def test_the_projects_queries_show_people_only_by_id() -> None:
     shown = {name: query.personal_columns for name, query in all_queries().items()}
     assert shown["most_active_users"] == shown["level_changes"] == ("first_name", "last_name")
     assert shown["plays_by_area"] == ()
 
 
-def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "latin.sql").write_bytes("-- Müssen alle?".encode("latin-1"))
-    with pytest.raises(QueryError, match=r"^latin.sql: is not UTF-8 text: save it as such$"):
+    with pytest.raises(QueryError, match=r"^latin.sql: not valid UTF-8: save the file as UTF-8$"):
         read_query(tmp_path / "latin.sql")
     (tmp_path / "folder.sql").mkdir()
     with pytest.raises(QueryError, match=r"^folder.sql: cannot be read: Is a directory$"):
         read_query(tmp_path / "folder.sql")
 
 
-def test_none_of_our_files_has_a_mistake() -> None:
+def test_the_projects_query_files_are_valid() -> None:
     assert broken_queries() == {}
     assert len(all_queries()) == len(list(FOLDER.glob("*.sql")))
 
 
 @pytest.mark.parametrize("name", ["Top songs.sql", "songplays.sql", "staging_events.sql", f"{'a' * 64}.sql"])
-def test_a_name_that_cannot_be_a_table_or_is_taken_is_told(tmp_path: Path, name: str) -> None:
-    with pytest.raises(QueryError, match=f"{name}: a query is named in small letters"):
+def test_an_invalid_or_taken_name_is_rejected(tmp_path: Path, name: str) -> None:
+    with pytest.raises(QueryError, match=f"{name}: invalid name: use lower case"):
         read(tmp_path, PLAYS_BY_LEVEL, name)
 
 
 @pytest.mark.parametrize("query", all_queries().values(), ids=list(all_queries()))
-def test_our_queries_say_who_asked_and_read_the_star_alone(query: Query) -> None:
+def test_the_projects_queries_are_documented_and_read_only_the_star(query: Query) -> None:
     assert query.title.endswith("?")
     assert query.asked_by.endswith(".")
     assert query.reads <= {table.name for table in STAR_TABLES}
     assert all(column.comment for column in query.table.columns)
-    # An answer of some days is asked for by these two.
+    # Both are needed to run a query for some days.
     assert ":first_day" in query.select
     assert ":end_day" in query.select

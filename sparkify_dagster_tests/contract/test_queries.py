@@ -1,4 +1,4 @@
-"""The analysts' queries: the same answers on every warehouse, asked again only when something has changed."""
+"""Analytics queries: the same results on every warehouse, recomputed only when something changed."""
 
 import re
 from datetime import date
@@ -41,7 +41,7 @@ ARTISTS = """-- Who is in the catalogue?
 SELECT a.name
 FROM artists AS a
 """
-# DuckDB would let a text be longer than its column, a number no warehouse.
+# DuckDB accepts a text longer than its column; no warehouse accepts a number out of range.
 TOO_LARGE = PLAYS_BY_LEVEL.replace("BIGINT   ", "SMALLINT ").replace("COUNT(*)", "SUM(40000)")
 
 
@@ -51,15 +51,15 @@ def query(folder: Path, sql: str = PLAYS_BY_LEVEL, name: str = "plays_by_level")
     return read_query(file)
 
 
-def asked(world: World, *queries: Query) -> list[str]:
-    """Brings the queries' tables up to date; which were asked."""
+def recomputed(world: World, *queries: Query) -> list[str]:
+    """Refreshes the queries' tables. Returns the names of those that were recomputed."""
     with world.warehouse.connect("a test") as engine:
-        answered, failed = refresh.refresh(world.warehouse, engine, queries)
+        results, failed = refresh.refresh(world.warehouse, engine, queries)
     assert not failed
-    return [answer.query.name for answer in answered if answer.asked]
+    return [result.query.name for result in results if result.recomputed]
 
 
-def test_a_simulated_world_is_as_expected(world: World, tmp_path: Path) -> None:
+def test_a_simulated_world_matches_its_expected_results(world: World, tmp_path: Path) -> None:
     simulate(writable_store(str(tmp_path), AwsAccess()), users=30, days=12, start=date(2018, 11, 1), songs=60, seed=3)
     outcome = world.materialize("2018-11-01", "2018-11-12", queries=True)
     assert outcome.ok
@@ -69,7 +69,7 @@ def test_a_simulated_world_is_as_expected(world: World, tmp_path: Path) -> None:
     assert compared == dict.fromkeys(all_queries(), True)
 
 
-def test_an_answer_is_a_table_in_the_order_of_the_query(world: World, tmp_path: Path) -> None:
+def test_a_result_is_a_table_read_in_the_order_of_the_query(world: World, tmp_path: Path) -> None:
     plays = [
         event(itemInSession=n, level=level, time=f"2018-11-01T10:0{n}:00")
         for n, level in enumerate(["paid", "free", "paid"])
@@ -77,63 +77,63 @@ def test_an_answer_is_a_table_in_the_order_of_the_query(world: World, tmp_path: 
     world.write_log("2018-11-01", *plays)
     world.load()
     by_level = query(tmp_path)
-    assert asked(world, by_level) == ["plays_by_level"]
+    assert recomputed(world, by_level) == ["plays_by_level"]
     assert world.rows("analytics.plays_by_level") == [("free", 1), ("paid", 2)]
     with world.warehouse.connect("a test") as engine, engine.begin() as connection:
         assert refresh.stored_result(connection, by_level) == [("free", 1), ("paid", 2)]
 
 
-def test_a_query_may_be_asked_of_some_days(world: World, tmp_path: Path) -> None:
+def test_a_query_can_run_for_some_days(world: World, tmp_path: Path) -> None:
     for day in ("2018-11-01", "2018-11-02", "2018-11-03"):
         world.write_log(day, event(time=f"{day}T00:00:00"), event(time=f"{day}T23:59:59.999", itemInSession=2))
     world.load("2018-11-01", "2018-11-03")
     with world.warehouse.connect("a test") as engine, engine.begin() as connection:
         for days, plays in {("01", "03"): 6, ("02", "02"): 2, ("02", "03"): 4}.items():
             first, last = (date.fromisoformat(f"2018-11-{day}") for day in days)
-            assert refresh.ask(world.warehouse, connection, query(tmp_path), first, last) == [("free", plays)]
+            assert refresh.run_query(world.warehouse, connection, query(tmp_path), first, last) == [("free", plays)]
 
 
-def test_what_did_not_change_is_not_asked_again(world: World, tmp_path: Path) -> None:
+def test_a_query_whose_tables_did_not_change_is_not_recomputed(world: World, tmp_path: Path) -> None:
     world.write_log("2018-11-01", event())
     world.load()
     by_level = query(tmp_path)
     artists = query(tmp_path, ARTISTS, "artist_names")
-    assert asked(world, by_level, artists) == ["plays_by_level", "artist_names"]
-    assert asked(world, by_level, artists) == []
+    assert recomputed(world, by_level, artists) == ["plays_by_level", "artist_names"]
+    assert recomputed(world, by_level, artists) == []
 
     world.load()
-    assert asked(world, by_level, artists) == [], "the same day, loaded again"
+    assert recomputed(world, by_level, artists) == [], "the same day, loaded again"
 
     world.write_songs("A/A/A/TRAAA.json", song(title="Another song"))
     world.load()
-    assert asked(world, by_level, artists) == ["artist_names"], "no play matches the new song"
+    assert recomputed(world, by_level, artists) == ["artist_names"], "no play matches the new song"
 
     world.write_log("2018-11-02", event(time="2018-11-02T10:00:00"))
     world.load("2018-11-01", "2018-11-02")
-    assert asked(world, by_level, artists) == ["plays_by_level"]
+    assert recomputed(world, by_level, artists) == ["plays_by_level"]
 
 
 @pytest.mark.parametrize(
     "statement",
     ["UPDATE songplays SET user_agent = NULL", "DROP TABLE analytics.plays_by_level"],
-    ids=["a row of the star", "the answer's table"],
+    ids=["a row of the star", "the result's table"],
 )
-def test_what_somebody_changes_by_hand_is_noticed(world: World, tmp_path: Path, statement: str) -> None:
+def test_manual_changes_are_noticed(world: World, tmp_path: Path, statement: str) -> None:
     world.write_log("2018-11-01", event(), event(itemInSession=2))
     world.load()
     by_level = query(tmp_path)
-    asked(world, by_level)
+    recomputed(world, by_level)
     with world.warehouse.connect("a test") as engine, engine.begin() as connection:
         connection.execute(text(statement))
-    assert asked(world, by_level) == ["plays_by_level"]
+    assert recomputed(world, by_level) == ["plays_by_level"]
 
 
-def test_a_query_that_is_written_anew_is_asked_again(world: World, tmp_path: Path) -> None:
+def test_a_changed_query_is_recomputed(world: World, tmp_path: Path) -> None:
     world.write_log("2018-11-01", event(), event(itemInSession=2, level="paid"))
     world.load()
-    asked(world, query(tmp_path))
+    recomputed(world, query(tmp_path))
     paid = PLAYS_BY_LEVEL.replace("WHERE", "WHERE p.level = 'paid' AND")
-    assert asked(world, query(tmp_path, paid)) == ["plays_by_level"]
+    assert recomputed(world, query(tmp_path, paid)) == ["plays_by_level"]
     assert world.rows("analytics.plays_by_level") == [("paid", 1)]
 
     renamed = (
@@ -141,34 +141,34 @@ def test_a_query_that_is_written_anew_is_asked_again(world: World, tmp_path: Pat
         .replace("p.level,", "p.level AS of,")
         .replace("ORDER BY level", "ORDER BY of")
     )
-    assert asked(world, query(tmp_path, renamed)) == ["plays_by_level"]
+    assert recomputed(world, query(tmp_path, renamed)) == ["plays_by_level"]
     assert world.query("SELECT of FROM analytics.plays_by_level ORDER BY of") == [("free",), ("paid",)]
 
 
-def test_the_table_of_a_query_that_is_gone_is_dropped(world: World, tmp_path: Path) -> None:
+def test_the_table_of_a_deleted_query_is_dropped(world: World, tmp_path: Path) -> None:
     world.write_log("2018-11-01", event())
     world.load()
-    asked(world, query(tmp_path), query(tmp_path, name="another"))
+    recomputed(world, query(tmp_path), query(tmp_path, name="another"))
     with world.warehouse.connect("a test") as engine, engine.begin() as connection:
-        assert refresh.drop_forgotten(connection, {"another": query(tmp_path)}) == ["plays_by_level"]
+        assert refresh.drop_orphaned_tables(connection, {"another": query(tmp_path)}) == ["plays_by_level"]
         assert columns_in(connection, "analytics").keys() == {"another"}
-        assert refresh.drop_forgotten(connection, {"another": query(tmp_path)}) == []
+        assert refresh.drop_orphaned_tables(connection, {"another": query(tmp_path)}) == []
 
 
-def test_a_query_that_fails_keeps_its_answer_and_the_others_get_theirs(world: World, tmp_path: Path) -> None:
+def test_a_query_that_fails_keeps_its_result_and_the_others_are_refreshed(world: World, tmp_path: Path) -> None:
     world.write_log("2018-11-01", event())
     world.load()
-    asked(world, query(tmp_path))
+    recomputed(world, query(tmp_path))
     with world.warehouse.connect("a test") as engine:
-        answered, failed = refresh.refresh(
+        results, failed = refresh.refresh(
             world.warehouse, engine, [query(tmp_path, TOO_LARGE), query(tmp_path, name="another")]
         )
-    assert [answer.query.name for answer in answered] == ["another"]
-    assert [str(error).partition(":")[0] for error in failed] == ["the query plays_by_level (plays_by_level.sql)"]
+    assert [result.query.name for result in results] == ["another"]
+    assert [str(error).partition(":")[0] for error in failed] == ["query plays_by_level (plays_by_level.sql) failed"]
     assert world.rows("analytics.plays_by_level") == [("free", 1)]
 
 
-def test_a_warehouse_of_an_earlier_version_gets_the_columns_and_is_built_again(world: World) -> None:
+def test_a_warehouse_of_an_earlier_version_is_migrated_and_rebuilt(world: World) -> None:
     world.write_log("2018-11-01", event())
     world.write_log("2018-11-02", event(time="2018-11-02T10:00:00"))
     world.load("2018-11-01", "2018-11-02")
@@ -185,28 +185,28 @@ def test_a_warehouse_of_an_earlier_version_gets_the_columns_and_is_built_again(w
     assert world.rows("songplays", "songplay_id", "song", "artist", "length") == before
 
 
-def everything_said(error: BaseException) -> str:
-    """What Dagster stores of an error: its message and those of its causes."""
-    said = [str(error)]
+def all_messages(error: BaseException) -> str:
+    """Returns the messages of an error and its causes, which Dagster stores."""
+    messages = [str(error)]
     while (cause := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
         error = cause
-        said.append(str(error))
-    return "\n".join(said)
+        messages.append(str(error))
+    return "\n".join(messages)
 
 
-def test_the_error_of_a_query_says_what_is_wrong_and_quotes_nobody(world: World, tmp_path: Path) -> None:
+def test_the_error_of_a_query_names_the_cause_and_quotes_no_personal_values(world: World, tmp_path: Path) -> None:
     world.write_log("2018-11-01", event(firstName="Quiz'zel\"da\nVornbrackt"))
     world.load()
     names = PLAYS_BY_LEVEL.replace("COUNT(*) AS plays", "SUM(CAST(u.first_name AS BIGINT)) AS plays")
     names = names.replace("FROM songplays AS p", "FROM songplays AS p\nINNER JOIN users AS u ON p.user_id = u.user_id")
     with world.warehouse.connect("a test") as engine:
         _, (failed,) = refresh.refresh(world.warehouse, engine, [query(tmp_path, names)])
-    assert str(failed).startswith("the query plays_by_level (plays_by_level.sql): ")
+    assert str(failed).startswith("query plays_by_level (plays_by_level.sql) failed: ")
     assert re.search("convert|invalid input|invalid digit", str(failed), re.IGNORECASE)
-    assert not re.search("Quiz|zel|Vornbrackt", everything_said(failed))
+    assert not re.search("Quiz|zel|Vornbrackt", all_messages(failed))
 
 
-def test_the_error_of_any_statement_quotes_nobody(world: World) -> None:
+def test_the_error_of_a_statement_quotes_no_personal_values(world: World) -> None:
     world.write_log("2018-11-01", event())
     world.load()
     with (
@@ -216,4 +216,4 @@ def test_the_error_of_any_statement_quotes_nobody(world: World) -> None:
     ):
         connection.execute(text("SELECT CAST(u.first_name AS BIGINT) FROM users AS u"))
     assert str(caught.value).startswith(f"{world.warehouse.database}: ")
-    assert "Kaylee" not in everything_said(caught.value)
+    assert "Kaylee" not in all_messages(caught.value)

@@ -10,7 +10,7 @@ import pytest
 from sparkify_dagster.analytics.comparison import compare
 from sparkify_dagster.analytics.expected import ExpectedResults
 from sparkify_dagster.analytics.query import read_query
-from sparkify_dagster.analytics.refresh import ask
+from sparkify_dagster.analytics.refresh import run_query
 from sparkify_dagster_tests.redshift_stand_in.fixtures import log_in
 from sparkify_dagster_tests.support.servers.s3 import S3Server
 from sparkify_dagster_tests.support.simulated_files import repaired
@@ -113,10 +113,10 @@ def test_the_answers_are_what_the_lines_say(world: World) -> None:
 @pytest.mark.parametrize("name", sorted(path.stem for path in KNOWN_ANSWERS.glob("*.sql")))
 def test_the_public_month_is_as_it_is_known(name: str, month: World) -> None:
     query = read_query(KNOWN_ANSWERS / f"{name}.sql")
-    expected = ExpectedResults(location=str(KNOWN_ANSWERS)).of(query)
+    expected = ExpectedResults(location=str(KNOWN_ANSWERS)).read(query)
     assert expected is not None
     with month.warehouse.connect("a test") as engine, engine.begin() as connection:
-        found = ask(month.warehouse, connection, query)
+        found = run_query(month.warehouse, connection, query)
     comparison = compare(query, expected, found)
     assert comparison.matches_expected, comparison.side_by_side(5)
 

@@ -45,7 +45,7 @@ def test_a_warehouse_of_version_0_1_0_loads_on(world: World) -> None:
     world.load(*DAYS)
     assert world.everything() == world.from_scratch(*DAYS).everything()
     refresh_queries(world, *all_queries())
-    world.warehouse.run("a test", lambda connection: refresh.drop_forgotten(connection, all_queries()))
+    world.warehouse.run("a test", lambda connection: refresh.drop_orphaned_tables(connection, all_queries()))
     refreshed = {name for (name,) in world.query("SELECT query FROM staging.analytics_refreshes")}
     assert refreshed == set(all_queries())
     with pytest.raises(Exception, match="songs_the_catalogue_lacks"):

@@ -30,8 +30,8 @@ class UI:
     # Acting
 
     def launch(self, *, choose: str) -> None:
-        """Jobs > sparkify > Materialize all, then days: what the field takes, or the name of a button such as All."""
-        self.page.goto("/locations/sparkify_dagster/jobs/sparkify")
+        """Jobs > load_all > Materialize all, then days: what the field takes, or the name of a button such as All."""
+        self.page.goto("/locations/sparkify_dagster/jobs/load_all")
         dialog = self.page.get_by_role("dialog")
         # With the days that there are, the dialog has their last one to offer.
         latest = dialog.get_by_text("Latest", exact=True)
