@@ -1,9 +1,8 @@
-"""The analysts' queries, each a table of its own: an asset for each file in analytics/queries."""
+"""The analytics tables: one asset per query file in sql/analytics."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 
 import dagster as dg
-from sqlalchemy import Connection
 
 from sparkify_dagster.analytics import refresh
 from sparkify_dagster.analytics.charts import ChartSpec, draw
@@ -11,7 +10,8 @@ from sparkify_dagster.analytics.query import Query, all_queries, broken_queries
 from sparkify_dagster.analytics.refresh import QueryResult, ResultRow
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.presentation.columns import definition_metadata
-from sparkify_dagster.presentation.materialization import DayMetadata
+from sparkify_dagster.presentation.materialization import AssetMetadata
+from sparkify_dagster.presentation.metadata_keys import PREVIEW, REFRESH, VERSION, RefreshStatus
 from sparkify_dagster.presentation.rows import rows_metadata
 from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.warehouse.base import Warehouse
@@ -36,86 +36,86 @@ def _spec(query: Query) -> dg.AssetSpec:
 def queries(
     context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """All in one step: what the star holds is looked through once, and only what changed is asked again."""
+    """Refreshes all selected tables in one step, so that the star is fingerprinted once. SQL: sql/analytics/NAME.sql"""
     selected = [all_queries()[key.path[-1]] for key in sorted(context.selected_asset_keys)]
     with as_dagster_failures(), warehouse.connect(f"queries of run {context.run.run_id}") as engine:
-        # A file with a mistake in it is still a query, whose table keeps its answer.
+        # A query whose file is invalid keeps its table.
         known = all_queries().keys() | broken_queries().keys()
-        forgotten = warehouse.run_in_transaction(engine, lambda connection: refresh.drop_forgotten(connection, known))
-        for name in forgotten:
-            context.log.info(f"The table of {name} is dropped, since there is no such query any more.")
-        answered, failed = refresh.refresh(warehouse, engine, selected)
-        told_before = {answer.query.name: _previous_metadata(context, answer) for answer in answered}
-        to_show = [answer.query for answer in answered if told_before[answer.query.name] is None]
-        rows = warehouse.run_in_transaction(
-            engine, lambda connection: {query.name: _rows_to_show(connection, query) for query in to_show}
+        orphaned = warehouse.run_in_transaction(
+            engine, lambda connection: refresh.drop_orphaned_tables(connection, known)
         )
-    asked = sum(answer.asked for answer in answered)
-    context.log.info(f"{pluralize(asked, 'query')} asked again, {len(answered) - asked} unchanged.")
-    for answer in answered:
-        name = answer.query.name
-        shown = told_before[name] or result_metadata(answer.query, rows[name])
+        for name in orphaned:
+            context.log.info(f"Dropped table {name}: its query file no longer exists.")
+        results, failed = refresh.refresh(warehouse, engine, selected)
+        previous = {result.query.name: _previous_metadata(context, result) for result in results}
+        to_show = [result.query for result in results if previous[result.query.name] is None]
+        rows = warehouse.run_in_transaction(
+            engine,
+            lambda connection: {
+                query.name: refresh.stored_result(connection, query, None if query.chart else PREVIEW_ROWS)
+                for query in to_show
+            },
+        )
+    recomputed = sum(result.recomputed for result in results)
+    context.log.info(f"Refreshed {pluralize(recomputed, 'query')}; {len(results) - recomputed} were up to date.")
+    for result in results:
+        name = result.query.name
+        status = RefreshStatus.RECOMPUTED if result.recomputed else RefreshStatus.UP_TO_DATE
         yield dg.MaterializeResult(
             asset_key=name,
             metadata={
-                **shown,
-                "dagster/row_count": answer.rows,
+                **(previous[name] or result_metadata(result.query, rows[name])),
+                "dagster/row_count": result.rows,
                 "warehouse": warehouse.database,
-                "version": answer.version,
-                "asked": "anew, since the star or the query had changed"
-                if answer.asked
-                else "not again: nothing had changed",
-                "seconds": round(answer.seconds, 3),
+                VERSION: result.version,
+                REFRESH: status.value,
+                "seconds": round(result.seconds, 3),
             },
         )
     if failed:
         raise dg.Failure("; ".join(map(str, failed)), allow_retries=False)
 
 
-def _previous_metadata(context: dg.AssetExecutionContext, answer: QueryResult) -> DayMetadata | None:
-    """What the page shows of an answer that stayed; None where it has to be made again."""
-    if answer.asked:
+def _previous_metadata(context: dg.AssetExecutionContext, result: QueryResult) -> AssetMetadata | None:
+    """Returns the latest metadata of a table that was up to date; None if preview and chart have to be recomputed."""
+    if result.recomputed:
         return None
-    latest = context.instance.get_latest_materialization_event(dg.AssetKey(answer.query.name))
+    latest = context.instance.get_latest_materialization_event(dg.AssetKey(result.query.name))
     materialization = latest.asset_materialization if latest else None
     if materialization is None:
         return None
-    told: DayMetadata = materialization.metadata
-    version, shown = materialization.metadata.get("version"), materialization.metadata.get("preview")
-    if version is None or version.value != answer.version:
+    metadata: AssetMetadata = materialization.metadata
+    version, preview = materialization.metadata.get(VERSION), materialization.metadata.get(PREVIEW)
+    if version is None or version.value != result.version:
         return None
-    if isinstance(shown, dg.TableMetadataValue) and shown.schema is not None:
-        # Earlier versions showed names.
-        names = {column.name for column in shown.schema.columns}
-        return told if names <= _shown_columns(answer.query) else None
-    return told
+    if isinstance(preview, dg.TableMetadataValue) and preview.schema is not None:
+        # Earlier versions of this package showed personal columns.
+        names = {column.name for column in preview.schema.columns}
+        return metadata if names <= _shown_columns(result.query) else None
+    return metadata
 
 
 def _shown_columns(query: Query) -> Set[str]:
     return frozenset(query.columns).difference(query.personal_columns)
 
 
-def _rows_to_show(connection: Connection, query: Query) -> Sequence[ResultRow]:
-    return refresh.stored_result(connection, query, None if query.chart else PREVIEW_ROWS)
-
-
-def result_metadata(query: Query, rows: Sequence[ResultRow]) -> DayMetadata:
-    """The chart and the first rows, without personal columns."""
+def result_metadata(query: Query, rows: Sequence[ResultRow]) -> AssetMetadata:
+    """Returns the preview and the chart of a result, without personal columns."""
     if not rows:
         return {}
     columns = _shown_columns(query)
     records = [{name: value for name, value in row._mapping.items() if name in columns} for row in rows]
-    shown: dict[str, dg.MetadataValue] = {"preview": rows_metadata(records[:PREVIEW_ROWS], _PREVIEW_CHARACTERS)}
+    metadata: dict[str, dg.MetadataValue] = {PREVIEW: rows_metadata(records[:PREVIEW_ROWS], _PREVIEW_CHARACTERS)}
     if query.chart:
-        shown["chart"] = dg.MetadataValue.md(_chart(query, query.chart, records))
-    return shown
+        metadata["chart"] = dg.MetadataValue.md(_chart(query, query.chart, records))
+    return metadata
 
 
 def _chart(query: Query, chart: ChartSpec, records: Sequence[Mapping[str, object]]) -> str:
     personal = [name for name in (*chart.values, *chart.by) if name in query.personal_columns]
     if personal:
         return (
-            f"Not drawn, since it would show listeners' {', '.join(personal)}. A column that only groups people is "
-            f"drawn where the header declares it: `-- Groups people: {', '.join(personal)}`"
+            f"Not drawn: it would show listeners' {', '.join(personal)}. If the column only groups people, declare "
+            f"it in the query's header: `-- Groups people: {', '.join(personal)}`"
         )
     return f"![{query.title}]({draw(chart, query.title, records)})"

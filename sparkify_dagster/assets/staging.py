@@ -1,4 +1,4 @@
-"""Staging: the source's events and songs as rows, exactly once, and what could not be loaded beside them."""
+"""The staging tables: events and songs of the source, each loaded exactly once, with load errors kept separately."""
 
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -20,10 +20,18 @@ from sparkify_dagster.days import days_between
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.ingest.limits import Limits
 from sparkify_dagster.ingest.load_logs import LoadedDay, describe_ignored, load_log_days
-from sparkify_dagster.ingest.load_songs import load_songs
+from sparkify_dagster.ingest.load_songs import SongLoad, load_songs
 from sparkify_dagster.partitions import WINDOW, log_days, required_partition_days
 from sparkify_dagster.presentation.columns import definition_metadata
-from sparkify_dagster.presentation.materialization import DayMetadata, preview_of_days, report_days, result
+from sparkify_dagster.presentation.materialization import AssetMetadata, preview_of_days, report_days, result
+from sparkify_dagster.presentation.metadata_keys import (
+    DAYS_TO_REMATCH,
+    EMPTIED_FILES,
+    LOAD_STATUS,
+    REJECTION_REASON,
+    REMOVED_FILES,
+    LoadStatus,
+)
 from sparkify_dagster.presentation.preview import preview
 from sparkify_dagster.presentation.sparkline import first_day_shown, sparkline
 from sparkify_dagster.runtime.failures import as_dagster_failures
@@ -33,13 +41,14 @@ from sparkify_dagster.sources.source import Source
 from sparkify_dagster.warehouse import load_log
 from sparkify_dagster.warehouse.base import Warehouse, count_rows
 
-NOT_CUT_BY_DAY = "Every error is an event of another UTC day: cut the files by UTC days, not by local time"
+NOT_SPLIT_BY_UTC_DAY = "Every error is an event of another UTC day: split the files by UTC day, not by local time"
 
 
 class StagingConfig(dg.Config):
-    """full: load everything again, also what staging holds already in its present version.
+    """Options of a load.
 
-    allow_empty: empty what staging holds although the location has no file of it.
+    full: reload every file, even those already loaded and unchanged.
+    allow_empty: empty the staging table if the location has no file, instead of failing.
     """
 
     full: bool = False
@@ -52,8 +61,6 @@ class StagingConfig(dg.Config):
     group_name="staging",
     kinds={"table"},
     owners=["team:data-engineering"],
-    description="The log's events, each once, of the day that its file is named after. Lines that cannot be loaded are "
-    "in `staging.load_errors`. Files that staging holds already in their present version are not read again.",
     metadata=definition_metadata(tables.staging_events),
 )
 def staging_events(
@@ -63,6 +70,11 @@ def staging_events(
     warehouse: dg.ResourceParam[Warehouse],
     limits: Limits,
 ) -> dg.MaterializeResult[None]:
+    """Events of the log, each once, under the UTC day that their file is named after.
+
+    Lines that cannot be loaded are in `staging.load_errors`. Files that are already loaded and unchanged are not read
+    again. On Redshift the types are cast in SQL: `sql/redshift/staging_events.sql`
+    """
     first_day, last_day = required_partition_days(context)
     days = days_between(first_day, last_day)
     with as_dagster_failures():
@@ -91,20 +103,22 @@ def staging_events(
             )
             for day_loaded in results:
                 loaded[day_loaded.inspected.day] = day_loaded
-                _tell(context.log, day_loaded, limits)
+                _log_day(context.log, day_loaded, limits)
             seconds = time.perf_counter() - started
 
-            def look(connection: Connection) -> tuple[int, Mapping[date, int], DayMetadata]:
+            def read(connection: Connection) -> tuple[int, Mapping[date, int], AssetMetadata]:
                 table = tables.staging_events
-                by_day = _rows_by_day(connection, first_day, last_day)
-                shown = load_log.events_by_day(connection, first_day_shown(last_day), last_day)
-                of_the_last = {**_last_four_weeks(shown, last_day), **preview_of_days(connection, table, by_day)}
-                return count_rows(connection, table), by_day, of_the_last
+                rows_by_day = _rows_by_day(connection, first_day, last_day)
+                recent = load_log.events_by_day(connection, first_day_shown(last_day), last_day)
+                of_table = {**_last_four_weeks(recent, last_day), **preview_of_days(connection, table, rows_by_day)}
+                return count_rows(connection, table), rows_by_day, of_table
 
-            total, by_day, of_the_last = warehouse.run_in_transaction(engine, look)
-    context.log.info(f"{_describe_loaded(loaded.values(), seconds)} staging_events has {total:,} rows now.")
-    told = {day: {"dagster/partition_row_count": by_day.get(day, 0), **_day_metadata(loaded.get(day))} for day in days}
-    report_days(context, told, of_the_last)
+            total, rows_by_day, of_table = warehouse.run_in_transaction(engine, read)
+    context.log.info(f"{_summary(loaded.values(), seconds)} staging_events now has {total:,} rows.")
+    by_day = {
+        day: {"dagster/partition_row_count": rows_by_day.get(day, 0), **_day_metadata(loaded.get(day))} for day in days
+    }
+    report_days(context, by_day, of_table)
     return result(warehouse, total)
 
 
@@ -113,8 +127,6 @@ def staging_events(
     group_name="staging",
     kinds={"table"},
     owners=["team:data-engineering"],
-    description="Every song of every song file. Only new and changed files are read; the rows of deleted ones go. "
-    "Where a song is in several files, the star takes the one whose key sorts last.",
     metadata=definition_metadata(tables.staging_songs),
 )
 def staging_songs(
@@ -124,6 +136,12 @@ def staging_songs(
     warehouse: dg.ResourceParam[Warehouse],
     limits: Limits,
 ) -> dg.MaterializeResult[None]:
+    """Songs of all song files, duplicates included.
+
+    Only new and changed files are read; the rows of deleted files are removed. If several files contain a song, the
+    star uses the file whose key sorts last (`sql/staging/current_songs.sql`). On Redshift the types are cast in SQL:
+    `sql/redshift/staging_songs.sql`
+    """
     with as_dagster_failures():
         listing = source.list_song_files()
         context.log_event(dg.AssetMaterialization(song_data.key, metadata=listing_metadata(listing)))
@@ -139,7 +157,7 @@ def staging_songs(
                 allow_empty=config.allow_empty,
             )
             seconds = time.perf_counter() - started
-            total, pending, rows = warehouse.run_in_transaction(
+            total, pending, preview_rows = warehouse.run_in_transaction(
                 engine,
                 lambda connection: (
                     count_rows(connection, tables.staging_songs),
@@ -149,57 +167,63 @@ def staging_songs(
             )
     context.log.info(
         f"{listing.location} has {pluralize(len(listing.files), 'song file')}: {load.new:,} new, "
-        f"{load.changed:,} changed, {load.removed:,} gone since the last load.{describe_ignored(listing)}"
+        f"{load.changed:,} changed, {load.removed:,} removed since the last load.{describe_ignored(listing)}"
     )
+    metadata: dict[str, dg.MetadataValue | str | int] = {
+        LOAD_STATUS: _song_load_status(load).value,
+        "new_files": load.new,
+        "changed_files": load.changed,
+        REMOVED_FILES: load.removed,
+        EMPTIED_FILES: load.emptied,
+        "load_errors": load.errors_found,
+        DAYS_TO_REMATCH: dg.MetadataValue.json([day.isoformat() for day in pending]),
+    }
     if load.rejected:
+        reason = f"{pluralize(load.errors_standing, 'load error')}, the limit is {limits.max_load_errors:,}"
+        metadata[REJECTION_REASON] = reason
         context.log.error(
-            f"The songs are refused: {pluralize(load.errors_standing, 'error')} in their files, "
-            f"the limit is {limits.max_load_errors:,}; staging_songs keeps what it held. Correct the files "
-            "(`sparkify load-errors` shows the lines), or raise SPARKIFY_MAX_LOAD_ERRORS."
+            f"The song files are rejected: {reason}. staging_songs keeps the rows of the last load. Correct the files "
+            "(`sparkify load-errors` shows the records), or raise SPARKIFY_MAX_LOAD_ERRORS."
         )
     else:
         context.log.info(
             f"Loaded {pluralize(load.staged, 'song')} in {seconds:.1f} s, {pluralize(load.errors_found, 'song')} "
-            f"rejected. staging_songs has {total:,} rows now."
+            f"rejected. staging_songs now has {total:,} rows."
         )
     if pending:
-        context.log.info(f"Plays of {pluralize(len(pending), 'day')} match otherwise now, and are to be matched again.")
-    return result(
-        warehouse,
-        total,
-        {
-            "new_files": load.new,
-            "changed_files": load.changed,
-            "removed_files": load.removed,
-            "emptied_files": load.emptied,
-            "load_errors": load.errors_found,
-            "days_to_rematch": dg.MetadataValue.json([day.isoformat() for day in pending]),
-            **rows,
-        },
-    )
+        plays = "1 day has plays" if len(pending) == 1 else f"{len(pending):,} days have plays"
+        context.log.info(f"{plays} that would now match a different song; they are queued for re-matching.")
+    return result(warehouse, total, {**metadata, **preview_rows})
 
 
-def _describe_loaded(days: Collection[LoadedDay], seconds: float) -> str:
+def _song_load_status(load: SongLoad) -> LoadStatus:
+    if load.rejected:
+        return LoadStatus.REJECTED
+    return LoadStatus.LOADED if load.new or load.changed or load.removed else LoadStatus.UNCHANGED
+
+
+def _summary(days: Collection[LoadedDay], seconds: float) -> str:
     if not days:
-        return "Nothing had to be read."
+        return "No file had to be read."
     accepted = [day.inspected for day in days if day.rejection is None]
-    refused = len(days) - len(accepted)
+    rejected = len(days) - len(accepted)
     events = sum(day.staged for day in accepted)
     parts = [
         f"Loaded {pluralize(events, 'event')} of {pluralize(len(accepted), 'day')} in {seconds:.1f} s",
-        f"{pluralize(sum(day.duplicates for day in accepted), 'duplicate')} left out",
+        f"{pluralize(sum(day.duplicates for day in accepted), 'duplicate')} skipped",
         f"{pluralize(sum(day.error_count for day in accepted), 'line')} rejected",
-        *([f"{pluralize(refused, 'day')} refused"] if refused else []),
     ]
+    if rejected:
+        parts.append(f"{pluralize(rejected, 'day')} rejected")
     return f"{', '.join(parts)}."
 
 
-def _last_four_weeks(by_day: Mapping[date, int], last_day: date) -> DayMetadata:
-    words = [
-        f"Bars: events a day, {max(by_day.values(), default=0):,} at most.",
+def _last_four_weeks(by_day: Mapping[date, int], last_day: date) -> AssetMetadata:
+    captions = [
+        f"Bars: events per day, up to {max(by_day.values(), default=0):,}.",
         f"To {last_day}: {pluralize(sum(by_day.values()), 'event')}.",
     ]
-    return {"last_four_weeks": sparkline(words, last_day, by_day)}
+    return {"last_four_weeks": sparkline(captions, last_day, by_day)}
 
 
 def _rows_by_day(connection: Connection, first_day: date, last_day: date) -> dict[date, int]:
@@ -208,43 +232,48 @@ def _rows_by_day(connection: Connection, first_day: date, last_day: date) -> dic
     return dict(connection.execute(counts).all())
 
 
-def _day_metadata(result: LoadedDay | None) -> DayMetadata:
+def _day_metadata(result: LoadedDay | None) -> AssetMetadata:
     if result is None:
-        return {"loaded": "earlier, and unchanged since"}
+        return {LOAD_STATUS: LoadStatus.UNCHANGED.value}
     day = result.inspected
-    return {
-        "loaded": "in this run" if result.rejection is None else "NO, refused: it keeps what it held",
+    metadata: dict[str, str | int] = {
+        LOAD_STATUS: LoadStatus.LOADED.value,
         "files": len(day.files),
-        "cleaned_files": sum(not file.canonical for file in day.files),
+        "normalized_files": sum(not file.canonical for file in day.files),
         "lines": day.lines,
         "duplicates": day.duplicates,
         "load_errors": day.error_count,
         "repaired_texts": len(day.repairs),
     }
+    if result.rejection is not None:
+        metadata |= {LOAD_STATUS: LoadStatus.REJECTED.value, REJECTION_REASON: result.rejection}
+    return metadata
 
 
-def is_cut_otherwise(reasons: Sequence[str]) -> bool:
-    """Returns whether errors with these reasons are all events of other days."""
+def are_all_of_other_days(reasons: Sequence[str]) -> bool:
+    """Returns whether all load errors are events of other days, given the errors' reasons."""
     return bool(reasons) and all("belongs to " in reason for reason in reasons)
 
 
 def _remedy(day: InspectedDay, limits: Limits) -> str:
-    if is_cut_otherwise([error.reason for error in day.errors]):
-        return NOT_CUT_BY_DAY
+    if are_all_of_other_days([error.reason for error in day.errors]):
+        return NOT_SPLIT_BY_UTC_DAY
     correct = f"Correct the file (`sparkify load-errors --from {day.day} --to {day.day}` shows the records)"
     return f"{correct}, or raise SPARKIFY_MAX_LOAD_ERRORS" if day.error_count > limits.max_load_errors else correct
 
 
-def _tell(log: dg.DagsterLogManager, loaded: LoadedDay, limits: Limits) -> None:
+def _log_day(log: dg.DagsterLogManager, loaded: LoadedDay, limits: Limits) -> None:
     day = loaded.inspected
     if loaded.rejection is not None:
         log.error(
-            f"{day.day} is refused: {loaded.rejection}. The day keeps what it held. {_remedy(day, limits)}. "
-            f"First: {day.errors[0].place}: {day.errors[0].reason}"
+            f"{day.day} is rejected: {loaded.rejection}. The day keeps the rows of its last load. "
+            f"{_remedy(day, limits)}. First: {day.errors[0].place}: {day.errors[0].reason}"
         )
     elif day.error_count or day.duplicates:
-        log.warning(
-            f"{day.day}: {pluralize(day.staged, 'event')} loaded from {pluralize(len(day.files), 'file')}; left out: "
-            f"{pluralize(day.duplicates, 'duplicate')}, {pluralize(day.error_count, 'line')} with errors."
-            + (f" `sparkify load-errors --from {day.day} --to {day.day}` shows them." if day.error_count else "")
+        message = (
+            f"{day.day}: {pluralize(day.staged, 'event')} loaded from {pluralize(len(day.files), 'file')}, "
+            f"{pluralize(day.duplicates, 'duplicate')} skipped, {pluralize(day.error_count, 'line')} rejected."
         )
+        if day.error_count:
+            message += f" `sparkify load-errors --from {day.day} --to {day.day}` shows the rejected lines."
+        log.warning(message)

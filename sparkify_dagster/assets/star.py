@@ -1,4 +1,4 @@
-"""The star: fact songplays and dimensions users, songs, artists and time, each built by one SELECT of the warehouse."""
+"""The star schema: fact table songplays and dimensions users, songs, artists and time, each built by one SELECT."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from sparkify_dagster.days import days_between, format_days
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.partitions import log_days, required_partition_days
 from sparkify_dagster.presentation.columns import definition_metadata
-from sparkify_dagster.presentation.materialization import DayMetadata, preview_of_days, report_days, result
+from sparkify_dagster.presentation.materialization import AssetMetadata, preview_of_days, report_days, result
 from sparkify_dagster.presentation.preview import preview
 from sparkify_dagster.presentation.sparkline import first_day_shown, sparkline
 from sparkify_dagster.runtime.failures import as_dagster_failures
@@ -20,15 +20,15 @@ from sparkify_dagster.schema import tables
 from sparkify_dagster.warehouse import transforms
 from sparkify_dagster.warehouse.base import Warehouse, count_rows
 
-# A day's file comes once a day, some hours sooner or later: one that is late warns, two in a row fail.
+# A day's file is written once a day, a few hours earlier or later: one late file warns, two in a row fail.
 _LOG_FRESHNESS = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=30), fail_window=timedelta(hours=54))
-# A sensor loads the catalogue only when it changed, which may well be seldom: silence for a month is worth a look.
+# Loaded only when the catalogue changes, which can be rare: a month without a load deserves a look.
 _CATALOGUE_FRESHNESS = dg.FreshnessPolicy.time_window(warn_window=timedelta(days=14), fail_window=timedelta(days=31))
 
 
 @dataclass(frozen=True)
 class Plays:
-    """How many plays there are, and how many of them found their song."""
+    """Counts of plays, and of plays that match a song."""
 
     all: int = 0
     matched: int = 0
@@ -36,19 +36,22 @@ class Plays:
     @classmethod
     def total(cls, days: "Iterable[Plays]") -> "Plays":
         counts = [(plays.all, plays.matched) for plays in days]
-        return cls(sum(pluralize for pluralize, _ in counts), sum(matched for _, matched in counts))
+        return cls(sum(count for count, _ in counts), sum(matched for _, matched in counts))
 
     def __str__(self) -> str:
-        return f"{self.matched:,} of {self.all:,} plays found their song" + (f" ({self.rate:.1%})" if self.all else "")
+        rate = "" if self.rate is None else f" ({self.rate:.1%})"
+        return f"{self.matched:,} of {self.all:,} plays match a song{rate}"
 
     @property
     def rate(self) -> float | None:
         return self.matched / self.all if self.all else None
 
     @property
-    def told(self) -> DayMetadata:
-        rate = {} if self.rate is None else {"match_rate": round(self.rate, 4)}
-        return {"dagster/partition_row_count": self.all, "matched": self.matched, **rate}
+    def metadata(self) -> AssetMetadata:
+        metadata: dict[str, int | float] = {"dagster/partition_row_count": self.all, "matched": self.matched}
+        if self.rate is not None:
+            metadata["match_rate"] = round(self.rate, 4)
+        return metadata
 
 
 @dg.asset(
@@ -57,17 +60,20 @@ class Plays:
     group_name="star",
     kinds={"table"},
     owners=["team:data-engineering"],
-    description="Fact: one row a play (page NextSong with a user). A play finds its song by title, artist and length, "
-    "all three exactly; a play without a song is kept.",
     metadata=definition_metadata(tables.songplays),
     freshness_policy=_LOG_FRESHNESS,
 )
 def songplays(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
+    """Fact table: one row per play, an event of page NextSong with a user.
+
+    A play matches a song by title, artist and length, all exactly (`sql/staging/song_matches.sql`); plays without a
+    match are kept. SQL: `sql/star/songplays.sql`
+    """
     first_day, last_day = required_partition_days(context)
     first_shown = min(first_day, first_day_shown(last_day))
     table = tables.songplays
 
-    def replace(connection: Connection) -> tuple[int, Mapping[date, Plays], DayMetadata]:
+    def replace(connection: Connection) -> tuple[int, Mapping[date, Plays], AssetMetadata]:
         transforms.replace_songplays(connection, first_day, last_day)
         by_day = _plays_by_day(connection, first_shown, last_day)
         in_run = {day: plays.all for day, plays in by_day.items() if day >= first_day}
@@ -77,10 +83,13 @@ def songplays(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[War
         total, by_day, rows = warehouse.run(f"songplays of run {context.run.run_id}", replace)
     in_run = {day: by_day.get(day, Plays()) for day in days_between(first_day, last_day)}
     context.log.info(
-        f"{format_days(first_day, last_day)}: {Plays.total(in_run.values())}. songplays has {total:,} rows now."
+        f"{format_days(first_day, last_day)}: {Plays.total(in_run.values())}. songplays now has {total:,} rows."
     )
-    told = {day: plays.told for day, plays in in_run.items()}
-    report_days(context, told, {"last_four_weeks": _last_four_weeks(by_day, last_day), **rows})
+    report_days(
+        context,
+        {day: plays.metadata for day, plays in in_run.items()},
+        {"last_four_weeks": _last_four_weeks(by_day, last_day), **rows},
+    )
     return result(warehouse, total)
 
 
@@ -90,14 +99,14 @@ def songplays(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[War
     group_name="star",
     kinds={"table"},
     owners=["team:data-engineering"],
-    description="Dimension: one row a distinct start of a play, in UTC.",
     metadata=definition_metadata(tables.time),
     freshness_policy=_LOG_FRESHNESS,
 )
 def time(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
+    """Dimension: one row per distinct start time of a play, in UTC. SQL: `sql/star/time.sql`"""
     first_day, last_day = required_partition_days(context)
 
-    def replace(connection: Connection) -> tuple[int, Mapping[date, int], DayMetadata]:
+    def replace(connection: Connection) -> tuple[int, Mapping[date, int], AssetMetadata]:
         transforms.replace_time(connection, first_day, last_day)
         by_day = _times_by_day(connection, first_day, last_day)
         return count_rows(connection, tables.time), by_day, preview_of_days(connection, tables.time, by_day)
@@ -106,7 +115,7 @@ def time(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehous
         total, by_day, rows = warehouse.run(f"time of run {context.run.run_id}", replace)
     context.log.info(
         f"{format_days(first_day, last_day)}: {sum(by_day.values()):,} distinct start times. "
-        f"time has {total:,} rows now."
+        f"time now has {total:,} rows."
     )
     days = days_between(first_day, last_day)
     report_days(context, {day: {"dagster/partition_row_count": by_day.get(day, 0)} for day in days}, rows)
@@ -119,26 +128,29 @@ def time(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehous
     group_name="star",
     kinds={"table"},
     owners=["team:data-engineering"],
-    description="Dimension: one row a user of any event, as of the user's latest event. A day refreshes the users whom "
-    "it holds or held.",
     metadata=definition_metadata(tables.users),
     freshness_policy=_LOG_FRESHNESS,
 )
 def users(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
+    """Dimension: one row per user, with the attributes of the user's latest event.
+
+    A run refreshes the users who have events on its days, or had some before the days were reloaded. SQL:
+    `sql/star/users.sql`
+    """
     first_day, last_day = required_partition_days(context)
     day = tables.user_days.c.log_date
-    seen = select(day, func.count()).where(day.between(first_day, last_day)).group_by(day)
+    users_per_day = select(day, func.count()).where(day.between(first_day, last_day)).group_by(day)
 
-    def replace(connection: Connection) -> tuple[int, Mapping[date, int], DayMetadata]:
+    def replace(connection: Connection) -> tuple[int, Mapping[date, int], AssetMetadata]:
         transforms.replace_users(connection, first_day, last_day)
-        by_day: dict[date, int] = dict(connection.execute(seen).all())
+        by_day: dict[date, int] = dict(connection.execute(users_per_day).all())
         return count_rows(connection, tables.users), by_day, preview_of_days(connection, tables.users, by_day)
 
     with as_dagster_failures():
         total, by_day, rows = warehouse.run(f"users of run {context.run.run_id}", replace)
-    context.log.info(f"The users of {format_days(first_day, last_day)} are up to date. users has {total:,} rows now.")
+    context.log.info(f"Refreshed the users of {format_days(first_day, last_day)}. users now has {total:,} rows.")
     days = days_between(first_day, last_day)
-    report_days(context, {day: {"users_of_the_day": by_day.get(day, 0)} for day in days}, rows)
+    report_days(context, {day: {"active_users": by_day.get(day, 0)} for day in days}, rows)
     return result(warehouse, total)
 
 
@@ -147,12 +159,12 @@ def users(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehou
     group_name="star",
     kinds={"table"},
     owners=["team:data-engineering"],
-    description="Dimension: one row a song of the catalogue.",
     metadata=definition_metadata(tables.songs),
     freshness_policy=_CATALOGUE_FRESHNESS,
 )
 def songs(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
-    return _replace_all(context, warehouse, tables.songs)
+    """Dimension: one row per song of the catalogue. SQL: `sql/star/songs.sql`"""
+    return _rebuild(context, warehouse, tables.songs)
 
 
 @dg.asset(
@@ -160,22 +172,25 @@ def songs(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehou
     group_name="star",
     kinds={"table"},
     owners=["team:data-engineering"],
-    description="Dimension: one row an artist of the catalogue, under the name that most of the artist's songs carry.",
     metadata=definition_metadata(tables.artists),
     freshness_policy=_CATALOGUE_FRESHNESS,
 )
 def artists(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
-    return _replace_all(context, warehouse, tables.artists)
+    """Dimension: one row per artist of the catalogue, under the name on most of the artist's songs.
+
+    SQL: `sql/star/artists.sql`
+    """
+    return _rebuild(context, warehouse, tables.artists)
 
 
-def _replace_all(context: dg.AssetExecutionContext, warehouse: Warehouse, table: Table) -> dg.MaterializeResult[None]:
-    def replace(connection: Connection) -> tuple[int, DayMetadata]:
+def _rebuild(context: dg.AssetExecutionContext, warehouse: Warehouse, table: Table) -> dg.MaterializeResult[None]:
+    def replace(connection: Connection) -> tuple[int, AssetMetadata]:
         transforms.replace_song_dimension(connection, table)
         return count_rows(connection, table), preview(connection, table)
 
     with as_dagster_failures():
         total, rows = warehouse.run(f"{table.name} of run {context.run.run_id}", replace)
-    context.log.info(f"{table.name} has {total:,} rows now, built from the whole catalogue.")
+    context.log.info(f"Rebuilt {table.name} from the whole catalogue: {total:,} rows.")
     return result(warehouse, total, rows)
 
 
@@ -186,7 +201,7 @@ def _plays_by_day(connection: Connection, first_day: date, last_day: date) -> Ma
     counts = select(day, func.count(), func.count(plays.song_id)).where(
         plays.start_time >= start, plays.start_time < end
     )
-    return {day: Plays(pluralize, matched) for day, pluralize, matched in connection.execute(counts.group_by(day))}
+    return {day: Plays(count, matched) for day, count, matched in connection.execute(counts.group_by(day))}
 
 
 def _times_by_day(connection: Connection, first_day: date, last_day: date) -> Mapping[date, int]:
@@ -199,13 +214,13 @@ def _times_by_day(connection: Connection, first_day: date, last_day: date) -> Ma
 
 def _last_four_weeks(by_day: Mapping[date, Plays], last_day: date) -> dg.MarkdownMetadataValue:
     shown = {day: plays for day, plays in by_day.items() if day >= first_day_shown(last_day)}
-    plays = Plays.total(shown.values())
+    total = Plays.total(shown.values())
     return sparkline(
         [
-            f"Bars: plays a day, {max((day.all for day in shown.values()), default=0):,} at most.",
-            "Line: match rate a day, 0 to 100%.",
-            f"To {last_day}: {pluralize(plays.all, 'play')}"
-            + (f", {plays.rate:.1%} matched." if plays.rate is not None else "."),
+            f"Bars: plays per day, up to {max((plays.all for plays in shown.values()), default=0):,}.",
+            "Line: match rate per day, 0 to 100%.",
+            f"To {last_day}: {pluralize(total.all, 'play')}"
+            + (f", {total.rate:.1%} matched." if total.rate is not None else "."),
         ],
         last_day,
         {day: plays.all for day, plays in shown.items()},

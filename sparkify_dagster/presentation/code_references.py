@@ -1,6 +1,6 @@
-"""Links each table's page to the code that makes it: the asset's function and, of star and queries, the SELECT.
+"""Links from an asset's page to its code: the asset function and, for star and analytics tables, the SELECT.
 
-Dagster calls all of this beta; it is used nowhere else.
+Dagster marks this API as beta; no other module uses it.
 """
 
 import warnings
@@ -17,7 +17,7 @@ _KEY = "dagster/code_references"
 
 
 def with_code_links(assets: Iterable[dg.AssetsDefinition], code_url: str | None) -> list[dg.AssetsDefinition]:
-    """The assets with links to where `code_url` shows the repository; without one, to the files on this machine."""
+    """Adds links to the repository at `code_url`, or to the files on this machine if there is no URL."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
         return [
@@ -29,12 +29,11 @@ def with_code_links(assets: Iterable[dg.AssetsDefinition], code_url: str | None)
 
 def _with_links(spec: dg.AssetSpec, code_url: str | None) -> dg.AssetSpec:
     select = _select_file(spec.key.path[-1])
-    links = [
-        *spec.metadata[_KEY].code_references,
-        *([dg.LocalFileCodeReference(file_path=str(select), label=select.name)] if select else []),
-    ]
+    links = list(spec.metadata[_KEY].code_references)
+    if select:
+        links.append(dg.LocalFileCodeReference(file_path=str(select), label=select.name))
     if code_url:
-        links = [_online(link, code_url.rstrip("/")) for link in links]
+        links = [_url_reference(link, code_url.rstrip("/")) for link in links]
     return spec.merge_attributes(metadata={_KEY: dg.CodeReferencesMetadataValue(code_references=links)})
 
 
@@ -43,7 +42,7 @@ def _select_file(table: str) -> Path | None:
     return query.path if query else sql_files.sql_path(table)
 
 
-def _online(link: dg.LocalFileCodeReference, code_url: str) -> dg.UrlCodeReference:
+def _url_reference(link: dg.LocalFileCodeReference, code_url: str) -> dg.UrlCodeReference:
     path = Path(link.file_path).relative_to(_REPOSITORY).as_posix()
     line = f"#L{link.line_number}" if link.line_number else ""
     return dg.UrlCodeReference(url=f"{code_url}/{path}{line}", label=link.label or Path(path).name)

@@ -1,4 +1,4 @@
-"""What Dagster shows of a table's columns: types, meanings and origins, all read from the MetaData and the SQL."""
+"""Column metadata of a table for Dagster: types, descriptions and lineage, derived from the MetaData and the SQL."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ from sparkify_dagster.schema import tables
 from sparkify_dagster.schema.event_columns import COLUMN_NAMES, DEFAULT_KEYS
 from sparkify_dagster.schema.lineage import ColumnOrigin, column_origins, origins_in
 
-# Columns that the loader takes from around the record, not from its keys.
+# Columns that the loader derives from the object, not from the keys of its records.
 _FROM_THE_OBJECT = {
     tables.staging_events.c.log_date: ColumnOrigin((), expression="name of the log_data file"),
     tables.staging_songs.c.source_key: ColumnOrigin((), expression="key of the song_data object"),
@@ -28,7 +28,7 @@ _FROM_THE_OBJECT = {
 
 
 def column_schema(table: Table) -> TableSchema:
-    """The table's columns for the UI, whose description says where each comes from; personal ones are tagged so."""
+    """Returns the table's columns, each with its source in the description; personal columns are tagged."""
     origins = _origins(table)
     keys = tables.key_columns(table)
     return TableSchema(
@@ -46,7 +46,7 @@ def column_schema(table: Table) -> TableSchema:
 
 
 def column_lineage(table: Table) -> TableColumnLineage:
-    """The same for Dagster+ and GraphQL: the open-source UI does not show it."""
+    """Returns the column lineage for Dagster+ and GraphQL; the open-source UI does not show it."""
     return TableColumnLineage(
         {
             name: [TableColumnDep(asset, column) for asset, column in origin.sources]
@@ -56,17 +56,17 @@ def column_lineage(table: Table) -> TableColumnLineage:
 
 
 def lineage_diagram(table: Table) -> MarkdownMetadataValue:
-    """A diagram of what feeds each column, as the UI renders images in Markdown but no inline SVG."""
+    """Returns the column lineage as an image in Markdown, because the UI does not render inline SVG."""
     origins = {name: (origin, _describe_join(origin)) for name, origin in _origins(table).items()}
-    return MetadataValue.md(f"![Where {table.name}'s columns come from]({draw(table.name, origins)})")
+    return MetadataValue.md(f"![Column lineage of {table.name}]({draw(table.name, origins)})")
 
 
 def _describe_join(origin: ColumnOrigin) -> str:
-    """ "joined on title, artist_name": what the keys mean to a reader, not the form in which the loader writes them."""
+    """Returns "joined on title, artist_name": the columns that the join keys were normalized from, not the keys."""
     if not origin.joined_on:
         return ""
     columns = {column.name: column for source, _ in origin.sources for column in _table(source).columns}
-    return f"joined on {', '.join(_meaning(columns[key]) for key in origin.joined_on)}"
+    return f"joined on {', '.join(_original_name(columns[key]) for key in origin.joined_on)}"
 
 
 def _origins(table: Table) -> Mapping[str, ColumnOrigin]:
@@ -78,9 +78,9 @@ def _origins(table: Table) -> Mapping[str, ColumnOrigin]:
     return origins_in(select) if select else column_origins(table.name)
 
 
-def _staging_origins(table: Table, asset: str, key_of: Mapping[str, str]) -> Mapping[str, ColumnOrigin]:
+def _staging_origins(table: Table, asset: str, keys: Mapping[str, str]) -> Mapping[str, ColumnOrigin]:
     return {
-        column.name: _FROM_THE_OBJECT.get(column) or ColumnOrigin(((asset, key_of[_meaning(column)]),))
+        column.name: _FROM_THE_OBJECT.get(column) or ColumnOrigin(((asset, keys[_original_name(column)]),))
         for column in table.columns
     }
 
@@ -89,12 +89,15 @@ def _describe(origin: ColumnOrigin) -> str:
     columns: dict[str, list[str]] = {}
     for table, column in origin.sources:
         columns.setdefault(table, []).append(column)
-    named = [f"{table}.{', '.join(names)}" for table, names in columns.items()]
-    made = [f"as {origin.expression}" if named else origin.expression] if origin.expression else []
-    return ", ".join([*named, *made, *filter(None, [_describe_join(origin)])])
+    parts = [f"{table}.{', '.join(names)}" for table, names in columns.items()]
+    if origin.expression:
+        parts.append(f"as {origin.expression}" if parts else origin.expression)
+    if origin.joined_on:
+        parts.append(_describe_join(origin))
+    return ", ".join(parts)
 
 
-def _meaning(column: Column[Any]) -> str:
+def _original_name(column: Column[Any]) -> str:
     return str(column.info.get("form_of", column.name))
 
 
@@ -103,7 +106,7 @@ def _table(name: str) -> Table:
 
 
 def definition_metadata(table: Table) -> Mapping[str, Any]:
-    """What the asset's page shows of its table before anything is materialized."""
+    """Returns the asset's definition metadata: name, columns and lineage of its table."""
     return {
         "dagster/relation_identifier": table.fullname,
         "dagster/table_name": table.fullname,

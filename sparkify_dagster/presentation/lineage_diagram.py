@@ -1,4 +1,4 @@
-"""Draws which source columns feed which columns of a table, as one SVG that a web page can embed."""
+"""Column lineage diagrams: a self-contained SVG of the source columns that feed each column of a table."""
 
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ _HEADER = 40
 _ROW = 28
 _CARD_END = 10
 _GAP = 26
-# One a source table, dark enough for text on white.
+# One per source table, dark enough for text on white.
 _COLOURS = ("#2f5fd0", "#b4540a", "#0f7b5f", "#8b3fb0")
 _STYLE = """
 text { font-family: system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; font-size: 15px; fill: #1b2333 }
@@ -31,7 +31,7 @@ Origins = Mapping[str, tuple[ColumnOrigin, str]]
 
 
 def draw(table: str, origins: Origins) -> str:
-    """A data URI of the diagram. `origins` gives for each column its origin and, in words, the join that brought it."""
+    """Returns the diagram as a data URI. `origins` maps each column to its origin and the description of its join."""
     return f"data:image/svg+xml;base64,{b64encode(svg(table, origins).encode()).decode()}"
 
 
@@ -64,9 +64,9 @@ def svg(table: str, origins: Origins) -> str:
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" {size}>',
-            f"<title>Where {escape(table)}'s columns come from</title>",
+            f"<title>Column lineage of {escape(table)}</title>",
             f"<style>{_STYLE}</style>",
-            # A ground of its own keeps the diagram legible on a dark page too.
+            # A background keeps the diagram legible on a dark page.
             f'<rect x="1" y="1" width="{_WIDTH - 2}" height="{height - 2:g}" rx="14" fill="#f3f5fa" stroke="#ccd3e2"/>',
             *lines,
             *cards,
@@ -76,7 +76,7 @@ def svg(table: str, origins: Origins) -> str:
 
 
 def _sources_in_order(origins: Origins) -> dict[str, tuple[list[str], list[str]]]:
-    """Each source table's columns and joins, ordered by where their lines end, so that few lines cross."""
+    """Returns each source table's columns and joins, sorted by their targets' position so that few lines cross."""
     targets: dict[str, dict[str, list[int]]] = {}
     joins: dict[str, dict[str, None]] = {}
     for row, (origin, join) in enumerate(origins.values()):

@@ -1,4 +1,4 @@
-"""A few rows of a table as its asset's page shows them, without the columns that hold people's names and the like."""
+"""Previews: the first rows of a table for its asset's page, without personal columns."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -11,10 +11,10 @@ from sparkify_dagster.schema import tables
 from sparkify_dagster.warehouse import transforms
 
 PREVIEW_ROWS = 5
-# The UI wraps what is longer, until a row is as high as the page.
+# The UI wraps longer texts, which makes a row as high as the page.
 PREVIEW_CHARACTERS = 32
 
-# In an order that tells something and is the same every time: the latest first, or by key.
+# A useful and deterministic order: latest first, or by key.
 _ORDER: dict[Table, tuple[ColumnElement[object], ...]] = {
     tables.staging_events: (
         tables.staging_events.c.ts.desc(),
@@ -36,7 +36,7 @@ _ORDER: dict[Table, tuple[ColumnElement[object], ...]] = {
 
 
 def preview(connection: Connection, table: Table, day: date | None = None) -> Mapping[str, dg.TableMetadataValue]:
-    """The table's first rows, of a daily table those of the day: only that day is sorted. Empty without a row."""
+    """Returns the table's first rows, of the given day only: sorting all days is slow. Empty if there is no row."""
     shown = [column for column in table.columns if "form_of" not in column.info and not tables.is_personal(column)]
     rows = connection.execute(
         select(*shown).where(_of_day(table, day)).order_by(*_ORDER[table]).limit(PREVIEW_ROWS)

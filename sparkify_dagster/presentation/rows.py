@@ -1,4 +1,4 @@
-"""Rows of the data as a table that the UI shows."""
+"""Rows of data as table metadata for the UI."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -6,12 +6,12 @@ from datetime import datetime
 import dagster as dg
 
 SHOWN_ROWS = 20
-# A line of the log has no blanks to break at, and would push the other columns off the page.
+# A log line has no spaces to break at, and would push the other columns off the page.
 _SHOWN_CHARACTERS = 80
 
 
 def rows_metadata(rows: Sequence[Mapping[str, object]], characters: int = _SHOWN_CHARACTERS) -> dg.TableMetadataValue:
-    """The first of some rows, one at least, as a table; of a long text its first characters."""
+    """Returns the first rows as a table, with long texts truncated. Needs at least one row."""
     return dg.MetadataValue.table(
         [dg.TableRecord({name: _shown(value, characters) for name, value in row.items()}) for row in rows[:SHOWN_ROWS]],
         schema=dg.TableSchema([dg.TableColumn(name) for name in rows[0]]),
@@ -21,7 +21,7 @@ def rows_metadata(rows: Sequence[Mapping[str, object]], characters: int = _SHOWN
 def _shown(value: object, characters: int) -> str | int:
     match value:
         case None:
-            # Not blank, as empty text is.
+            # Distinct from an empty text.
             return "NULL"
         case int():
             return value

@@ -1,4 +1,4 @@
-"""What an answer's page shows: rows and a chart, and nothing of the columns that hold people's names."""
+"""Metadata of analytics assets: preview and chart, without personal columns."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from sparkify_dagster.assets.analytics import result_metadata
 from sparkify_dagster_tests.support.ticks import run
 from sparkify_dagster_tests.support.world import World, event
 
-BROWSERS = """-- By what is Sparkify listened to?
+BROWSERS = """-- Which browsers do listeners use?
 --
 -- Asked by: The tests.
 --
@@ -45,7 +45,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def shown(world: World, sql: str) -> tuple[list[str], str]:
-    """The columns of the preview, and the chart's Markdown."""
+    """Returns the columns of the preview, and the chart's Markdown."""
     file = world.folder / "browsers.sql"
     file.write_text(sql, "utf-8")
     query = read_query(file)
@@ -60,30 +60,30 @@ def shown(world: World, sql: str) -> tuple[list[str], str]:
     return list(preview.records[0].data), chart.value or ""
 
 
-def test_a_picture_by_a_personal_column_is_drawn_only_where_it_groups_people(world: World) -> None:
+def test_a_chart_of_a_personal_column_is_drawn_only_if_it_groups_people(world: World) -> None:
     columns, chart = shown(world, BROWSERS)
     assert columns == ["plays"]
-    assert chart.startswith("Not drawn, since it would show listeners' browser.")
+    assert chart.startswith("Not drawn: it would show listeners' browser.")
     assert chart.endswith("`-- Groups people: browser`")
     columns, chart = shown(world, BROWSERS.replace("-- Chart", "-- Groups people: browser\n-- Chart"))
     assert columns == ["browser", "plays"]
-    assert chart.startswith("![By what is Sparkify listened to?](data:image/svg+xml;base64,")
+    assert chart.startswith("![Which browsers do listeners use?](data:image/svg+xml;base64,")
 
 
-def test_names_that_an_earlier_version_showed_are_not_repeated(world: World, instance: dg.DagsterInstance) -> None:
+def test_personal_columns_of_an_earlier_version_are_not_repeated(world: World, instance: dg.DagsterInstance) -> None:
     key = dg.AssetKey("most_active_users")
 
-    def told() -> dict[str, dg.MetadataValue]:
+    def refreshed() -> dict[str, dg.MetadataValue]:
         assert run(world, instance, "refresh_analytics", assets=("most_active_users",)).success
         latest = instance.get_latest_materialization_event(key)
         assert latest is not None
         assert latest.asset_materialization is not None
         return dict(latest.asset_materialization.metadata)
 
-    first = told()
+    first = refreshed()
     row = dg.TableRecord({"user_id": 8, "first_name": "Kaylee"})
     earlier = dg.MetadataValue.table([row], dg.TableSchema([dg.TableColumn("user_id"), dg.TableColumn("first_name")]))
     instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata={**first, "preview": earlier}))
-    again = told()
-    assert again["asked"].value == "not again: nothing had changed"
+    again = refreshed()
+    assert again["refresh"].value == "up_to_date"
     assert again["preview"] == first["preview"]

@@ -91,7 +91,7 @@ def test_a_check_fails_on_a_dirty_day_and_passes_after_the_repair(ui: UI, world:
     ui.materialize(DIRTY)
     ui.open_check("staging_events", "no_rejected_loads")
     expect(result).to_contain_text("Failed")
-    ui.see("refused", 1)
+    ui.see("rejected_loads", 1)
     ui.screenshot(screenshots / "a_check_fails_on_a_dirty_day.png")
     assert plays_in(world, DIRTY) == 0
 
@@ -99,7 +99,7 @@ def test_a_check_fails_on_a_dirty_day_and_passes_after_the_repair(ui: UI, world:
     ui.materialize(DIRTY)
     ui.open_check("staging_events", "no_rejected_loads")
     expect(result).to_contain_text("Passed")
-    ui.see("refused", 0)
+    ui.see("rejected_loads", 0)
     assert plays_in(world, DIRTY) == 5
 
 

@@ -161,7 +161,7 @@ def test_a_second_run_loads_nothing_again(loaded: Project) -> None:
     with loaded.instance() as instance:
         newest = instance.fetch_materializations(dg.AssetKey("staging_events"), limit=3).records
         states = [record.asset_materialization for record in newest]
-    assert {state.metadata["loaded"].value for state in states if state} == {"earlier, and unchanged since"}
+    assert {state.metadata["load_status"].value for state in states if state} == {"unchanged"}
 
 
 def test_what_did_not_change_is_not_asked_again(loaded: Project) -> None:
@@ -174,7 +174,7 @@ def test_what_did_not_change_is_not_asked_again(loaded: Project) -> None:
     assert newest is not None
     assert newest.asset_materialization is not None
     told = newest.asset_materialization.metadata
-    assert told["asked"].value == "not again: nothing had changed"
+    assert told["refresh"].value == "up_to_date"
     # The page shows what it showed.
     assert {"preview", "chart", "dagster/row_count"} <= told.keys()
 
@@ -271,7 +271,10 @@ def test_a_day_over_the_limit_fails_the_command_and_no_other_day(small: World, p
         small.write_log(day, event(time=f"{day}T10:00:00"), *(["not JSON"] * 2 if day == DAYS[1] else []))
     small.write_songs("A/A/A/TRAAA.json", song())
     output = project.sparkify("etl", expect=1, SPARKIFY_MAX_LOAD_ERRORS="1")
-    assert "2018-11-02 is refused: 2 of 3 records have errors, the limit is 1. The day keeps what it held." in output
+    assert (
+        "2018-11-02 is rejected: 2 of 3 records have errors, the limit is 1. The day keeps the rows of its last load."
+        in output
+    )
     assert "ERROR: staging_events.no_rejected_loads: " in output
     assert "Not everything succeeded: `sparkify ui` shows the run with its log and check results" in output
     assert [start.date().isoformat() for start in small.column("songplays", "start_time")] == [DAYS[0], DAYS[2]]
@@ -286,10 +289,10 @@ def test_a_day_cut_by_local_time_and_what_was_not_run_are_told_in_a_line_each(sm
     # Songs that cannot be listed.
     Path(small.song_data).rmdir()
     output = project.sparkify("etl", expect=1, SPARKIFY_MAX_LOAD_ERRORS="1")
-    (refused,) = (line for line in output.splitlines() if "is refused" in line)
-    assert "7 of 8 records have errors, the limit is 1. The day keeps what it held. " in refused
+    (rejected,) = (line for line in output.splitlines() if "is rejected: " in line)
+    assert "7 of 8 records have errors, the limit is 1. The day keeps the rows of its last load. " in rejected
     assert (
-        "Every error is an event of another UTC day: cut the files by UTC days, not by local time. First: " in refused
+        "Every error is an event of another UTC day: split the files by UTC day, not by local time. First: " in rejected
     )
     assert "SPARKIFY_MAX_LOAD_ERRORS" not in output
     assert "      (showing the first 5)\n" in output
@@ -337,7 +340,7 @@ def test_days_far_apart_are_loaded_in_runs_of_their_own(small: World, project: P
     # What one of them finds counts, also where the last one finds nothing.
     small.write_log(DAYS[0], "broken")
     output = project.sparkify("etl", expect=1, SPARKIFY_LOG_END="")
-    assert "2018-11-01-events.json has 1 error and no good record. The day keeps what it held." in output
+    assert "2018-11-01-events.json has 1 error and no good record. The day keeps the rows of its last load." in output
     assert "1 failed" in output
 
 
@@ -427,7 +430,7 @@ def test_verify_of_some_days_compares_with_what_is_expected_of_them(loaded: Proj
     assert [line.partition(",")[0] for line in answer.splitlines()[1:]] == ["2018-11-02"]
     (expected / "plays_by_day.csv").write_text(answer)
     output = loaded.sparkify("verify", "--expected", "november_2nd", *days)
-    assert output.splitlines()[-1] == "1 of 1 query as expected; nothing is expected of 12 others"
+    assert output.splitlines()[-1] == "1 of 1 query as expected; 12 without an expected result"
     loaded.sparkify("verify", "--expected", "november_2nd", expect=1)
 
 
@@ -442,7 +445,9 @@ def test_verify_without_anything_to_compare_with_is_one_line(loaded: Project) ->
     (loaded.folder / "wrong").mkdir()
     (loaded.folder / "wrong" / "top_songs.csv").write_text("song,plays\n")
     output = loaded.sparkify("verify", "--expected", "wrong", expect=1)
-    assert one_line(output).startswith("sparkify: wrong/top_songs.csv, line 1: the columns are song, plays; ")
+    assert one_line(output).startswith(
+        "sparkify: wrong/top_songs.csv, line 1: expected the columns song, artist, plays, "
+    )
 
 
 def test_query_tells_which_queries_there_are(project: Project) -> None:
@@ -475,12 +480,12 @@ def test_a_mistake_in_a_query_s_file_stops_that_query_alone(loaded: Project) -> 
     # One that is found by reading the file, and one that only the warehouse finds.
     top_songs.write_text(top_songs.read_text("utf-8").replace("-- Asked by:", "-- Asked:"), "utf-8")
     top_artists.write_text(top_artists.read_text("utf-8").replace("p.artist", "p.artiste"), "utf-8")
-    broken = "top_songs.sql: the header lacks '-- Asked by: who wants to know, and what for'"
+    broken = "top_songs.sql: the header has no line '-- Asked by: <who, and what for>'"
     kept = loaded.world.query("SELECT * FROM analytics.top_songs ORDER BY ALL")
 
     assert one_line(loaded.sparkify("query", "top_songs", expect=1)) == f"sparkify: {broken}"
     refused = one_line(loaded.sparkify("query", "top_artists", expect=1))
-    assert refused.startswith("sparkify: the query top_artists (top_artists.sql): Binder Error: ")
+    assert refused.startswith("sparkify: query top_artists (top_artists.sql) failed: Binder Error: ")
     assert loaded.sparkify("query", "plays_by_day", "--format", "csv").count("\n") == 4
     listed = loaded.sparkify("query").splitlines()
     assert f"sparkify: {broken}" in listed
@@ -488,12 +493,12 @@ def test_a_mistake_in_a_query_s_file_stops_that_query_alone(loaded: Project) -> 
 
     verified = loaded.sparkify("verify", expect=1)
     assert f"\ntop_songs: {broken}\n" in verified
-    assert "\ntop_artists: the query top_artists (top_artists.sql): Binder Error: " in verified
-    assert verified.splitlines()[-1] == "11 of 11 queries as expected; 2 queries cannot be asked"
+    assert "\ntop_artists: query top_artists (top_artists.sql) failed: Binder Error: " in verified
+    assert verified.splitlines()[-1] == "11 of 11 queries as expected; 2 failed"
 
     output = loaded.sparkify("etl", expect=1)
     assert f"  ✗ top_songs\n    {broken}\n" in output
-    assert "    the query top_artists (top_artists.sql): Binder Error: " in output
+    assert "    query top_artists (top_artists.sql) failed: Binder Error: " in output
     assert "Not everything succeeded" in output
     assert loaded.world.query("SELECT * FROM analytics.top_songs ORDER BY ALL") == kept
 

@@ -173,7 +173,7 @@ def test_days_outside_the_window_are_counted_as_such_and_left_alone(world: World
     outcome = world.materialize(DAY, "2018-11-30")
     assert [str(day) for day in world.column(EVENTS, "log_date")] == [DAY, "2018-11-30"]
     observed = outcome.observed("log_data")
-    assert (observed["files"], observed["files_outside_the_window"], observed["ignored_objects"]) == (4, 2, 0)
+    assert (observed["files"], observed["files_outside_window"], observed["ignored_objects"]) == (4, 2, 0)
 
 
 @pytest.mark.parametrize("key", ["2018-11-01-events.json", "2018-11-01-events.json.gz"])

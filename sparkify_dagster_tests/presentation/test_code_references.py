@@ -1,4 +1,4 @@
-"""The links from a table's page to its code."""
+"""Links from an asset's page to its code."""
 
 from pathlib import Path
 
@@ -12,28 +12,28 @@ from sparkify_dagster_tests.support.project import ROOT
 
 
 def links(asset: dg.AssetsDefinition) -> list[str]:
-    """Where the links lead; a line is after '#L' in a URL, after ':' in a file."""
+    """Returns the links' targets; the line follows '#L' in a URL and ':' in a file."""
     (spec,) = asset.specs
     references = spec.metadata["dagster/code_references"].code_references
     return [reference.source for reference in references]
 
 
 @pytest.mark.parametrize("asset", [staging.staging_events, star.songplays])
-def test_a_link_leads_to_the_very_function(asset: dg.AssetsDefinition) -> None:
+def test_a_link_points_to_the_asset_function(asset: dg.AssetsDefinition) -> None:
     (linked,) = with_code_links([asset], "https://example.com/repository/tree/main/")
     path, _, line = links(linked)[0].removeprefix("https://example.com/repository/tree/main/").partition("#L")
     # The function begins with its decorator.
     assert "@dg.asset(" in (ROOT / path).read_text("utf-8").splitlines()[int(line) - 1]
 
 
-def test_a_table_of_the_star_links_to_its_select_too() -> None:
+def test_a_star_table_also_links_to_its_sql_file() -> None:
     (linked,) = with_code_links([star.songplays], "https://example.com/tree/main")
     assert links(linked)[1:] == [
         "https://example.com/tree/main/sparkify_dagster/sql/star/songplays.sql",
     ]
 
 
-def test_without_a_url_links_lead_to_this_machines_files() -> None:
+def test_without_a_url_links_point_to_local_files() -> None:
     for asset in defs.assets or ():
         if isinstance(asset, dg.AssetsDefinition):
             for spec in asset.specs:

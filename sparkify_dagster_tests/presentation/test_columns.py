@@ -1,4 +1,4 @@
-"""What Dagster is told of a table's columns."""
+"""Column metadata of the tables: schema, lineage and diagram."""
 
 import base64
 import re
@@ -21,11 +21,9 @@ def shown_column(table: Table, name: str) -> TableColumn:
 
 
 def diagram(table: Table) -> ElementTree.Element:
-    """The SVG inside the Markdown, parsed."""
+    """Returns the parsed SVG of the Markdown."""
     markdown = lineage_diagram(table).value
-    image = re.fullmatch(
-        r"!\[Where (\w+)'s columns come from\]\(data:image/svg\+xml;base64,([\w+/=]+)\)", markdown or ""
-    )
+    image = re.fullmatch(r"!\[Column lineage of (\w+)\]\(data:image/svg\+xml;base64,([\w+/=]+)\)", markdown or "")
     assert image is not None
     assert image[1] == table.name
     return ElementTree.fromstring(base64.b64decode(image[2]))
@@ -36,7 +34,7 @@ def texts(table: Table) -> list[str]:
 
 
 @pytest.mark.parametrize("table", SHOWN, ids=IDS)
-def test_schema_shows_every_column_with_its_comment_and_an_origin(table: Table) -> None:
+def test_schema_has_every_column_with_its_comment_and_source(table: Table) -> None:
     schema = column_schema(table)
     assert [column.name for column in schema.columns] == [column.name for column in table.columns]
     for shown, column in zip(schema.columns, table.columns, strict=True):
@@ -81,7 +79,7 @@ def test_personal_columns_are_tagged() -> None:
         (tables.staging_songs, "title", "Title of the song ← song_data.title"),
     ],
 )
-def test_description_ends_with_the_origin(table: Table, name: str, description: str) -> None:
+def test_description_ends_with_the_source(table: Table, name: str, description: str) -> None:
     assert shown_column(table, name).description == description
 
 
@@ -95,7 +93,7 @@ def test_description_ends_with_the_origin(table: Table, name: str, description: 
         (tables.time, "hour", "SMALLINT"),
     ],
 )
-def test_types_are_those_of_the_ddl(table: Table, name: str, type_name: str) -> None:
+def test_types_match_the_ddl(table: Table, name: str, type_name: str) -> None:
     assert shown_column(table, name).type == type_name
 
 
@@ -126,7 +124,7 @@ def test_lineage_names_assets() -> None:
 
 
 @pytest.mark.parametrize("table", SHOWN, ids=IDS)
-def test_picture_has_every_column_and_a_line_for_each_source(table: Table) -> None:
+def test_diagram_has_every_column_and_one_line_per_source(table: Table) -> None:
     lineage = column_lineage(table).deps_by_column
     assert set(texts(table)) >= {table.name, *lineage} | {
         text for deps in lineage.values() for dep in deps for text in (dep.asset_key.to_user_string(), dep.column_name)
@@ -135,11 +133,11 @@ def test_picture_has_every_column_and_a_line_for_each_source(table: Table) -> No
     assert len(lines) == sum(len(deps) for deps in lineage.values())
 
 
-def test_picture_says_what_songs_are_joined_on() -> None:
+def test_diagram_names_the_columns_that_songs_are_joined_on() -> None:
     assert texts(tables.songplays).count("joined on title, artist_name, duration") == 1
     dashed = [path for path in diagram(tables.songplays).iter(f"{SVG}path") if path.get("stroke-dasharray")]
     assert len(dashed) == len(["song_id", "artist_id"])
 
 
-def test_picture_is_the_same_every_time() -> None:
+def test_diagram_is_deterministic() -> None:
     assert lineage_diagram(tables.songplays) == lineage_diagram(tables.songplays)
