@@ -1,4 +1,4 @@
-"""Whether the queries' answers are as expected, where somebody has written down what is expected."""
+"""Compares each analytics table with its expected result, if expected results are configured."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
@@ -7,7 +7,7 @@ import dagster as dg
 from sqlalchemy import Connection, func, select
 
 from sparkify_dagster.analytics.comparison import TOLERANCE, compare
-from sparkify_dagster.analytics.expected import ExpectedError, ExpectedResults, Values
+from sparkify_dagster.analytics.expected import ExpectedResults, ExpectedResultsError, Values
 from sparkify_dagster.analytics.query import Query, all_queries
 from sparkify_dagster.analytics.refresh import stored_result
 from sparkify_dagster.checks.check_results import Metadata
@@ -22,9 +22,9 @@ from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.ddl import columns_in
 
 MATCHES_EXPECTED = "matches_expected"
-# The metadata that says what of the source the warehouse lacks, where an answer differs and that may be why.
+# Metadata of a check that fails while parts of the source are not loaded, which may be the cause.
 NOT_LOADED = "not_loaded"
-NOT_ASKED = "it has not been asked yet: materialize it"
+NOT_MATERIALIZED = "not materialized yet: materialize it"
 
 
 @dg.multi_asset_check(
@@ -33,7 +33,8 @@ NOT_ASKED = "it has not been asked yet: materialize it"
         dg.AssetCheckSpec(
             MATCHES_EXPECTED,
             asset=name,
-            description=f"The answer, over all days, is the expected one of SPARKIFY_EXPECTED_RESULTS. {TOLERANCE}",
+            description="The result over all days matches the expected result in SPARKIFY_EXPECTED_RESULTS. "
+            f"{TOLERANCE} Warns while parts of the source are not loaded.",
         )
         for name in all_queries()
     ],
@@ -50,58 +51,57 @@ def check_queries(
         for key in sorted(context.selected_asset_check_keys):
             query = all_queries()[key.asset_key.path[-1]]
             try:
-                rows = expected.of(query)
-            except ExpectedError as error:
+                rows = expected.read(query)
+            except ExpectedResultsError as error:
                 yield _result(query, str(error))
                 continue
             if rows is None:
-                nowhere = f"nothing is expected: there is no {query.name}.csv in {expected.location}"
-                yield _result(query, nowhere, severity=dg.AssetCheckSeverity.WARN)
+                description = f"no expected result: {query.name}.csv not found in {expected.location}"
+                yield _result(query, description, severity=dg.AssetCheckSeverity.WARN)
             else:
                 to_compare[query.name] = rows
 
-        def look(connection: Connection) -> list[dg.AssetCheckResult]:
-            # Listing the source takes its time, and is needed only where an answer differs.
+        def evaluate(connection: Connection) -> list[dg.AssetCheckResult]:
+            # Listing the source is slow, and needed only if a result differs.
             not_loaded = cache(partial(_not_loaded, connection, source))
-            asked = columns_in(connection, ANALYTICS_SCHEMA)
+            materialized = columns_in(connection, ANALYTICS_SCHEMA)
             return [
                 _compare(connection, all_queries()[name], rows, not_loaded)
-                if name in asked
-                else _result(all_queries()[name], NOT_ASKED, severity=dg.AssetCheckSeverity.WARN)
+                if name in materialized
+                else _result(all_queries()[name], NOT_MATERIALIZED, severity=dg.AssetCheckSeverity.WARN)
                 for name, rows in to_compare.items()
             ]
 
-        yield from warehouse.run(f"checks of run {context.run.run_id}", look)
+        yield from warehouse.run(f"checks of run {context.run.run_id}", evaluate)
 
 
 def _compare(
     connection: Connection, query: Query, expected: Sequence[Values], not_loaded: Callable[[], Sequence[str]]
 ) -> dg.AssetCheckResult:
     comparison = compare(query, expected, stored_result(connection, query))
-    metadata: Metadata = {"expected_rows": comparison.expected, "rows": comparison.found}
+    metadata: Metadata = {"expected_rows": comparison.expected_rows, "rows": comparison.found_rows}
     if comparison.differences:
         metadata["first_differences"] = rows_metadata(comparison.side_by_side(SHOWN_ROWS, show_personal=False))
-    # What is expected is expected of the whole source.
-    missing = [] if comparison.matches_expected else not_loaded()
-    cause = ", ".join(missing)
+    # Expected results are those of the whole source.
+    cause = "" if comparison.matches_expected else ", ".join(not_loaded())
     if cause:
         metadata[NOT_LOADED] = cause
     return _result(
         query,
-        f"{comparison}{_because_of(cause)}",
+        f"{comparison}{_suffix(cause)}",
         passed=comparison.matches_expected,
-        severity=dg.AssetCheckSeverity.WARN if missing else dg.AssetCheckSeverity.ERROR,
+        severity=dg.AssetCheckSeverity.WARN if cause else dg.AssetCheckSeverity.ERROR,
         metadata=metadata,
     )
 
 
-def how_it_compares(check: dg.AssetCheckEvaluation) -> str:
-    """Returns the check's description without what is not loaded, which is the same for all answers."""
+def comparison_text(check: dg.AssetCheckEvaluation) -> str:
+    """Returns the check's description without the parts that are not loaded, which are the same for all queries."""
     cause = check.metadata.get(NOT_LOADED)
-    return (check.description or "").removesuffix(_because_of(str(cause.value)) if cause else "")
+    return (check.description or "").removesuffix(_suffix(str(cause.value)) if cause else "")
 
 
-def _because_of(cause: str) -> str:
+def _suffix(cause: str) -> str:
     return f"; not loaded: {cause}" if cause else ""
 
 
@@ -124,7 +124,7 @@ def _result(
 
 
 def _not_loaded(connection: Connection, source: Source) -> Sequence[str]:
-    """Returns what of the source the warehouse does not hold, in words: days, song files and rejected records."""
+    """Describes the parts of the source that are not loaded: missing days and song files, and what was rejected."""
     days = {day for day in source.list_log_files().by_day if is_in_window(day)}
     rejected_days = set(connection.scalars(select(rejected_loads.c.log_date)))
     missing_days = days - set(load_log.staged_days(connection)) - rejected_days
@@ -132,10 +132,15 @@ def _not_loaded(connection: Connection, source: Source) -> Sequence[str]:
         connection
     ).keys()
     errors = connection.scalar(select(func.sum(loaded_objects.c.errors))) or 0
-    return [
-        *([f"{len(missing_days):,} of {pluralize(len(days), 'day')}"] if missing_days else []),
-        *([pluralize(len(missing_songs), "song file")] if missing_songs else []),
-        *([f"{pluralize(len(rejected_days & days), 'rejected day')}"] if rejected_days & days else []),
-        *(["the rejected songs"] if None in rejected_days else []),
-        *([pluralize(int(errors), "rejected record")] if errors else []),
-    ]
+    parts = []
+    if missing_days:
+        parts.append(f"{len(missing_days):,} of {pluralize(len(days), 'day')}")
+    if missing_songs:
+        parts.append(pluralize(len(missing_songs), "song file"))
+    if rejected_days & days:
+        parts.append(pluralize(len(rejected_days & days), "rejected day"))
+    if None in rejected_days:
+        parts.append("the rejected songs")
+    if errors:
+        parts.append(pluralize(int(errors), "rejected record"))
+    return parts

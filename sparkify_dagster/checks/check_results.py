@@ -1,4 +1,4 @@
-"""What the checks have in common: which results a run asks for, and rows as a table that the UI shows."""
+"""Helpers of the checks: the results that a run selects, and rows as a table for the UI."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -14,11 +14,11 @@ Metadata: TypeAlias = dict[str, dg.TableMetadataValue | int | float | str]
 def selected(
     context: dg.AssetCheckExecutionContext, results: Mapping[str, dg.AssetCheckResult]
 ) -> Iterator[dg.AssetCheckResult]:
-    """Of the results by check name, those that the run asks for."""
+    """Yields those of the results, given by check name, that the run selects."""
     for key in sorted(context.selected_asset_check_keys):
         yield results[key.name]._replace(asset_key=key.asset_key, check_name=key.name)
 
 
-def checked_table(rows: Sequence[Row[*tuple[Any, ...]]]) -> dg.TableMetadataValue:
-    """The first rows as a table."""
+def rows_table(rows: Sequence[Row[*tuple[Any, ...]]]) -> dg.TableMetadataValue:
+    """Returns the first rows as a table."""
     return rows_metadata([dict(row._mapping) for row in rows])

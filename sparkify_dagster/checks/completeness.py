@@ -1,6 +1,6 @@
-"""Whether the log is all there: no day without a file, no day of far fewer or more events than its weekday usually has.
+"""Completeness of the log: days without a file, and days with unusually few or many events for their weekday.
 
-Both are counted from staging's bookkeeping, a row a file, so they cost the same however many events there are.
+Both checks read the load log, one row per file, so their cost does not depend on the number of events.
 """
 
 from collections.abc import Mapping
@@ -19,21 +19,23 @@ from sparkify_dagster.presentation.rows import rows_metadata
 from sparkify_dagster.schema.tables import rejected_loads
 from sparkify_dagster.warehouse import load_log
 
-# A weekday's usual number is the median of the same weekday's earlier days: one holiday among them does not move it,
-# and a day's verdict does not depend on what is loaded after it.
+# A day is compared with the median of the same weekday in the weeks before: one holiday does not move it, and a day's
+# result does not depend on days loaded after it.
 WEEKS_BEFORE = 8
 MIN_DAYS_BEFORE = 4
-# An app of a hundred users doubles and halves by chance alone, and small numbers do more than that.
+# The volume of a hundred users doubles and halves by chance; smaller numbers vary even more.
 UNUSUAL_FACTOR = 3
 UNUSUAL_EVENTS = 100
 
 
 def no_missing_days(connection: Connection) -> dg.AssetCheckResult:
-    held = [day for day in sorted(load_log.events_by_day(connection)) if is_in_window(day)]
-    # The file of a refused day is there; that it was not loaded is another check's matter.
-    refused = set(connection.execute(select(rejected_loads.c.log_date)).scalars())
-    missing = [day for day in _days_missing_in(held) if is_in_window(day) and day not in refused]
-    metadata: Metadata = {"days_held": len(held), "missing_days": len(missing)}
+    """Warns of days without a log file between the first and the last staged day."""
+    staged = [day for day in sorted(load_log.events_by_day(connection)) if is_in_window(day)]
+    # A rejected day does have a file; the check no_rejected_loads reports it.
+    rejected = set(connection.execute(select(rejected_loads.c.log_date)).scalars())
+    gaps = [day for earlier, later in pairwise(staged) for day in days_between(earlier, later)[1:-1]]
+    missing = [day for day in gaps if is_in_window(day) and day not in rejected]
+    metadata: Metadata = {"staged_days": len(staged), "missing_days": len(missing)}
     if missing:
         metadata["first_missing"] = rows_metadata(
             [
@@ -45,51 +47,47 @@ def no_missing_days(connection: Connection) -> dg.AssetCheckResult:
         passed=not missing,
         severity=dg.AssetCheckSeverity.WARN,
         metadata=metadata,
-        description=f"No log file is loaded for {pluralize(len(missing), 'day')} between {held[0]} and {held[-1]}: "
-        "look for it in the source and load it, or do without"
+        description=f"No log file is loaded for {pluralize(len(missing), 'day')} between {staged[0]} and {staged[-1]}: "
+        "look for the files in the source and load them, or accept the gap"
         if missing
         else None,
     )
 
 
 def volume_anomaly(connection: Connection, days: tuple[date, date] | None) -> dg.AssetCheckResult:
+    """Warns of days whose number of events is far from the median of their weekday."""
     first_day, last_day = days or (None, None)
     first_compared = first_day - timedelta(weeks=WEEKS_BEFORE) if first_day else None
     events = load_log.events_by_day(connection, first_compared, last_day)
-    judged = {
-        day: usual
+    medians = {
+        day: weekday_median
         for day in events
-        if (first_day is None or day >= first_day) and (usual := _median_events(events, day)) is not None
+        if (first_day is None or day >= first_day) and (weekday_median := _weekday_median(events, day)) is not None
     }
-    unusual = [day for day, usual in sorted(judged.items()) if _is_unusual(events[day], usual)]
-    metadata: Metadata = {"days_compared": len(judged), "unusual_days": len(unusual)}
+    unusual = [day for day, weekday_median in sorted(medians.items()) if _is_unusual(events[day], weekday_median)]
+    metadata: Metadata = {"days_compared": len(medians), "unusual_days": len(unusual)}
     if unusual:
         metadata["first_unusual"] = rows_metadata(
-            [{"day": f"{day} {day:%A}", "events": events[day], "usually": f"{judged[day]:,.0f}"} for day in unusual]
+            [{"day": f"{day} {day:%A}", "events": events[day], "median": f"{medians[day]:,.0f}"} for day in unusual]
         )
     return dg.AssetCheckResult(
         passed=not unusual,
         severity=dg.AssetCheckSeverity.WARN,
         metadata=metadata,
-        description=f"{pluralize(len(unusual), 'day')} with far fewer or more events than the weekday usually has, "
-        f"first {unusual[0]} with {events[unusual[0]]:,}, usually {judged[unusual[0]]:,.0f}: "
-        "a holiday, or a file cut short?"
+        description=f"{pluralize(len(unusual), 'day')} with far fewer or more events than usual for the weekday, first "
+        f"{unusual[0]} with {events[unusual[0]]:,}, median {medians[unusual[0]]:,.0f}: a holiday, or a truncated file?"
         if unusual
         else None,
     )
 
 
-def _median_events(events: Mapping[date, int], day: date) -> float | None:
-    """The weekday's usual number before the day; None where too few such days are held to tell."""
+def _weekday_median(events: Mapping[date, int], day: date) -> float | None:
+    """Returns the median number of events of the same weekday before the day; None if too few days are staged."""
     same_weekday = (day - timedelta(weeks=weeks) for weeks in range(1, WEEKS_BEFORE + 1))
     before = [events[earlier] for earlier in same_weekday if earlier in events]
     return median(before) if len(before) >= MIN_DAYS_BEFORE else None
 
 
-def _is_unusual(events: int, usual: float) -> bool:
-    few, many = sorted((events, usual))
+def _is_unusual(events: int, weekday_median: float) -> bool:
+    few, many = sorted((events, weekday_median))
     return many > UNUSUAL_FACTOR * few and many - few >= UNUSUAL_EVENTS
-
-
-def _days_missing_in(held: list[date]) -> list[date]:
-    return [day for earlier, later in pairwise(held) for day in days_between(earlier, later)[1:-1]]

@@ -1,7 +1,7 @@
-"""Compares days of the log with the other days held: a field may have been renamed, emptied or lost.
+"""Schema and data drift: compares each day of the log with the other staged days.
 
-All is read from the profiles that each day's load keeps, a row per day, so the cost does not depend on the events. A
-finding is an error in the run that loads the day. Later runs that find the day unchanged repeat it as a warning.
+The checks read the profiles that every load stores, one row per day, so their cost does not depend on the number of
+events. A finding fails the run that loads the day; later runs that find the day unchanged repeat it as a warning.
 """
 
 from collections import Counter
@@ -19,10 +19,10 @@ from sparkify_dagster.presentation.rows import rows_metadata
 from sparkify_dagster.schema.event_columns import EVENT_COLUMNS, NEXT_SONG
 from sparkify_dagster.warehouse.day_profiles import DayProfile, read_profiles
 
-# Without these, plays are lost or say nothing.
+# Without these columns, plays are lost or meaningless.
 ESSENTIAL_COLUMNS = frozenset(column.name for column in EVENT_COLUMNS if column.is_essential)
 MAX_SHOWN_FIELDS = 20
-# The smallest of 30 real days has 15 signed-in events, too few to say anything of their shares.
+# The smallest of 30 real days has 15 signed-in events, too few for meaningful shares.
 MIN_SIGNED_IN_EVENTS = 20
 MIN_OTHER_DAYS = 5
 # On each of 30 real days no share of NULL was above 0, and the share of plays was 0.71 to 0.93.
@@ -32,7 +32,7 @@ MIN_EVENTS_WITH_SONGS = 20
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong with a day. `is_error` says whether the run that loaded the day fails by it."""
+    """A problem of one day. `is_error` is set if it fails the run that loaded the day."""
 
     profile: DayProfile
     is_error: bool
@@ -41,22 +41,22 @@ class Finding:
 
 @dataclass(frozen=True)
 class Drift:
-    """The profiles of the days held, and of the days that a run looks at."""
+    """Profiles of all staged days, and of those that a run checks."""
 
-    held: Sequence[DayProfile]
-    judged: Sequence[DayProfile]
+    staged: Sequence[DayProfile]
+    checked: Sequence[DayProfile]
     run_id: str
     lost: Sequence[DayProfile]
-    """Days that this run left with fewer than half of their events, or without files."""
+    """Days that this run's loads left with fewer than half of their events, or without files."""
 
 
 def read_drift(connection: Connection, days: tuple[date, date] | None, run_id: str) -> Drift:
-    """Reads what the checks compare. `run_id` is the run's own, or that of the run that it repeats."""
+    """Reads the profiles to compare. `run_id` is that of the run, or of the original run if it is a retry."""
     profiles = [profile for profile in read_profiles(connection) if is_in_window(profile.day)]
-    held = [profile for profile in profiles if profile.held.files]
+    staged = [profile for profile in profiles if profile.held.files]
     return Drift(
-        held=held,
-        judged=[profile for profile in held if days is None or days[0] <= profile.day <= days[1]],
+        staged=staged,
+        checked=[profile for profile in staged if days is None or days[0] <= profile.day <= days[1]],
         run_id=run_id,
         lost=[profile for profile in profiles if profile.run_id == run_id and _is_lost(profile)],
     )
@@ -64,74 +64,81 @@ def read_drift(connection: Connection, days: tuple[date, date] | None, run_id: s
 
 def expected_fields(drift: Drift) -> dg.AssetCheckResult:
     """Compares the keys of each day's records with the JSONPaths file and with the other days."""
-    present = Counter(column for profile in drift.held for column in profile.present_fields or ())
-    unknown = Counter(name for profile in drift.held for name in profile.unknown_fields)
-    # A first load, of one day or many, has nothing to be compared with.
-    is_first_load = len({profile.run_id for profile in drift.held}) <= 1
+    present = Counter(column for profile in drift.staged for column in profile.present_fields or ())
+    unknown = Counter(name for profile in drift.staged for name in profile.unknown_fields)
+    # A first load, of one day or many, has no other load to compare with.
+    is_first_load = len({profile.run_id for profile in drift.staged}) <= 1
     findings = []
-    for profile in drift.judged:
+    for profile in drift.checked:
         for column, key in profile.missing_fields.items():
             elsewhere = present[column]
             findings.append(
                 Finding(
                     profile,
                     elsewhere > 0 or column in ESSENTIAL_COLUMNS,
-                    f"no record has {key}" + (f", which {pluralize(elsewhere, 'other day')} have" if elsewhere else ""),
+                    f"no record has the key {key}"
+                    + (
+                        f", which {pluralize(elsewhere, 'other day')} {'has' if elsewhere == 1 else 'have'}"
+                        if elsewhere
+                        else ""
+                    ),
                 )
             )
         names = [name for name in profile.unknown_fields if unknown[name] == 1]
         if names and not is_first_load:
-            findings.append(Finding(profile, False, f"only this day has {_listed(names)}"))
+            findings.append(Finding(profile, False, f"no other day has the keys {_join(names)}"))
     return _result(drift, findings, "unexpected_fields")
 
 
 def null_rates(drift: Drift) -> dg.AssetCheckResult:
-    """Compares how many values of each column are NULL with the other days."""
+    """Compares the share of NULLs per column with the other days."""
     due: Counter[str] = Counter()
     values: Counter[str] = Counter()
-    for profile in drift.held:
+    for profile in drift.staged:
         values.update(profile.values)
         due.update({column: profile.due(column) for column in profile.values})
-    plays = sum(profile.plays for profile in drift.held)
+    plays = sum(profile.plays for profile in drift.staged)
     findings = []
-    for profile in drift.judged:
-        if profile.signed_in < MIN_SIGNED_IN_EVENTS or len(drift.held) - 1 < MIN_OTHER_DAYS:
+    for profile in drift.checked:
+        if profile.signed_in < MIN_SIGNED_IN_EVENTS or len(drift.staged) - 1 < MIN_OTHER_DAYS:
             continue
         if not profile.plays and plays and not _lacks_next_songs(profile):
-            findings.append(Finding(profile, True, "not one play, though other days have some"))
+            findings.append(Finding(profile, True, "no play, although other days have plays"))
         for column in profile.values:
             due_elsewhere = due[column] - profile.due(column)
-            # That a key is missing is for expected_fields to say.
+            # Missing keys are reported by expected_fields.
             if not profile.due(column) or not due_elsewhere or column in profile.missing_fields:
                 continue
             share = 1 - profile.values[column] / profile.due(column)
             usual = 1 - (values[column] - profile.values[column]) / due_elsewhere
             if abs(share - usual) >= NULL_SHARE_DIFFERENCE:
                 is_empty = not profile.values[column]
-                findings.append(Finding(profile, is_empty, f"{column} is NULL in {share:.0%}, usually in {usual:.0%}"))
+                findings.append(
+                    Finding(profile, is_empty, f"{column} is NULL in {share:.0%} of the events, usually in {usual:.0%}")
+                )
     return _result(drift, findings, "unusual_null_rates")
 
 
 def accepted_values(drift: Drift) -> dg.AssetCheckResult:
-    """Looks for values that the app is not known to log and no other day has, and for plays under another page."""
-    held = Counter(
-        (column, value) for profile in drift.held for column, values in profile.new_values.items() for value in values
+    """Looks for values that are unknown and that no other day has, and for songs played on other pages."""
+    occurrences = Counter(
+        (column, value) for profile in drift.staged for column, values in profile.new_values.items() for value in values
     )
     findings = []
-    for profile in drift.judged:
+    for profile in drift.checked:
         if _lacks_next_songs(profile):
             findings.append(
-                Finding(profile, True, f"{profile.songs:,} events have a song, none is of page {NEXT_SONG}")
+                Finding(profile, True, f"{profile.songs:,} events have a song, but none has page {NEXT_SONG}")
             )
         for column, values in profile.new_values.items():
-            new = [value for value in values if held[column, value] == 1]
+            new = [value for value in values if occurrences[column, value] == 1]
             if new:
-                findings.append(Finding(profile, False, f"{column} has the new {_listed(map(repr, new))}"))
+                findings.append(Finding(profile, False, f"{column} has new values: {_join(map(repr, new))}"))
     return _result(drift, findings, "unexpected_values")
 
 
 def no_lost_events(drift: Drift) -> dg.AssetCheckResult:
-    """Names the days that this run's loads left with fewer than half of their events, or without files."""
+    """Reports the days that this run's loads left with fewer than half of their events, or without files."""
     metadata: Metadata = {"days_with_losses": len(drift.lost)}
     if not drift.lost:
         return dg.AssetCheckResult(passed=True, severity=dg.AssetCheckSeverity.WARN, metadata=metadata)
@@ -147,19 +154,16 @@ def no_lost_events(drift: Drift) -> dg.AssetCheckResult:
             for profile in drift.lost
         ]
     )
-    parts = [
-        *([f"the files of {pluralize(gone, 'day')} are gone"] if gone else []),
-        *(
-            [f"{pluralize(len(drift.lost) - gone, 'day')} lost more than half of their events"]
-            if gone < len(drift.lost)
-            else []
-        ),
-    ]
+    parts = []
+    if gone:
+        parts.append(f"the files of {pluralize(gone, 'day')} are gone")
+    if gone < len(drift.lost):
+        parts.append(f"{pluralize(len(drift.lost) - gone, 'day')} lost more than half of the events")
     return dg.AssetCheckResult(
         passed=False,
         severity=dg.AssetCheckSeverity.WARN,
         metadata=metadata,
-        description=f"{' and '.join(parts)}, first {drift.lost[0].day}: restore the files if that is not meant",
+        description=f"{' and '.join(parts)}, first {drift.lost[0].day}: restore the files if this was not intended",
     )
 
 
@@ -175,11 +179,11 @@ def _is_lost(profile: DayProfile) -> bool:
 
 def _result(drift: Drift, findings: Sequence[Finding], table: str) -> dg.AssetCheckResult:
     days = {finding.profile.day for finding in findings}
-    metadata: Metadata = {"days_compared": len(drift.judged), "days_with_findings": len(days)}
+    metadata: Metadata = {"days_compared": len(drift.checked), "days_with_findings": len(days)}
     if not findings:
         return dg.AssetCheckResult(passed=True, metadata=metadata)
     is_error = any(finding.is_error and finding.profile.run_id == drift.run_id for finding in findings)
-    # Errors first: only the first rows are shown.
+    # Errors first, because only the first rows are shown.
     shown = sorted(findings, key=lambda finding: (not finding.is_error, finding.profile.day))
     metadata[table] = rows_metadata([{"day": finding.profile.day, "finding": finding.text} for finding in shown])
     more = f" (and {pluralize(len(findings) - 1, 'other finding')})" if len(findings) > 1 else ""
@@ -191,7 +195,7 @@ def _result(drift: Drift, findings: Sequence[Finding], table: str) -> dg.AssetCh
     )
 
 
-def _listed(names: Iterable[str]) -> str:
+def _join(names: Iterable[str]) -> str:
     shown = list(names)
     more = f" and {len(shown) - MAX_SHOWN_FIELDS:,} more" if len(shown) > MAX_SHOWN_FIELDS else ""
     return ", ".join(shown[:MAX_SHOWN_FIELDS]) + more

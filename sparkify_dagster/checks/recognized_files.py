@@ -1,6 +1,6 @@
-"""Compares the names of the source's files with the rules, and the song files with those of the load before.
+"""Checks of the source's file names, and of song files that disappeared since the last load.
 
-All is read from what the run's own listing recorded, so that the source is not listed again.
+They read the metadata that the run's own listing recorded, so the source is not listed again.
 """
 
 from collections.abc import Mapping
@@ -13,50 +13,62 @@ from sparkify_dagster.assets.staging import staging_songs
 from sparkify_dagster.checks.check_results import Metadata
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.partitions import WINDOW
+from sparkify_dagster.presentation.metadata_keys import (
+    EMPTIED_FILES,
+    FILES,
+    FILES_OUTSIDE_WINDOW,
+    REMOVED_FILES,
+    UNRECOGNIZED_EXAMPLES,
+    UNRECOGNIZED_FILES,
+)
 from sparkify_dagster.runtime.liveness import root_run_id
 from sparkify_dagster.sources.emptiness import LOG_FILE_NAMES, SONG_FILE_NAMES
 
 
 def log_files_recognized(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    """Warns of files under other names, and of log files none of which is in the window."""
+    """Warns of files with unrecognized names, and if no log file is in the window."""
     found = _latest_metadata(context, log_data.key)
-    files, outside = found.get("files", 0), found.get("files_outside_the_window", 0)
+    files, outside = found.get(FILES, 0), found.get(FILES_OUTSIDE_WINDOW, 0)
     problems = []
     if 0 < files == outside:
         problems.append(f"all {pluralize(files, 'log file')} are outside the window, {WINDOW}")
-    return _recognized(found, LOG_FILE_NAMES, problems, {"files_outside_the_window": outside})
+    return _recognized(found, LOG_FILE_NAMES, problems, {FILES_OUTSIDE_WINDOW: outside})
 
 
 def song_files_recognized(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    """Warns of files under other names."""
+    """Warns of files with unrecognized names."""
     return _recognized(_latest_metadata(context, song_data.key), SONG_FILE_NAMES, [], {})
 
 
 def no_lost_song_files(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    """Warns of song files that were held, and are gone or have no good song any more."""
+    """Warns of staged song files that are gone, or whose songs are all rejected now."""
     load = _latest_metadata(context, staging_songs.key, root_run_id(context.run))
-    gone, emptied = load.get("removed_files", 0), load.get("emptied_files", 0)
-    parts = [
-        *([f"gone since the load before: {pluralize(gone, 'song file')}"] if gone else []),
-        *([f"without a good song since then: {pluralize(emptied, 'song file')}"] if emptied else []),
-    ]
+    removed, emptied = load.get(REMOVED_FILES, 0), load.get(EMPTIED_FILES, 0)
+    parts = []
+    if removed:
+        parts.append(f"{pluralize(removed, 'song file')} removed since the last load")
+    if emptied:
+        parts.append(f"{pluralize(emptied, 'song file')} with no valid song left")
     return dg.AssetCheckResult(
         passed=not parts,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"removed_files": gone, "emptied_files": emptied},
-        description=f"{', '.join(parts)}: restore the files if that is not meant" if parts else None,
+        metadata={REMOVED_FILES: removed, EMPTIED_FILES: emptied},
+        description=f"{', '.join(parts)}: restore the files if this was not intended" if parts else None,
     )
 
 
 def _recognized(found: Mapping[str, Any], names: str, problems: list[str], metadata: Metadata) -> dg.AssetCheckResult:
-    unrecognized = found.get("unrecognized_files", 0)
+    unrecognized = found.get(UNRECOGNIZED_FILES, 0)
     if unrecognized:
-        examples = ", ".join(found.get("unrecognized_examples", ()))
-        problems = [f"{pluralize(unrecognized, 'file')} under other names, such as {examples}: {names}", *problems]
+        examples = ", ".join(found.get(UNRECOGNIZED_EXAMPLES, ()))
+        problems = [
+            f"{pluralize(unrecognized, 'file')} with unrecognized names, such as {examples}: {names}",
+            *problems,
+        ]
     return dg.AssetCheckResult(
         passed=not problems,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"unrecognized_files": unrecognized, **metadata},
+        metadata={UNRECOGNIZED_FILES: unrecognized, **metadata},
         description="; ".join(problems) or None,
     )
 
@@ -64,7 +76,7 @@ def _recognized(found: Mapping[str, Any], names: str, problems: list[str], metad
 def _latest_metadata(
     context: dg.AssetCheckExecutionContext, key: dg.AssetKey, run_id: str | None = None
 ) -> Mapping[str, Any]:
-    """Returns the values of an asset's latest materialization; none where another run than the given one made it."""
+    """Returns the metadata of an asset's latest materialization; empty if a run other than the given one made it."""
     latest = context.instance.get_latest_materialization_event(key)
     if latest is None or latest.asset_materialization is None:
         return {}

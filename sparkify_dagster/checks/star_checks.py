@@ -1,4 +1,4 @@
-"""What must be true of the star. Redshift does not enforce keys but trusts them, so the key checks block."""
+"""Checks of the star. The key checks block: Redshift does not enforce keys, but its planner relies on them."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -7,7 +7,7 @@ import dagster as dg
 from sqlalchemy import ColumnElement, Connection, Date, FromClause, Table, and_, case, cast, func, select, true
 
 from sparkify_dagster.assets import star
-from sparkify_dagster.checks.check_results import Metadata, checked_table, selected
+from sparkify_dagster.checks.check_results import Metadata, rows_table, selected
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.ingest.limits import Limits
 from sparkify_dagster.partitions import partition_days
@@ -23,9 +23,7 @@ _REFERENCES = {"user_id": users, "song_id": songs, "artist_id": artists, "start_
 
 def _key_spec(asset: dg.AssetsDefinition, table: Table) -> dg.AssetCheckSpec:
     (key,) = key_columns(table)
-    return dg.AssetCheckSpec(
-        "unique_key", asset=asset.key, blocking=True, description=f"{key} is unique and never missing."
-    )
+    return dg.AssetCheckSpec("unique_key", asset=asset.key, blocking=True, description=f"{key} is unique and not NULL.")
 
 
 @dg.multi_asset_check(
@@ -35,12 +33,12 @@ def _key_spec(asset: dg.AssetsDefinition, table: Table) -> dg.AssetCheckSpec:
         dg.AssetCheckSpec(
             "row_count_matches_staging",
             asset=star.songplays.key,
-            description="Each day: songplays = staged events of page NextSong with a user.",
+            description="For each day, rows of songplays = staged events of page NextSong with a user.",
         ),
         dg.AssetCheckSpec(
             "match_rate",
             asset=star.songplays.key,
-            description="Share of the plays that found their song. Warns below SPARKIFY_MIN_MATCH_RATE.",
+            description="Share of plays that match a song. Warns if it is below SPARKIFY_MIN_MATCH_RATE.",
         ),
     ],
     can_subset=True,
@@ -50,7 +48,7 @@ def check_songplays(
 ) -> Iterator[dg.AssetCheckResult]:
     days = partition_days(context)
 
-    def look(connection: Connection) -> dict[str, dg.AssetCheckResult]:
+    def evaluate(connection: Connection) -> dict[str, dg.AssetCheckResult]:
         return {
             "unique_key": _unique_key(connection, songplays, _starts_in(songplays, days)),
             "row_count_matches_staging": _row_count_matches_staging(connection, days),
@@ -58,7 +56,7 @@ def check_songplays(
         }
 
     with as_dagster_failures():
-        results = warehouse.run(f"checks of run {context.run.run_id}", look)
+        results = warehouse.run(f"checks of run {context.run.run_id}", evaluate)
     yield from selected(context, results)
 
 
@@ -72,13 +70,13 @@ def check_songplays(
         dg.AssetCheckSpec(
             "distinct_start_times",
             asset=star.time.key,
-            description="time holds just the distinct start_times of songplays.",
+            description="time contains exactly the distinct start_times of songplays.",
         ),
         dg.AssetCheckSpec(
             "referential_integrity",
             asset=star.songplays.key,
             additional_deps=[star.users.key, star.songs.key, star.artists.key, star.time.key],
-            description="Each play's user, song, artist and start_time is in its dimension.",
+            description="The user, song, artist and start_time of each play exist in their dimensions.",
         ),
     ],
     can_subset=True,
@@ -88,7 +86,7 @@ def check_dimensions(
 ) -> Iterator[dg.AssetCheckResult]:
     days = partition_days(context)
 
-    def look(connection: Connection) -> list[dg.AssetCheckResult]:
+    def evaluate(connection: Connection) -> list[dg.AssetCheckResult]:
         results = []
         for key in sorted(context.selected_asset_check_keys):
             if key.name == "unique_key":
@@ -102,7 +100,7 @@ def check_dimensions(
         return results
 
     with as_dagster_failures():
-        results = warehouse.run(f"checks of run {context.run.run_id}", look)
+        results = warehouse.run(f"checks of run {context.run.run_id}", evaluate)
     yield from results
 
 
@@ -121,7 +119,7 @@ def _unique_key(connection: Connection, table: Table, condition: ColumnElement[b
     metadata: Metadata = dict(counts._mapping)
     if counts.duplicates:
         repeated = select(key, func.count().label("rows")).where(condition).group_by(key).having(func.count() > 1)
-        metadata["first_duplicates"] = checked_table(connection.execute(repeated.order_by(key).limit(SHOWN_ROWS)).all())
+        metadata["first_duplicates"] = rows_table(connection.execute(repeated.order_by(key).limit(SHOWN_ROWS)).all())
     passed = counts.duplicates == 0 and counts.missing == 0
     return dg.AssetCheckResult(
         passed=passed,
@@ -156,14 +154,16 @@ def _row_count_matches_staging(connection: Connection, days: tuple[date, date] |
     metadata: Metadata = {
         "staged": sum(row.staged for row in by_day),
         "songplays": sum(row.songplays for row in by_day),
-        "days_that_differ": len(wrong),
+        "differing_days": len(wrong),
     }
     if wrong:
-        metadata["first_days"] = checked_table(wrong)
+        metadata["first_days"] = rows_table(wrong)
     return dg.AssetCheckResult(
         passed=not wrong,
         metadata=metadata,
-        description=f"Plays of {pluralize(len(wrong), 'day')} differ: materialize songplays again" if wrong else None,
+        description=f"Plays of {pluralize(len(wrong), 'day')} differ from staging: materialize songplays again"
+        if wrong
+        else None,
     )
 
 
@@ -171,13 +171,13 @@ def _match_rate(connection: Connection, days: tuple[date, date] | None, minimum:
     plays, matched = connection.execute(
         select(func.count(), func.count(songplays.c.song_id)).where(_starts_in(songplays, days))
     ).one()
-    # Without a play none is unmatched.
+    # No plays means no unmatched plays.
     rate = matched / plays if plays else 1.0
     return dg.AssetCheckResult(
         passed=rate >= minimum,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"match_rate": rate, "plays": plays, "matched": matched, "minimum": minimum},
-        description=f"{matched:,} of {plays:,} plays found their song ({rate:.1%})",
+        description=f"{matched:,} of {plays:,} plays match a song ({rate:.1%})",
     )
 
 
@@ -190,14 +190,14 @@ def _distinct_start_times(connection: Connection, days: tuple[date, date] | None
             func.count(plays.c.start_time).label("start_times"),
             func.count(times.c.start_time).label("rows"),
             _count_if(times.c.start_time.is_(None)).label("missing"),
-            _count_if(plays.c.start_time.is_(None)).label("without_a_play"),
+            _count_if(plays.c.start_time.is_(None)).label("without_play"),
         ).select_from(joined)
     ).one()
-    passed = counts.missing == 0 and counts.without_a_play == 0
+    passed = counts.missing == 0 and counts.without_play == 0
     return dg.AssetCheckResult(
         passed=passed,
         metadata=dict(counts._mapping),
-        description=None if passed else "time differs from songplays: materialize time for these days",
+        description=None if passed else "time differs from songplays: materialize time for these days again",
     )
 
 
@@ -216,7 +216,7 @@ def _referential_integrity(connection: Connection, days: tuple[date, date] | Non
     return dg.AssetCheckResult(
         passed=not missing,
         metadata=dict(counts._mapping),
-        description=f"Not in their dimension: {missing}" if missing else None,
+        description=f"Missing in the dimensions: {missing}" if missing else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Checks on their own, as the UI's "Execute" runs them, on tables that a test has tampered with."""
+"""Runs single checks, as the UI's "Execute" does, on tables that a test has tampered with."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ DAYS = ("2018-11-01", "2018-11-03")
 
 @dataclass
 class Tables:
-    """A warehouse that is loaded, to be broken and looked at."""
+    """A loaded warehouse, to be tampered with and checked."""
 
     world: World
 
     def tamper(self, sql: str) -> None:
-        """Changes rows behind the pipeline's back; a statement that changes none would show nothing."""
+        """Changes rows behind the pipeline's back. Fails if no row is changed, since the test would prove nothing."""
         with duckdb.connect(str(self.world.warehouse_file)) as connection:
             (changed,) = connection.execute(sql).fetchone() or (0,)
         assert changed > 0, sql
@@ -39,13 +39,13 @@ class Tables:
     def check(
         self, asset: str, name: str, first_day: str | None = None, last_day: str | None = None, **limits: Any
     ) -> dg.AssetCheckEvaluation:
-        """Runs one check, for the days or, without any, for everything."""
+        """Runs one check, for the given days or for all."""
         return self.checks((asset, name), first_day=first_day, last_day=last_day, **limits).evaluations[asset, name]
 
     def checks(
         self, *names: tuple[str, str], first_day: str | None = None, last_day: str | None = None, **limits: Any
     ) -> Outcome:
-        """Runs the named checks, or all there are."""
+        """Runs the named checks, or all checks."""
         keys = [dg.AssetCheckKey(asset_key(asset), name) for asset, name in names or ALL]
         tags = None
         if first_day is not None:
@@ -69,7 +69,7 @@ class Tables:
 
 def _all_checks() -> Iterator[tuple[str, str]]:
     for key in sorted(defs.resolve_asset_graph().asset_check_keys):
-        # Those of the queries, which the world does not ask, have tests of their own.
+        # The queries' checks have their own tests; the fixture does not materialize the queries.
         if key.name != MATCHES_EXPECTED:
             yield key.asset_key.to_user_string(), key.name
 
@@ -78,7 +78,7 @@ ALL = tuple(_all_checks())
 
 
 def numbers(evaluation: dg.AssetCheckEvaluation) -> dict[str, Any]:
-    """The metadata without the tables of first rows."""
+    """Returns the metadata without tables."""
     return {
         name: value.value for name, value in evaluation.metadata.items() if not isinstance(value, dg.TableMetadataValue)
     }
@@ -92,13 +92,13 @@ def rows(evaluation: dg.AssetCheckEvaluation, name: str) -> list[dict[str, Any]]
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    """Three days and two songs: good lines, an error, a duplicate, and plays that match or do not."""
+    """Three days and two songs: valid lines, an error, a duplicate, plays with and without a match."""
     world = World(tmp_path)
     world.write_log(
         "2018-11-01",
         event(),
         event(),
-        event(itemInSession=2, song="Of which nobody knows", time="2018-11-01T11:00:00"),
+        event(itemInSession=2, song="Not in the catalogue", time="2018-11-01T11:00:00"),
         event(itemInSession=3, page="Home", song=None, artist=None, length=None, time="2018-11-01T12:00:00"),
         "not JSON",
     )

@@ -1,4 +1,4 @@
-"""What a failing check holds up, and what it leaves alone."""
+"""Effects of a failed blocking check: which assets it blocks, and which not."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from sparkify_dagster_tests.support.world import EVENTS, World, event, song
 
 
 def run(world: World, first_day: str, last_day: str) -> tuple[set[str], set[tuple[str, str]]]:
-    """The assets that were materialized and the failed checks of a run."""
+    """Runs the pipeline. Returns the materialized assets and the failed checks."""
     outcome = world.materialize(first_day, last_day)
     return outcome.materialized, outcome.failed_checks
 
 
 def lose_rows(monkeypatch: pytest.MonkeyPatch, loader: str, lost: str) -> None:
-    """From now on the loader loses rows inside its transaction, as one with a fault would."""
+    """Makes the loader lose rows inside its transaction, as a faulty one would."""
     load = getattr(DuckDBWarehouse, loader)
 
     def load_and_lose(warehouse: DuckDBWarehouse, connection: Connection, loaded: object) -> None:
@@ -27,17 +27,17 @@ def lose_rows(monkeypatch: pytest.MonkeyPatch, loader: str, lost: str) -> None:
     monkeypatch.setattr(DuckDBWarehouse, loader, load_and_lose)
 
 
-def test_events_that_do_not_reconcile_never_reach_the_star(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_that_do_not_reconcile_do_not_reach_the_star(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     lose_rows(monkeypatch, "insert_events", "staging.staging_events WHERE page = 'Home'")
     materialized, failed = run(world, *DAYS)
     assert failed == {("staging_events", "reconciliation")}
-    # The catalogue has nothing to do with it.
+    # The catalogue is not affected.
     assert materialized == {"staging_events", "staging_songs", "songs", "artists"}
     assert world.column("songplays", "songplay_id") == []
     assert world.column("songs", "song_id") == ["SOCIWDW12A8C13D406", "SOOTHER"]
 
 
-def test_songs_that_do_not_reconcile_never_reach_the_star(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_songs_that_do_not_reconcile_do_not_reach_the_star(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     lose_rows(monkeypatch, "insert_songs", "staging.staging_songs WHERE song_id = 'SOOTHER'")
     materialized, failed = run(world, *DAYS)
     assert failed == {("staging_songs", "reconciliation")}
@@ -45,7 +45,7 @@ def test_songs_that_do_not_reconcile_never_reach_the_star(world: World, monkeypa
     assert world.column("songs", "song_id") == []
 
 
-def test_a_refused_day_blocks_no_other_day(tmp_path: Path) -> None:
+def test_a_rejected_day_blocks_no_other_day(tmp_path: Path) -> None:
     world = World(tmp_path, max_load_errors=1)
     world.write_songs("A/A/A/TRAAA.json", song())
     world.write_log("2018-11-01", event())

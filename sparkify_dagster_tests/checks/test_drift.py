@@ -1,4 +1,4 @@
-"""The checks on drift: days that are like the others pass; what was renamed, emptied or lost is named."""
+"""Checks of drift: similar days pass; renamed, emptied and lost fields are reported."""
 
 import json
 import shutil
@@ -25,8 +25,8 @@ SAMPLE = Path(__file__).parents[2] / ".." / "shared" / "data" / "sample"
 Change = Callable[[dict[str, Any]], object]
 
 
-def day_of(day: str, *, plays: int = 20, others: int = 6, change: Change | None = None) -> list[dict[str, Any]]:
-    """Returns plays, visits of another page and one event of nobody; `change` may change each of them."""
+def events_of(day: str, *, plays: int = 20, others: int = 6, change: Change | None = None) -> list[dict[str, Any]]:
+    """Returns plays, visits of another page and one signed-out event, each passed to `change`."""
     no_song = dict.fromkeys(("artist", "song", "length"))
     nobody = dict.fromkeys(("firstName", "lastName", "gender", "location", "registration", "userAgent"))
     events = [
@@ -45,14 +45,14 @@ def day_of(day: str, *, plays: int = 20, others: int = 6, change: Change | None 
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     world = World(tmp_path_factory.mktemp("loaded"))
     for day in DAYS:
-        world.write_log(day, *day_of(day))
+        world.write_log(day, *events_of(day))
     world.load(DAYS[0], DAYS[-1])
     return world.folder
 
 
 @pytest.fixture
 def week(loaded: Path, tmp_path: Path) -> World:
-    """Seven days that are alike, loaded by an earlier run."""
+    """Seven similar days, loaded by an earlier run."""
     return World(shutil.copytree(loaded, tmp_path / "week"))
 
 
@@ -61,11 +61,11 @@ Findings: TypeAlias = dict[str, tuple[str, str]]
 
 
 def check(world: World, run_id: str, day: str | None = DAY) -> Results:
-    """Evaluates the checks of a day, or of all, in the transaction that the run's step would have."""
+    """Evaluates the checks of one day, or of all, in one transaction, as the run's step does."""
     days = (date.fromisoformat(day), date.fromisoformat(day)) if day else None
     with world.warehouse.connect("a test") as engine, engine.begin() as connection:
         found = drift.read_drift(connection, days, run_id)
-    assert found.judged or found.lost or day
+    assert found.checked or found.lost or day
     return {name: getattr(drift, name)(found) for name in NAMES}
 
 
@@ -80,7 +80,7 @@ def reload(world: World, items: Sequence[Item], day: str = DAY) -> Results:
 
 
 def findings(results: Results) -> Findings:
-    """Of the checks that failed, severity and description."""
+    """Returns severity and description of the failed checks."""
     return {
         name: (result.severity.value, result.description or "") for name, result in results.items() if not result.passed
     }
@@ -93,7 +93,7 @@ def table(result: dg.AssetCheckResult, name: str) -> list[dict[str, Any]]:
 
 
 def load_both(world: World) -> Results:
-    """Loads the first two days at once."""
+    """Loads the first two days in one load."""
     world.load(DAYS[0], DAYS[1], "now")
     return check(world, "now", None)
 
@@ -102,32 +102,32 @@ def renamed(key: str, name: str) -> Change:
     return lambda each: each.update({name: each.pop(key)}) if key in each else None
 
 
-def test_days_that_are_alike_pass(week: World) -> None:
-    assert findings(reload(week, day_of(DAY))) == {}
+def test_similar_days_pass(week: World) -> None:
+    assert findings(reload(week, events_of(DAY))) == {}
 
 
 @pytest.mark.parametrize("key", ["userId", "sessionId", "itemInSession", "level", "song", "artist", "length"])
-def test_a_renamed_key_that_plays_need_is_an_error_and_later_a_warning(week: World, key: str) -> None:
-    """A NextSong without session or item is a load error of its own, so those are renamed on other pages alone."""
+def test_a_renamed_required_key_is_an_error_and_later_a_warning(week: World, key: str) -> None:
+    """A NextSong without session or item is a load error, so those keys are renamed on other pages only."""
     plays = 0 if key in ("sessionId", "itemInSession") else 20
-    results = reload(week, day_of(DAY, plays=plays, change=renamed(key, "renamed")))
+    results = reload(week, events_of(DAY, plays=plays, change=renamed(key, "renamed")))
     assert findings(results)["expected_fields"] == (
         "ERROR",
-        f"{DAY}: no record has {key}, which 6 other days have (and 1 other finding)",
+        f"{DAY}: no record has the key {key}, which 6 other days have (and 1 other finding)",
     )
     assert [row["finding"] for row in table(results["expected_fields"], "unexpected_fields")] == [
-        f"no record has {key}, which 6 other days have",
-        "only this day has renamed",
+        f"no record has the key {key}, which 6 other days have",
+        "no other day has the keys renamed",
     ]
     # The day is not loaded again, and no longer fails a run.
     assert findings(load(week, run_id="later"))["expected_fields"][0] == "WARN"
-    # Of other days nothing is said.
+    # Other days are not reported.
     assert findings(load(week, DAYS[0], run_id="later")) == {}
 
 
-def test_the_run_that_loads_the_day_fails_and_a_later_one_warns(week: World) -> None:
-    """By the job, as the command and the UI do it."""
-    week.write_log(DAY, *day_of(DAY, change=renamed("userId", "user_id")))
+def test_the_run_that_loads_the_day_fails_and_later_runs_warn(week: World) -> None:
+    """Runs the job, as the command line and the UI do."""
+    week.write_log(DAY, *events_of(DAY, change=renamed("userId", "user_id")))
     key = ("staging_events", "expected_fields")
     outcome = week.materialize(DAY, job="load_log_days")
     assert outcome.failed_checks == {key}
@@ -136,21 +136,21 @@ def test_the_run_that_loads_the_day_fails_and_a_later_one_warns(week: World) -> 
     assert not again.evaluations[key].passed
 
 
-def test_a_renamed_key_is_one_cause(week: World) -> None:
-    """That all its values are NULL goes without saying."""
-    told = findings(reload(week, day_of(DAY, change=renamed("level", "plan"))))
-    assert set(told) == {"expected_fields"}
+def test_a_renamed_key_is_reported_once(week: World) -> None:
+    """Its NULLs are not reported as well."""
+    found = findings(reload(week, events_of(DAY, change=renamed("level", "plan"))))
+    assert set(found) == {"expected_fields"}
 
 
-def test_a_key_that_no_day_has_is_a_warning(world_of: Callable[..., World]) -> None:
+def test_a_key_missing_on_all_days_is_a_warning(world_of: Callable[..., World]) -> None:
     world = world_of(change=lambda each: each.pop("gender"))
     assert findings(load_both(world)) == {
-        "expected_fields": ("WARN", "2018-11-01: no record has gender (and 1 other finding)"),
+        "expected_fields": ("WARN", "2018-11-01: no record has the key gender (and 1 other finding)"),
     }
 
 
-def test_a_key_that_no_record_should_have_is_not_missed(world_of: Callable[..., World]) -> None:
-    """The app leaves out keys without a value: without plays no songs, without users no names."""
+def test_keys_without_values_are_not_missing(world_of: Callable[..., World]) -> None:
+    """The app omits keys without a value: songs if there are no plays, names if there are no users."""
 
     def signed_out(each: dict[str, Any]) -> None:
         each.update(userId="", auth="Logged Out", page="Home")
@@ -162,76 +162,76 @@ def test_a_key_that_no_record_should_have_is_not_missed(world_of: Callable[..., 
     assert findings(load_both(world)) == {}
 
 
-def test_new_keys_are_named_once_other_loads_are_held(week: World, world_of: Callable[..., World]) -> None:
+def test_new_keys_are_reported_once_another_load_exists(week: World, world_of: Callable[..., World]) -> None:
     def add(each: dict[str, Any]) -> None:
         each.update({f"new{number:02}": number for number in range(25)})
 
-    told = findings(reload(week, day_of(DAY, change=add)))
-    severity, text = told["expected_fields"]
+    found = findings(reload(week, events_of(DAY, change=add)))
+    severity, text = found["expected_fields"]
     assert severity == "WARN"
-    assert text.startswith(f"{DAY}: only this day has new00, new01, ")
+    assert text.startswith(f"{DAY}: no other day has the keys new00, new01, ")
     assert text.endswith("new19 and 5 more")
-    # A day that has them too makes them usual.
-    assert findings(reload(week, day_of(DAYS[4], change=add), DAYS[4])) == {}
+    # Once a second day has them, they are not unusual.
+    assert findings(reload(week, events_of(DAYS[4], change=add), DAYS[4])) == {}
     first_load = world_of(change=lambda each: each.update(new=each["itemInSession"]) if each["ts"] % 2 else None)
     assert findings(load_both(first_load)) == {}
 
 
 def test_a_column_that_is_all_null_is_an_error(week: World) -> None:
-    told = findings(reload(week, day_of(DAY, change=lambda each: each.update(level=None, song=None))))
-    assert set(told) == {"null_rates"}
-    severity, text = told["null_rates"]
+    found = findings(reload(week, events_of(DAY, change=lambda each: each.update(level=None, song=None))))
+    assert set(found) == {"null_rates"}
+    severity, text = found["null_rates"]
     assert severity == "ERROR"
-    assert text == f"{DAY}: level is NULL in 100%, usually in 0% (and 1 other finding)"
+    assert text == f"{DAY}: level is NULL in 100% of the events, usually in 0% (and 1 other finding)"
 
 
-def test_a_share_of_null_that_differs_by_a_fifth_is_a_warning(week: World) -> None:
+def test_a_share_of_nulls_that_differs_by_a_fifth_is_a_warning(week: World) -> None:
     def some(each: dict[str, Any]) -> None:
         if each["itemInSession"] in range(6):
             each["location"] = None
 
-    told = findings(reload(week, day_of(DAY, plays=20, others=5, change=some)))
-    assert told == {"null_rates": ("WARN", f"{DAY}: location is NULL in 24%, usually in 0%")}
+    found = findings(reload(week, events_of(DAY, plays=20, others=5, change=some)))
+    assert found == {"null_rates": ("WARN", f"{DAY}: location is NULL in 24% of the events, usually in 0%")}
 
     def few(each: dict[str, Any]) -> None:
         if each["itemInSession"] in range(4):
             each["location"] = None
 
-    assert findings(reload(week, day_of(DAY, plays=20, others=5, change=few))) == {}
+    assert findings(reload(week, events_of(DAY, plays=20, others=5, change=few))) == {}
 
 
-def test_small_days_and_few_days_say_nothing_of_shares(week: World, world_of: Callable[..., World]) -> None:
+def test_shares_are_not_compared_on_small_or_few_days(week: World, world_of: Callable[..., World]) -> None:
     def no_level(each: dict[str, Any]) -> None:
         each["level"] = None
 
-    assert findings(reload(week, day_of(DAY, plays=14, others=5, change=no_level))) == {}
+    assert findings(reload(week, events_of(DAY, plays=14, others=5, change=no_level))) == {}
     world = world_of()
     world.load(DAYS[0], DAYS[1], run_id="earlier")
-    assert findings(reload(world, day_of(DAYS[1], change=no_level), DAYS[1])) == {}
+    assert findings(reload(world, events_of(DAYS[1], change=no_level), DAYS[1])) == {}
 
 
-def test_a_day_without_a_play_is_an_error(week: World) -> None:
-    told = findings(reload(week, day_of(DAY, plays=0, others=24)))
-    assert told == {"null_rates": ("ERROR", f"{DAY}: not one play, though other days have some")}
-    # A small one is just small.
-    assert findings(reload(week, day_of(DAYS[4], plays=0, others=14), DAYS[4])) == {}
+def test_a_day_without_plays_is_an_error(week: World) -> None:
+    found = findings(reload(week, events_of(DAY, plays=0, others=24)))
+    assert found == {"null_rates": ("ERROR", f"{DAY}: no play, although other days have plays")}
+    # Unless the day is small.
+    assert findings(reload(week, events_of(DAYS[4], plays=0, others=14), DAYS[4])) == {}
 
 
-def test_plays_under_another_page_are_an_error(week: World) -> None:
+def test_songs_played_on_another_page_are_an_error(week: World) -> None:
     def rename(each: dict[str, Any]) -> None:
         if each["page"] == "NextSong":
             each["page"] = "PlaySong"
 
-    results = reload(week, day_of(DAY, change=rename))
+    results = reload(week, events_of(DAY, change=rename))
     assert findings(results) == {
         "accepted_values": (
             "ERROR",
-            f"{DAY}: 20 events have a song, none is of page NextSong (and 1 other finding)",
+            f"{DAY}: 20 events have a song, but none has page NextSong (and 1 other finding)",
         )
     }
     assert table(results["accepted_values"], "unexpected_values")[1] == {
         "day": DAY,
-        "finding": "page has the new 'PlaySong'",
+        "finding": "page has new values: 'PlaySong'",
     }
 
 
@@ -239,11 +239,11 @@ def test_new_values_are_warnings_until_another_day_has_them(week: World) -> None
     def gold(each: dict[str, Any]) -> None:
         each.update(level="gold ", method="POST")
 
-    told = findings(reload(week, day_of(DAY, change=gold)))
-    assert told == {
-        "accepted_values": ("WARN", f"{DAY}: level has the new 'gold' (and 1 other finding)"),
+    found = findings(reload(week, events_of(DAY, change=gold)))
+    assert found == {
+        "accepted_values": ("WARN", f"{DAY}: level has new values: 'gold' (and 1 other finding)"),
     }
-    assert findings(reload(week, day_of(DAYS[4], change=gold), DAYS[4])) == {}
+    assert findings(reload(week, events_of(DAYS[4], change=gold), DAYS[4])) == {}
 
 
 def test_every_page_of_the_app_is_known(week: World) -> None:
@@ -253,7 +253,7 @@ def test_every_page_of_the_app_is_known(week: World) -> None:
         if each["page"] == "Home":
             each.update(page=pages[each["itemInSession"] % 6], auth=["Cancelled", "Guest"][each["itemInSession"] % 2])
 
-    assert findings(reload(week, day_of(DAY, change=visit))) == {}
+    assert findings(reload(week, events_of(DAY, change=visit))) == {}
 
 
 def test_a_listeners_name_in_another_column_is_withheld(week: World) -> None:
@@ -261,35 +261,35 @@ def test_a_listeners_name_in_another_column_is_withheld(week: World) -> None:
         if each["firstName"]:
             each["firstName"], each["gender"] = each["gender"], each["firstName"]
 
-    assert findings(reload(week, day_of(DAY, change=swap)))["accepted_values"] == (
+    assert findings(reload(week, events_of(DAY, change=swap)))["accepted_values"] == (
         "WARN",
-        f"{DAY}: gender has the new '{WITHHELD}'",
+        f"{DAY}: gender has new values: '{WITHHELD}'",
     )
 
 
-def test_a_day_that_lost_most_of_its_events_is_named_by_the_run_that_did_it(week: World) -> None:
-    results = reload(week, day_of(DAY, plays=6, others=6))
+def test_a_day_that_lost_most_events_is_reported_by_the_run_that_loaded_it(week: World) -> None:
+    results = reload(week, events_of(DAY, plays=6, others=6))
     assert findings(results) == {
         "no_lost_events": (
             "WARN",
-            f"1 day lost more than half of their events, first {DAY}: restore the files if that is not meant",
+            f"1 day lost more than half of the events, first {DAY}: restore the files if this was not intended",
         )
     }
     assert table(results["no_lost_events"], "first_days") == [
         {"day": DAY, "events_before": 27, "events": 13, "files": 1}
     ]
     assert findings(load(week, run_id="later")) == {}
-    week.write_log(DAYS[4], *day_of(DAYS[4], plays=8, others=5))
+    week.write_log(DAYS[4], *events_of(DAYS[4], plays=8, others=5))
     assert findings(load(week, DAYS[4], run_id="another")) == {}
 
 
-def test_a_last_day_whose_file_is_gone_is_named(week: World) -> None:
-    """no_missing_days sees only days between others."""
+def test_a_last_day_whose_file_is_gone_is_reported(week: World) -> None:
+    """no_missing_days reports only days between others."""
     week.delete(f"log_data/2018/11/{DAYS[-1]}-events.json")
     assert findings(load(week, DAYS[-1])) == {
         "no_lost_events": (
             "WARN",
-            f"the files of 1 day are gone, first {DAYS[-1]}: restore the files if that is not meant",
+            f"the files of 1 day are gone, first {DAYS[-1]}: restore the files if this was not intended",
         )
     }
     assert findings(load(week, DAYS[-1], run_id="later")) == {}
@@ -297,20 +297,20 @@ def test_a_last_day_whose_file_is_gone_is_named(week: World) -> None:
 
 @pytest.fixture
 def world_of(tmp_path: Path) -> Callable[..., World]:
-    """Makes two days that nobody has loaded."""
+    """Writes two days, not loaded yet."""
 
     def make(change: Change | None = None) -> World:
         world = World(tmp_path / "world_of")
         for day in DAYS[:2]:
-            world.write_log(day, *day_of(day, change=change))
+            world.write_log(day, *events_of(day, change=change))
         return world
 
     return make
 
 
-@pytest.mark.skipif(not SAMPLE.is_dir(), reason="the real sample is not here")
+@pytest.mark.skipif(not SAMPLE.is_dir(), reason="the real sample is not available")
 @pytest.mark.parametrize("days_per_load", [1, 14])
-def test_real_days_raise_nothing(tmp_path: Path, days_per_load: int) -> None:
+def test_real_days_have_no_findings(tmp_path: Path, days_per_load: int) -> None:
     folder = SAMPLE.resolve()
     world = World(tmp_path, log_data=f"{folder}/log_data", song_data=str(tmp_path / "song_data"))
     (tmp_path / "song_data").mkdir()
@@ -320,8 +320,8 @@ def test_real_days_raise_nothing(tmp_path: Path, days_per_load: int) -> None:
         assert findings(check(world, run_id, None)) == {}
 
 
-def test_a_simulated_year_raises_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However small its days are."""
+def test_a_simulated_year_has_no_findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its days are small, and must not be reported for it."""
     store = writable_store(str(tmp_path), AwsAccess())
     simulate(store, users=25, days=365, start=date(2017, 11, 1), songs=50, seed=3)
     world = World(tmp_path)

@@ -1,4 +1,4 @@
-"""The checks of staging: each passes on good data and fails when it should."""
+"""Checks of staging: each passes on valid data and fails when it should."""
 
 import dagster as dg
 import pytest
@@ -18,11 +18,11 @@ def test_days_reconcile(tables: Tables) -> None:
         "staged": 5,
         "duplicates": 1,
         "load_errors": 1,
-        "days_that_do_not_add_up": 0,
+        "unreconciled_days": 0,
     }
 
 
-def test_reconciliation_looks_at_the_days_of_the_run(tables: Tables) -> None:
+def test_reconciliation_checks_the_days_of_the_run(tables: Tables) -> None:
     check = tables.check("staging_events", "reconciliation", "2018-11-02", "2018-11-03")
     assert check.passed
     assert numbers(check) == {
@@ -31,7 +31,7 @@ def test_reconciliation_looks_at_the_days_of_the_run(tables: Tables) -> None:
         "staged": 2,
         "duplicates": 0,
         "load_errors": 0,
-        "days_that_do_not_add_up": 0,
+        "unreconciled_days": 0,
     }
 
 
@@ -42,8 +42,8 @@ def test_a_lost_row_fails_the_reconciliation_of_its_day(tables: Tables, days: tu
     assert not check.passed
     assert check.severity is ERROR
     assert check.blocking
-    assert check.description == "Records of 1 day do not add up: load again with `full` set"
-    assert numbers(check)["days_that_do_not_add_up"] == 1
+    assert check.description == "Records of 1 day do not add up: reload the days with `full` set"
+    assert numbers(check)["unreconciled_days"] == 1
     assert rows(check, "first_days") == [
         {"log_date": "2018-11-01", "lines": 5, "rows": 2, "duplicates": 1, "errors": 1}
     ]
@@ -58,7 +58,7 @@ def test_rows_of_a_day_without_a_file_fail_the_reconciliation(tables: Tables) ->
     ]
 
 
-def test_reconciliation_says_nothing_of_other_days(tables: Tables) -> None:
+def test_reconciliation_ignores_other_days(tables: Tables) -> None:
     tables.tamper("DELETE FROM staging.staging_events WHERE page = 'Home'")
     assert tables.check("staging_events", "reconciliation", "2018-11-02", "2018-11-03").passed
 
@@ -74,30 +74,30 @@ def test_load_errors_of_a_day_warn_with_source_line_and_reason(tables: Tables) -
     assert error["line"] == 5
     assert error["column"] == "NULL"
     assert error["reason"] == "not JSON: Expecting value at character 1"
-    # The text, which may hold names, is in the warehouse alone.
+    # The text, which may contain names, is only in the warehouse.
     assert list(error) == ["source", "line", "column", "reason"]
-    assert check.description == "Not loaded: 1; `sparkify load-errors` shows their text"
+    assert check.description == "1 record rejected: `sparkify load-errors` shows the text"
 
 
-def test_load_errors_of_a_run_name_the_command_that_shows_its_days(tables: Tables) -> None:
+def test_load_errors_of_a_run_name_the_command_for_its_days(tables: Tables) -> None:
     check = tables.check("staging_events", "no_load_errors", *DAYS)
     assert check.description == (
-        "Not loaded: 1; `sparkify load-errors --from 2018-11-01 --to 2018-11-03` shows their text"
+        "1 record rejected: `sparkify load-errors --from 2018-11-01 --to 2018-11-03` shows the text"
     )
 
 
-def test_all_load_errors_of_a_refused_day_are_counted(world: World) -> None:
+def test_all_load_errors_of_a_rejected_day_are_counted(world: World) -> None:
     world.write_log("2018-11-01", *["not JSON"] * 150)
     world.load("2018-11-01")
     check = Tables(world).check("staging_events", "no_load_errors", "2018-11-01")
     assert numbers(check) == {"load_errors": 150}
     assert len(rows(check, "first_errors")) == 20
     assert check.description == (
-        "Not loaded: 150; `sparkify load-errors --from 2018-11-01 --to 2018-11-01` shows the text of the first 100"
+        "150 records rejected: `sparkify load-errors --from 2018-11-01 --to 2018-11-01` shows the text of the first 100"
     )
 
 
-def test_the_first_load_errors_are_of_different_files(world: World) -> None:
+def test_the_first_load_errors_come_from_different_files(world: World) -> None:
     world.write_log("2018-11-01", event(), *["not JSON"] * 30)
     world.write_log("2018-11-02", event(time="2018-11-02T10:00:00"), "not JSON", "nor this")
     world.load(*DAYS)
@@ -108,16 +108,16 @@ def test_the_first_load_errors_are_of_different_files(world: World) -> None:
     assert len(errors) == 20
 
 
-@pytest.mark.parametrize("also", [None, "not JSON"])
-def test_a_day_that_is_cut_by_local_time_is_not_a_matter_of_the_limit(world: World, also: str | None) -> None:
+@pytest.mark.parametrize("other_error", [None, "not JSON"])
+def test_a_day_split_by_local_time_does_not_suggest_a_higher_limit(world: World, other_error: str | None) -> None:
     world.max_load_errors = 1
-    others = [event(time=f"2018-11-02T0{hour}:00:00", itemInSession=hour) for hour in range(3)]
-    world.write_log("2018-11-01", event(), *others, *([also] if also else []))
+    of_next_day = [event(time=f"2018-11-02T0{hour}:00:00", itemInSession=hour) for hour in range(3)]
+    world.write_log("2018-11-01", event(), *of_next_day, *([other_error] if other_error else []))
     world.load("2018-11-01")
     check = Tables(world).check("staging_events", "no_rejected_loads")
     assert check.description is not None
-    assert check.description.startswith("Every error is an event of another UTC day") == (also is None)
-    assert ("SPARKIFY_MAX_LOAD_ERRORS" in check.description) == (also is not None)
+    assert check.description.startswith("Every error is an event of another UTC day") == (other_error is None)
+    assert ("SPARKIFY_MAX_LOAD_ERRORS" in check.description) == (other_error is not None)
 
 
 def test_days_without_load_errors_pass(tables: Tables) -> None:
@@ -126,14 +126,14 @@ def test_days_without_load_errors_pass(tables: Tables) -> None:
     assert numbers(check) == {"load_errors": 0}
 
 
-def test_no_day_is_refused(tables: Tables) -> None:
+def test_days_without_a_rejection_pass(tables: Tables) -> None:
     check = tables.check("staging_events", "no_rejected_loads")
     assert check.passed
-    assert numbers(check) == {"refused": 0}
+    assert numbers(check) == {"rejected_loads": 0}
 
 
 @pytest.mark.parametrize("days", [(None, None), DAYS], ids=["without days", "with days"])
-def test_a_refused_day_fails_a_check_of_its_own(world: World, days: tuple[str | None, str | None]) -> None:
+def test_a_rejected_day_fails_no_rejected_loads(world: World, days: tuple[str | None, str | None]) -> None:
     world.max_load_errors = 0
     world.load(*DAYS)
     tables = Tables(world)
@@ -141,8 +141,8 @@ def test_a_refused_day_fails_a_check_of_its_own(world: World, days: tuple[str | 
     assert not check.passed
     assert check.severity is ERROR
     assert not check.blocking
-    assert numbers(check) == {"refused": 1}
-    assert rows(check, "first_refused") == [
+    assert numbers(check) == {"rejected_loads": 1}
+    assert rows(check, "first_rejected") == [
         {
             "log_date": "2018-11-01",
             "errors": 1,
@@ -156,7 +156,7 @@ def test_a_refused_day_fails_a_check_of_its_own(world: World, days: tuple[str | 
 def test_song_files_reconcile(tables: Tables) -> None:
     check = tables.check("staging_songs", "reconciliation")
     assert check.passed
-    assert numbers(check) == {"files": 2, "songs": 3, "staged": 2, "load_errors": 1, "files_that_do_not_add_up": 0}
+    assert numbers(check) == {"files": 2, "songs": 3, "staged": 2, "load_errors": 1, "unreconciled_files": 0}
 
 
 def test_a_lost_song_fails_the_reconciliation_of_its_file(tables: Tables) -> None:
@@ -165,8 +165,8 @@ def test_a_lost_song_fails_the_reconciliation_of_its_file(tables: Tables) -> Non
     assert not check.passed
     assert check.severity is ERROR
     assert check.blocking
-    assert check.description == "Songs of 1 file do not add up: load staging_songs again with `full` set"
-    assert numbers(check) == {"files": 2, "songs": 3, "staged": 1, "load_errors": 1, "files_that_do_not_add_up": 1}
+    assert check.description == "Songs of 1 file do not add up: reload staging_songs with `full` set"
+    assert numbers(check) == {"files": 2, "songs": 3, "staged": 1, "load_errors": 1, "unreconciled_files": 1}
     assert rows(check, "first_files") == [{"key": "A/A/B/TRAAB.json", "songs": 2, "staged": 0, "load_errors": 1}]
 
 
@@ -187,26 +187,26 @@ def test_load_errors_of_song_files_warn_with_source_and_reason(tables: Tables) -
     assert error["reason"]
 
 
-def test_songs_are_not_refused(tables: Tables) -> None:
+def test_songs_without_a_rejection_pass(tables: Tables) -> None:
     check = tables.check("staging_songs", "no_rejected_loads")
     assert check.passed
-    assert numbers(check) == {"refused": 0}
+    assert numbers(check) == {"rejected_loads": 0}
 
 
-def test_refused_songs_fail_a_check_of_their_own(world: World) -> None:
+def test_rejected_songs_fail_no_rejected_loads(world: World) -> None:
     world.max_load_errors = 0
     world.load(*DAYS)
     check = Tables(world).check("staging_songs", "no_rejected_loads")
     assert not check.passed
     assert check.severity is ERROR
     assert not check.blocking
-    assert numbers(check) == {"refused": 1}
-    assert rows(check, "first_refused") == [
+    assert numbers(check) == {"rejected_loads": 1}
+    assert rows(check, "first_rejected") == [
         {"log_date": "NULL", "errors": 1, "max_load_errors": 0, "reason": "1 load error, the limit is 0"}
     ]
 
 
-def test_good_song_files_pass_every_check(tables: Tables) -> None:
+def test_valid_song_files_pass_every_check(tables: Tables) -> None:
     tables.world.write_songs("A/A/B/TRAAB.json", song())
     tables.world.load(*DAYS)
     names = [("staging_songs", name) for name in ("reconciliation", "no_rejected_loads", "no_load_errors")]

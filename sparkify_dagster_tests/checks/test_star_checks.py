@@ -1,4 +1,4 @@
-"""The checks of the star: each passes on good data and fails when it should."""
+"""Checks of the star: each passes on valid data and fails when it should."""
 
 import dagster as dg
 import pytest
@@ -19,7 +19,7 @@ WITH_AND_WITHOUT_DAYS = pytest.mark.parametrize("days", [(None, None), DAYS], id
 
 
 @WITH_AND_WITHOUT_DAYS
-def test_a_good_star_passes_every_check(tables: Tables, days: tuple[str | None, str | None]) -> None:
+def test_a_valid_star_passes_every_check(tables: Tables, days: tuple[str | None, str | None]) -> None:
     checks = tables.checks(first_day=days[0], last_day=days[1])
     assert checks.failures == {}
     assert {key for key, passed in checks.checks.items() if not passed} == {
@@ -30,7 +30,7 @@ def test_a_good_star_passes_every_check(tables: Tables, days: tuple[str | None, 
         assert numbers(checks.evaluations[table, "unique_key"]) == {"rows": count, "duplicates": 0, "missing": 0}
 
 
-def test_a_warehouse_without_a_row_passes_every_check(world: World) -> None:
+def test_an_empty_warehouse_passes_every_check(world: World) -> None:
     checks = Tables(world).checks()
     assert checks.failures == {}
     assert set(checks.checks.values()) == {True}
@@ -38,7 +38,7 @@ def test_a_warehouse_without_a_row_passes_every_check(world: World) -> None:
 
 
 @pytest.mark.parametrize("table", KEYS)
-def test_a_key_that_is_there_twice_fails(tables: Tables, table: str) -> None:
+def test_a_duplicate_key_fails(tables: Tables, table: str) -> None:
     key = KEYS[table]
     tables.tamper(f"INSERT INTO {table} SELECT * FROM {table} ORDER BY {key} LIMIT 1")
     check = tables.check(table, "unique_key")
@@ -62,7 +62,7 @@ def test_a_missing_key_fails(tables: Tables, table: str) -> None:
     assert numbers(check) == {"rows": ROWS[table], "duplicates": 0, "missing": 1}
 
 
-def test_a_day_looks_for_duplicated_plays_in_itself_alone(tables: Tables) -> None:
+def test_duplicate_plays_are_searched_only_in_the_days_of_the_run(tables: Tables) -> None:
     tables.tamper("INSERT INTO songplays SELECT * FROM songplays WHERE start_time >= '2018-11-02'")
     assert not tables.check("songplays", "unique_key", "2018-11-02").passed
     other_day = tables.check("songplays", "unique_key", "2018-11-01")
@@ -71,10 +71,10 @@ def test_a_day_looks_for_duplicated_plays_in_itself_alone(tables: Tables) -> Non
 
 
 @WITH_AND_WITHOUT_DAYS
-def test_plays_are_as_many_as_staged(tables: Tables, days: tuple[str | None, str | None]) -> None:
+def test_row_counts_that_match_staging_pass(tables: Tables, days: tuple[str | None, str | None]) -> None:
     check = tables.check("songplays", "row_count_matches_staging", *days)
     assert check.passed
-    assert numbers(check) == {"staged": 3, "songplays": 3, "days_that_differ": 0}
+    assert numbers(check) == {"staged": 3, "songplays": 3, "differing_days": 0}
 
 
 @WITH_AND_WITHOUT_DAYS
@@ -83,8 +83,8 @@ def test_a_lost_play_fails_its_day(tables: Tables, days: tuple[str | None, str |
     check = tables.check("songplays", "row_count_matches_staging", *days)
     assert not check.passed
     assert check.severity is ERROR
-    assert check.description == "Plays of 1 day differ: materialize songplays again"
-    assert numbers(check) == {"staged": 3, "songplays": 2, "days_that_differ": 1}
+    assert check.description == "Plays of 1 day differ from staging: materialize songplays again"
+    assert numbers(check) == {"staged": 3, "songplays": 2, "differing_days": 1}
     assert rows(check, "first_days") == [{"log_date": "2018-11-01", "staged": 2, "songplays": 1}]
     assert tables.check("songplays", "row_count_matches_staging", "2018-11-02").passed
 
@@ -97,14 +97,14 @@ def test_plays_of_a_day_without_events_fail(tables: Tables) -> None:
 
 
 @WITH_AND_WITHOUT_DAYS
-def test_match_rate_is_a_number(tables: Tables, days: tuple[str | None, str | None]) -> None:
+def test_match_rate_reports_counts_and_rate(tables: Tables, days: tuple[str | None, str | None]) -> None:
     check = tables.check("songplays", "match_rate", *days)
     assert check.passed
     assert numbers(check) == {"match_rate": pytest.approx(2 / 3), "plays": 3, "matched": 2, "minimum": 0.0}
-    assert check.description == "2 of 3 plays found their song (66.7%)"
+    assert check.description == "2 of 3 plays match a song (66.7%)"
 
 
-def test_match_rate_is_that_of_the_days(tables: Tables) -> None:
+def test_match_rate_covers_the_days_of_the_run(tables: Tables) -> None:
     assert numbers(tables.check("songplays", "match_rate", "2018-11-01"))["match_rate"] == 0.5
 
 
@@ -117,17 +117,17 @@ def test_match_rate_warns_below_the_limit(tables: Tables) -> None:
     assert tables.check("songplays", "match_rate", min_match_rate=0.66).passed
 
 
-def test_without_a_play_none_is_unmatched(tables: Tables) -> None:
+def test_match_rate_passes_without_plays(tables: Tables) -> None:
     check = tables.check("songplays", "match_rate", "2018-11-03", min_match_rate=1.0)
     assert check.passed
     assert numbers(check) == {"match_rate": 1.0, "plays": 0, "matched": 0, "minimum": 1.0}
 
 
 @WITH_AND_WITHOUT_DAYS
-def test_time_has_each_start_time(tables: Tables, days: tuple[str | None, str | None]) -> None:
+def test_start_times_that_match_songplays_pass(tables: Tables, days: tuple[str | None, str | None]) -> None:
     check = tables.check("time", "distinct_start_times", *days)
     assert check.passed
-    assert numbers(check) == {"start_times": 3, "rows": 3, "missing": 0, "without_a_play": 0}
+    assert numbers(check) == {"start_times": 3, "rows": 3, "missing": 0, "without_play": 0}
 
 
 @WITH_AND_WITHOUT_DAYS
@@ -136,7 +136,7 @@ def test_a_missing_start_time_fails(tables: Tables, days: tuple[str | None, str 
     check = tables.check("time", "distinct_start_times", *days)
     assert not check.passed
     assert check.severity is ERROR
-    assert numbers(check) == {"start_times": 3, "rows": 2, "missing": 1, "without_a_play": 0}
+    assert numbers(check) == {"start_times": 3, "rows": 2, "missing": 1, "without_play": 0}
     assert tables.check("time", "distinct_start_times", "2018-11-01").passed
 
 
@@ -145,7 +145,7 @@ def test_a_start_time_without_a_play_fails(tables: Tables, days: tuple[str | Non
     tables.tamper("DELETE FROM songplays WHERE start_time >= '2018-11-02'")
     check = tables.check("time", "distinct_start_times", *days)
     assert not check.passed
-    assert numbers(check) == {"start_times": 2, "rows": 3, "missing": 0, "without_a_play": 1}
+    assert numbers(check) == {"start_times": 2, "rows": 3, "missing": 0, "without_play": 1}
 
 
 @WITH_AND_WITHOUT_DAYS
@@ -153,7 +153,7 @@ def test_a_start_time_without_a_play_fails(tables: Tables, days: tuple[str | Non
     ("dimension", "column", "orphans"),
     [("users", "user_id", 2), ("songs", "song_id", 2), ("artists", "artist_id", 2), ("time", "start_time", 1)],
 )
-def test_a_reference_to_nowhere_fails(
+def test_an_orphaned_reference_fails(
     tables: Tables, dimension: str, column: str, orphans: int, days: tuple[str | None, str | None]
 ) -> None:
     referenced = f"SELECT {column} FROM songplays WHERE {column} IS NOT NULL ORDER BY start_time LIMIT 1"
@@ -167,7 +167,7 @@ def test_a_reference_to_nowhere_fails(
     assert f"{column}_missing" in check.description
 
 
-def test_references_of_good_plays_are_all_there(tables: Tables) -> None:
+def test_valid_references_pass(tables: Tables) -> None:
     check = tables.check("songplays", "referential_integrity")
     assert check.passed
     assert numbers(check)["plays"] == 3

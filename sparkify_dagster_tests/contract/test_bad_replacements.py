@@ -131,7 +131,7 @@ def test_song_files_that_are_lost_are_counted_by_the_run_that_lost_them(loaded: 
     check = loaded.materialize(None, job="load_songs").evaluations[lost]
     assert (check.passed, check.severity.value) == (False, "WARN")
     assert check.description == (
-        "gone since the load before: 1 song file, without a good song since then: 1 song file: "
+        "1 song file removed since the last load, 1 song file with no valid song left: "
         "restore the files if that is not meant"
     )
     assert loaded.materialize(None, job="load_songs").checks[lost]
