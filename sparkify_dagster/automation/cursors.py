@@ -1,4 +1,4 @@
-"""What the sensors' cursors have in common: each is JSON that only its own sensor writes."""
+"""Errors of sensor cursors. A cursor is JSON that only its own sensor writes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,16 +7,16 @@ from sparkify_dagster.runtime.errors import SparkifyError
 
 
 class CursorError(SparkifyError):
-    """A sensor's cursor that the sensor has not written."""
+    """A cursor that its sensor did not write; the message says how to reset it."""
 
 
 @contextmanager
-def reports_broken_cursor(sensor: str, *, when_empty: str) -> Iterator[None]:
-    """Whatever a cursor cannot be read by becomes a CursorError that says how to empty it, and what happens then."""
+def explains_invalid_cursor(sensor: str, *, after_reset: str) -> Iterator[None]:
+    """Converts errors of parsing a cursor to a CursorError that explains how to reset it, and the consequence."""
     try:
         yield
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CursorError(
-            f"this cursor is none that {sensor} has written: empty it (Automation > {sensor} > Cursor > Edit); "
-            f"{when_empty}"
+            f"unrecognized cursor of sensor {sensor}: reset it (Automation > {sensor} > Cursor > Edit, then empty it); "
+            f"{after_reset}"
         ) from error

@@ -1,4 +1,4 @@
-"""The sensor failures: tells of each failed run and each failed check of severity ERROR, by log or webhook."""
+"""Sensor failure_alerts: reports failed runs and failed checks of severity ERROR in its log and to a webhook."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _ENDS: tuple[Literal[dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_SU
 
 @dataclass(frozen=True)
 class Report:
-    """What a person is to hear of one run: the reason first, then what else, then where to look."""
+    """The report of one run: the reason of the first failure, further failures, and the run's URL."""
 
     lines: tuple[str, ...]
     run_id: str
@@ -36,8 +36,8 @@ class Report:
     name=NAME,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Tells of each run that fails, and of each check of severity ERROR that does, with the reason in the "
-    "first line: in this sensor's log, and to SPARKIFY_ALERT_WEBHOOK where that is set. Begins when it is switched on.",
+    description="Reports each failed run and each failed check of severity ERROR, with the reason in the first line: "
+    "in this sensor's log and, if set, to SPARKIFY_ALERT_WEBHOOK. Failures before it was switched on are not reported.",
 )
 def failure_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     seen: dict[str, int] = json.loads(context.cursor) if context.cursor else {}
@@ -55,22 +55,22 @@ def failure_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     for text in texts:
         context.log.error(text)
     if texts and (webhook := current.alert_webhook()) is not None:
-        # Where this fails the tick does, and the cursor stays: the next tick tells of the same runs again.
+        # If this fails, the tick fails and the cursor stays: the next tick reports the same runs again.
         post(webhook, "\n\n".join(texts))
-    firsts = "; ".join(report.lines[0] for report in reports)
-    return dg.SensorResult(skip_reason=firsts or "Nothing has failed", cursor=json.dumps(seen))
+    summary = "; ".join(report.lines[0] for report in reports)
+    return dg.SensorResult(skip_reason=summary or "No new failures", cursor=json.dumps(seen))
 
 
 def _report(instance: dg.DagsterInstance, run_id: str) -> Report | None:
     run = instance.get_run_by_id(run_id)
     if run is None:
         return None
-    where = f" ({_describe(run)})"
-    lines = [*_failed_steps(instance, run, where), *_failed_checks(instance, run, where)]
+    run_label = f" ({_describe(run)})"
+    lines = [*_failed_steps(instance, run, run_label), *_failed_checks(instance, run, run_label)]
     return Report(tuple(lines), run_id) if lines else None
 
 
-def _failed_steps(instance: dg.DagsterInstance, run: dg.DagsterRun, where: str) -> Iterator[str]:
+def _failed_steps(instance: dg.DagsterInstance, run: dg.DagsterRun, run_label: str) -> Iterator[str]:
     if run.status is not dg.DagsterRunStatus.FAILURE:
         return
     failed = False
@@ -79,13 +79,13 @@ def _failed_steps(instance: dg.DagsterInstance, run: dg.DagsterRun, where: str) 
         if event is None:
             continue
         failed = True
-        yield f"{event.step_key} failed{where}: {_first_line(failure_reason(event))}"
+        yield f"{event.step_key} failed{run_label}: {_first_line(failure_reason(event))}"
     if not failed:
         records = instance.get_records_for_run(run.run_id, of_type=_FAILED).records
-        yield f"Run failed{where}: {_first_line(records[-1].event_log_entry.message if records else '')}"
+        yield f"Run failed{run_label}: {_first_line(records[-1].event_log_entry.message if records else '')}"
 
 
-def _failed_checks(instance: dg.DagsterInstance, run: dg.DagsterRun, where: str) -> Iterator[str]:
+def _failed_checks(instance: dg.DagsterInstance, run: dg.DagsterRun, run_label: str) -> Iterator[str]:
     evaluated = dg.DagsterEventType.ASSET_CHECK_EVALUATION
     for record in instance.get_records_for_run(run.run_id, of_type=evaluated).records:
         event = record.event_log_entry.dagster_event
@@ -94,7 +94,7 @@ def _failed_checks(instance: dg.DagsterInstance, run: dg.DagsterRun, where: str)
         evaluation = event.asset_check_evaluation_data
         if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR:
             name = f"{evaluation.check_name} of {evaluation.asset_key.to_user_string()}"
-            yield f"Check {name} failed{where}: {_first_line(evaluation.description or '')}"
+            yield f"Check {name} failed{run_label}: {_first_line(evaluation.description or '')}"
 
 
 def _describe(run: dg.DagsterRun) -> str:
@@ -106,4 +106,4 @@ def _describe(run: dg.DagsterRun) -> str:
 
 
 def _first_line(text: str) -> str:
-    return next(iter(text.strip().splitlines()), "no reason is known")
+    return next(iter(text.strip().splitlines()), "reason unknown")

@@ -1,4 +1,4 @@
-"""The jobs: everything, the songs alone, log days alone, and what keeps the warehouse fast."""
+"""The jobs: load everything, songs only or log days only, refresh the analytics tables, maintain the warehouse."""
 
 import dagster as dg
 
@@ -8,37 +8,37 @@ from sparkify_dagster.warehouse.base import Warehouse
 
 SONG_ASSETS = ("staging_songs", "songs", "artists")
 LOG_DAY_ASSETS = ("staging_events", "songplays", "users", "time")
-# Whatever changes the star may change their answers; those that it does not change are not asked again.
+# Part of every job that changes the star; a query whose tables did not change is not recomputed.
 QUERIES = tuple(all_queries())
 
 load_all = dg.define_asset_job(
     "load_all",
     selection=dg.AssetSelection.assets(*SONG_ASSETS, *LOG_DAY_ASSETS, *QUERIES),
-    description="The whole pipeline: choose days, and one run loads them, the songs and the star.",
+    description="Runs the whole pipeline for a range of days in one run: staging, songs, star and analytics.",
 )
 
 load_songs = dg.define_asset_job(
     "load_songs",
     selection=dg.AssetSelection.assets(*SONG_ASSETS, *QUERIES),
-    description="The catalogue alone: new, changed and deleted song files.",
+    description="Loads new, changed and deleted song files, and refreshes songs, artists and analytics.",
 )
 
 refresh_analytics = dg.define_asset_job(
     "refresh_analytics",
     selection=dg.AssetSelection.assets(*QUERIES),
-    description="The analysts' queries alone: those whose answer may have changed are asked again.",
+    description="Recomputes the analytics queries whose tables or SQL changed; the others are up to date.",
 )
 
 
 @dg.op
 def maintain(context: dg.OpExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> None:
-    """ANALYZE every table; on Redshift also VACUUM those that are far from their sort order."""
+    """Runs ANALYZE on every table and, on Redshift, VACUUM on tables that are far from their sort order."""
     with as_dagster_failures(), warehouse.connect(f"maintain of run {context.run_id}") as engine:
-        for done in warehouse.maintain(engine):
-            context.log.info(done)
+        for message in warehouse.maintain(engine):
+            context.log.info(message)
 
 
-@dg.job(description="Optional, after large reloads: statistics, and on Redshift the sort order.")
+@dg.job(description="Updates planner statistics and, on Redshift, the sort order. Optional, after large reloads.")
 def maintain_warehouse() -> None:
     maintain()
 
@@ -46,5 +46,5 @@ def maintain_warehouse() -> None:
 load_log_days = dg.define_asset_job(
     "load_log_days",
     selection=dg.AssetSelection.assets(*LOG_DAY_ASSETS, *QUERIES),
-    description="Days of the log alone: events, plays, users and times.",
+    description="Loads a range of log days: events, plays, users and times, and refreshes analytics.",
 )

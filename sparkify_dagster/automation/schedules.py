@@ -1,4 +1,4 @@
-"""The schedule, for those who want no sensor."""
+"""Schedule daily_load, an alternative to the sensors."""
 
 from datetime import date
 
@@ -16,13 +16,13 @@ from sparkify_dagster.sources.source import Source
     cron_schedule="0 5 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Each day at 05:00 UTC one run of the whole pipeline, from the first to the last day that has log "
-    "files or was loaded: what is new, changed or gone since yesterday is loaded, the rest is not read again.",
+    description="Runs the whole pipeline daily at 05:00 UTC, in one run from the first to the last day that has log "
+    "files or was loaded. Only files that are new, changed or deleted since the last run are loaded.",
 )
 def daily_load(context: dg.ScheduleEvaluationContext, source: Source) -> dg.RunRequest | dg.SkipReason:
     days = {day for day in source.list_log_files().by_day if is_in_window(day)}
     loaded = context.instance.get_materialized_partitions(staging_events.key)
     days |= {day for day in map(date.fromisoformat, loaded) if is_in_window(day)}
     if not days:
-        return dg.SkipReason("No day of the window has a log file, or was loaded before")
+        return dg.SkipReason("No day in the window has a log file or was loaded before")
     return dg.RunRequest(tags=range_tags(min(days), max(days)))

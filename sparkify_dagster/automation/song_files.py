@@ -1,4 +1,4 @@
-"""The sensor song_files: new, changed or deleted song files become one run that loads the catalogue."""
+"""Sensor song_files: requests one run that loads the catalogue if song files are new, changed or deleted."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -9,9 +9,10 @@ import dagster as dg
 
 from sparkify_dagster.assets.sources import listing_metadata, song_data
 from sparkify_dagster.automation import jobs
-from sparkify_dagster.automation.cursors import reports_broken_cursor
+from sparkify_dagster.automation.cursors import explains_invalid_cursor
 from sparkify_dagster.automation.run_requests import RunRequests, within_time_limit
 from sparkify_dagster.batches import StoredObject
+from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.sources.source import Source
 
 NAME = "song_files"
@@ -20,11 +21,11 @@ NAME = "song_files"
 @dg.sensor(
     name=NAME,
     job=jobs.load_songs,
-    # 400,000 songs take 400 requests to list, and S3 has them paid.
+    # Listing 400,000 songs takes 400 requests, and S3 bills each one.
     minimum_interval_seconds=120,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Loads new, changed and deleted song files, however many, in one run; late_songs then has the plays "
-    "matched again that this concerns. A failed run is tried again three times, after 1, 5 and 25 minutes.",
+    description="Loads all new, changed and deleted song files in one run; the sensor late_songs then re-matches the "
+    "affected plays. A failed run is retried three times, after 1, 5 and 25 minutes.",
 )
 def song_files(context: dg.SensorEvaluationContext, source: Source) -> dg.SensorResult:
     saved = _read(context.cursor)
@@ -32,28 +33,31 @@ def song_files(context: dg.SensorEvaluationContext, source: Source) -> dg.Sensor
     listing = within_time_limit(source.list_song_files)
     digest = _digest(listing.files)
     changed = digest != saved.get("files", _digest([]))
-    asked = bool(runs.ask([None] if changed else []))
+    requested = runs.request([None] if changed else [])
+    asset_events = []
+    if requested:
+        asset_events.append(dg.AssetMaterialization(song_data.key, metadata=listing_metadata(listing)))
     return dg.SensorResult(
         run_requests=runs.run_requests,
         skip_reason=None
         if runs.run_requests
-        else f"{len(listing.files):,} song files, none new, changed or gone{runs.describe()}",
+        else f"{pluralize(len(listing.files), 'song file')}, none new, changed or deleted{runs.describe()}",
         cursor=json.dumps({"version": 1, **runs.save(), "files": digest}),
-        asset_events=[dg.AssetMaterialization(song_data.key, metadata=listing_metadata(listing))] if asked else [],
+        asset_events=asset_events,
     )
 
 
 def _read(cursor: str | None) -> Mapping[str, Any]:
-    when_empty = "the songs are then looked at again, and what is loaded already is not read again"
-    with reports_broken_cursor(NAME, when_empty=when_empty):
+    after_reset = "one run is then requested, and files already loaded are not read again"
+    with explains_invalid_cursor(NAME, after_reset=after_reset):
         saved = json.loads(cursor) if cursor else {}
         if saved == {} or saved["version"] == 1:
             return dict(saved)
-        raise ValueError("a later version")
+        raise ValueError("unknown version")
 
 
 def _digest(files: Iterable[StoredObject]) -> str:
-    """Changes with any file: its key, its ETag, its size."""
+    """Returns a digest of the keys, ETags and sizes of the files."""
     digest = sha256()
     for file in files:
         digest.update(f"{file.key}\0{file.etag}\0{file.size}\n".encode())

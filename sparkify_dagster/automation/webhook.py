@@ -1,4 +1,4 @@
-"""Posts a text to an incoming webhook, as Slack has them."""
+"""Client of incoming webhooks such as Slack's."""
 
 from urllib.parse import urlsplit
 
@@ -11,19 +11,21 @@ TIMEOUT_SECONDS = 10
 
 
 class WebhookError(SparkifyError):
-    """The webhook did not take the text. The message names its host alone: the rest of its URL is a secret."""
+    """The webhook did not accept the text. The message names only its host: the rest of the URL is secret."""
 
 
 def post(url: Secret, text: str) -> None:
-    """Raises WebhookError."""
+    """Posts the text as JSON. Raises WebhookError."""
     host = urlsplit(url.get_secret_value()).hostname
     try:
-        answer = requests.post(url.get_secret_value(), json={"text": text}, timeout=TIMEOUT_SECONDS)
+        response = requests.post(url.get_secret_value(), json={"text": text}, timeout=TIMEOUT_SECONDS)
     except requests.RequestException as error:
         cause = type(error).__name__
     else:
-        if answer.ok:
+        if response.ok:
             return
-        cause = f"it answered {answer.status_code}"
-    # Not chained: the causes say the whole URL.
-    raise WebhookError(f"SPARKIFY_ALERT_WEBHOOK at {host} did not take the report: {cause}; it is sent again") from None
+        cause = f"HTTP status {response.status_code}"
+    # Not chained: the messages of the causes contain the whole URL.
+    raise WebhookError(
+        f"SPARKIFY_ALERT_WEBHOOK at {host} did not accept the report: {cause}; it will be sent again"
+    ) from None

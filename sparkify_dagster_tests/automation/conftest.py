@@ -22,7 +22,7 @@ def world(tmp_path: Path) -> World:
 
 
 class Clock:
-    """The time that the sensors see, which tests put forward."""
+    """The clock of the sensors, which tests can advance."""
 
     seconds_ahead = 0.0
 

@@ -1,4 +1,4 @@
-"""What failures tells: real runs that fail, and a real HTTP server that takes the reports."""
+"""Reports of failure_alerts: real failed runs, and a real HTTP server that receives the reports."""
 
 import json
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
 
 
 def fail_a_run(ticks: Ticks, day: str = "2018-11-02") -> str:
-    """A run whose source is away."""
+    """Runs a job whose source folder is missing."""
     folder = Path(ticks.world.log_data)
     folder.rename(folder.with_name("elsewhere"))
     result = run(ticks.world, ticks.instance, "load_log_days", day)
@@ -66,7 +66,7 @@ def fail_a_run(ticks: Ticks, day: str = "2018-11-02") -> str:
 
 
 def fail_a_check(ticks: Ticks) -> str:
-    """A run that succeeds but for a day that is refused."""
+    """Runs a job that succeeds, with a rejected day."""
     ticks.world.max_load_errors = 1
     ticks.world.write_log("2018-11-03", b"one", b"two", event())
     result = run(ticks.world, ticks.instance, "load_log_days", "2018-11-03")
@@ -74,7 +74,7 @@ def fail_a_check(ticks: Ticks) -> str:
     return result.run_id
 
 
-def test_a_failed_run_is_told_of_with_the_reason_first(alerts: Ticks, webhook: Webhook) -> None:
+def test_a_failed_run_is_reported_with_the_reason_first(alerts: Ticks, webhook: Webhook) -> None:
     run_id = fail_a_run(alerts)
     alerts.evaluate()
     reason = f"staging_events failed (load_log_days, 2018-11-02): {alerts.world.log_data}: there is no such folder"
@@ -82,7 +82,7 @@ def test_a_failed_run_is_told_of_with_the_reason_first(alerts: Ticks, webhook: W
     assert alerts.skipped == reason
 
 
-def test_a_failed_check_is_told_of_though_its_run_succeeded(alerts: Ticks, webhook: Webhook) -> None:
+def test_a_failed_check_is_reported_although_its_run_succeeded(alerts: Ticks, webhook: Webhook) -> None:
     run_id = fail_a_check(alerts)
     alerts.evaluate()
     (text,) = webhook.texts
@@ -91,15 +91,15 @@ def test_a_failed_check_is_told_of_though_its_run_succeeded(alerts: Ticks, webho
     assert last == f"https://dagster.example/runs/{run_id}"
 
 
-def test_a_warning_is_not_told_of(alerts: Ticks, webhook: Webhook) -> None:
+def test_a_warning_is_not_reported(alerts: Ticks, webhook: Webhook) -> None:
     alerts.world.write_log("2018-11-03", b"one", event(time="2018-11-03T10:00:00"))
     assert run(alerts.world, alerts.instance, "load_log_days", "2018-11-03").success
     alerts.evaluate()
     assert webhook.texts == []
-    assert alerts.skipped == "Nothing has failed"
+    assert alerts.skipped == "No new failures"
 
 
-def test_each_is_told_of_once(alerts: Ticks, webhook: Webhook) -> None:
+def test_each_failure_is_reported_once(alerts: Ticks, webhook: Webhook) -> None:
     fail_a_run(alerts)
     alerts.evaluate()
     fail_a_check(alerts)
@@ -108,7 +108,7 @@ def test_each_is_told_of_once(alerts: Ticks, webhook: Webhook) -> None:
     assert [text.split()[0] for text in webhook.texts] == ["staging_events", "Check"]
 
 
-def test_several_at_once_are_one_message(alerts: Ticks, webhook: Webhook) -> None:
+def test_several_failures_of_one_tick_are_one_message(alerts: Ticks, webhook: Webhook) -> None:
     fail_a_run(alerts, "2018-11-01")
     fail_a_run(alerts, "2018-11-02")
     alerts.evaluate()
@@ -117,7 +117,7 @@ def test_several_at_once_are_one_message(alerts: Ticks, webhook: Webhook) -> Non
     assert text.count("https://dagster.example/runs/") == 2
 
 
-def test_what_failed_before_it_was_switched_on_is_not_told_of(
+def test_failures_before_the_sensor_was_switched_on_are_not_reported(
     world: World, instance: dg.DagsterInstance, webhook: Webhook
 ) -> None:
     ticks = Ticks(sensor.failure_alerts, world, instance)
@@ -130,10 +130,10 @@ def test_what_failed_before_it_was_switched_on_is_not_told_of(
     assert len(webhook.texts) == 1
 
 
-def test_a_webhook_that_does_not_take_it_is_tried_again(alerts: Ticks, webhook: Webhook) -> None:
+def test_a_report_that_the_webhook_rejects_is_sent_again(alerts: Ticks, webhook: Webhook) -> None:
     fail_a_run(alerts)
     webhook.status = 503
-    with pytest.raises(WebhookError, match=r"at 127\.0\.0\.1 did not take the report: it answered 503") as error:
+    with pytest.raises(WebhookError, match=r"at 127\.0\.0\.1 did not accept the report: HTTP status 503") as error:
         alerts.evaluate()
     assert "not-to-be-shown" not in str(error.value)
     webhook.status = 200
@@ -141,7 +141,7 @@ def test_a_webhook_that_does_not_take_it_is_tried_again(alerts: Ticks, webhook: 
     assert len(webhook.texts) == 1
 
 
-def test_an_unreachable_webhook_is_told_of_without_its_secret(alerts: Ticks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_an_unreachable_webhook_hides_its_secret(alerts: Ticks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARKIFY_ALERT_WEBHOOK", f"http://127.0.0.1:9{PATH}")
     fail_a_run(alerts)
     with pytest.raises(WebhookError, match="ConnectionError") as error:
@@ -150,12 +150,12 @@ def test_an_unreachable_webhook_is_told_of_without_its_secret(alerts: Ticks, mon
     assert "not-to-be-shown" not in str(error.value)
 
 
-def test_without_a_webhook_it_only_logs(alerts: Ticks) -> None:
+def test_without_a_webhook_reports_are_only_logged(alerts: Ticks) -> None:
     write_days(alerts.world, "2018-11-01")
     fail_a_run(alerts)
     alerts.evaluate()
     assert "there is no such folder" in (alerts.skipped or "")
 
 
-def test_it_is_off_at_first() -> None:
+def test_failure_alerts_is_off_by_default() -> None:
     assert sensor.failure_alerts.default_status is dg.DefaultSensorStatus.STOPPED

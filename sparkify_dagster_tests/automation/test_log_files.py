@@ -1,4 +1,4 @@
-"""What log_files asks for: ticks on a real folder, a real history, and the runs that come of them."""
+"""Run requests of log_files: ticks on a real folder and a real history, and the requested runs."""
 
 import json
 import os
@@ -29,28 +29,28 @@ def log_files(world: World, instance: dg.DagsterInstance) -> Ticks:
     return Ticks(sensor.log_files, world, instance)
 
 
-def test_the_first_tick_asks_for_one_run(log_files: Ticks) -> None:
+def test_the_first_tick_requests_one_run(log_files: Ticks) -> None:
     write_days(log_files.world, "2018-11-01", "2018-11-02", "2018-11-03")
     assert log_files.tick() == [("2018-11-01", "2018-11-03")]
     assert log_files.skipped is None
 
 
-def test_nothing_new_skips(log_files: Ticks) -> None:
+def test_a_tick_without_changes_is_skipped(log_files: Ticks) -> None:
     write_days(log_files.world, "2018-11-01", "2018-11-02")
     log_files.tick()
     assert log_files.tick() == []
-    assert log_files.skipped == "2 days with log files, none new, changed or gone"
+    assert log_files.skipped == "2 days with log files, none new, changed or deleted"
     cursor = log_files.cursor
     assert log_files.tick() == []
     assert log_files.cursor == cursor
 
 
-def test_an_empty_folder_skips(log_files: Ticks) -> None:
+def test_a_tick_on_an_empty_folder_is_skipped(log_files: Ticks) -> None:
     assert log_files.tick() == []
-    assert log_files.skipped == "0 days with log files, none new, changed or gone"
+    assert log_files.skipped == "0 days with log files, none new, changed or deleted"
 
 
-def test_a_changed_file_asks_for_its_day_alone(log_files: Ticks) -> None:
+def test_a_changed_file_requests_only_its_day(log_files: Ticks) -> None:
     write_days(log_files.world, "2018-11-01", "2018-11-02", "2018-11-03")
     log_files.tick()
     log_files.world.write_log("2018-11-02", event(time="2018-11-02T11:00:00"))
@@ -58,14 +58,14 @@ def test_a_changed_file_asks_for_its_day_alone(log_files: Ticks) -> None:
     assert log_files.tick() == []
 
 
-def test_a_second_file_of_a_day_asks_for_the_day(log_files: Ticks) -> None:
+def test_a_second_file_of_a_day_requests_the_day(log_files: Ticks) -> None:
     write_days(log_files.world, "2018-11-01", "2018-11-02")
     log_files.tick()
     log_files.world.write_log("2018-11-02", event(), key="late/2018-11-02-events.json.gz")
     assert log_files.tick() == [("2018-11-02", "2018-11-02")]
 
 
-def test_a_deleted_file_asks_for_its_day(log_files: Ticks) -> None:
+def test_a_deleted_file_requests_its_day(log_files: Ticks) -> None:
     write_days(log_files.world, "2018-11-01", "2018-11-02")
     log_files.tick()
     log_files.world.delete("log_data/2018/11/2018-11-01-events.json")
@@ -73,7 +73,7 @@ def test_a_deleted_file_asks_for_its_day(log_files: Ticks) -> None:
     assert log_files.tick() == []
 
 
-def test_each_block_of_days_is_a_run(log_files: Ticks) -> None:
+def test_each_block_of_days_is_one_run(log_files: Ticks) -> None:
     write_days(log_files.world, "2018-11-01", "2018-11-03", "2018-11-04", "2018-11-30")
     assert log_files.tick() == [
         ("2018-11-01", "2018-11-01"),
@@ -83,32 +83,32 @@ def test_each_block_of_days_is_a_run(log_files: Ticks) -> None:
 
 
 @pytest.fixture
-def a_year(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every second day of a year: the tests' window is a month, which has not so many gaps."""
+def gapped_days(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every second day of two months, in a window of a year: the tests' window is one month, too short for 30 gaps."""
     year = dg.DailyPartitionsDefinition("2018-01-01", end_date="2019-01-01")
     monkeypatch.setattr(partitions, "log_days", year)
     return [(date(2018, 1, 1) + timedelta(days=2 * number)).isoformat() for number in range(30)]
 
 
-def test_more_blocks_than_a_tick_bears_wait_for_the_next(log_files: Ticks, a_year: list[str]) -> None:
-    write_days(log_files.world, *a_year)
-    assert log_files.tick() == [(day, day) for day in a_year[:25]]
-    assert log_files.tick() == [(day, day) for day in a_year[25:]]
+def test_blocks_beyond_the_concurrency_limit_wait_for_the_next_tick(log_files: Ticks, gapped_days: list[str]) -> None:
+    write_days(log_files.world, *gapped_days)
+    assert log_files.tick() == [(day, day) for day in gapped_days[:25]]
+    assert log_files.tick() == [(day, day) for day in gapped_days[25:]]
     assert log_files.tick() == []
     assert len(log_files.runs) == 30
 
 
-def test_blocks_wait_while_as_many_runs_are_under_way(log_files: Ticks, a_year: list[str]) -> None:
-    write_days(log_files.world, *a_year)
+def test_blocks_wait_while_the_maximum_of_runs_is_in_progress(log_files: Ticks, gapped_days: list[str]) -> None:
+    write_days(log_files.world, *gapped_days)
     log_files.tick(runs_end=None)
     assert log_files.tick() == []
-    assert log_files.skipped == "30 days with log files, 5 of them new, changed or gone; runs under way: 25"
+    assert log_files.skipped == "30 days with log files, 5 of them new, changed or deleted; 25 in progress"
     log_files.end(log_files.runs[3], SUCCESS)
     log_files.end(log_files.runs[7], SUCCESS)
-    assert log_files.tick() == [(day, day) for day in a_year[25:27]]
+    assert log_files.tick() == [(day, day) for day in gapped_days[25:27]]
 
 
-def test_content_that_comes_back_is_asked_for_again(log_files: Ticks) -> None:
+def test_content_that_changes_back_is_requested_again(log_files: Ticks) -> None:
     world = log_files.world
     path = world.write_log("2018-11-01", event())
     contents = [path.read_bytes(), path.read_bytes().replace(b"free", b"paid")]
@@ -126,7 +126,7 @@ def test_days_outside_the_window_and_other_files_are_ignored(log_files: Ticks) -
     assert log_files.tick() == [("2018-11-01", "2018-11-01")]
 
 
-def test_a_configured_json_paths_file_that_is_not_there_fails_the_tick(log_files: Ticks) -> None:
+def test_a_missing_json_paths_file_fails_the_tick(log_files: Ticks) -> None:
     write_days(log_files.world, "2018-11-01")
     log_files.world.log_jsonpath = str(log_files.world.folder / "nowhere.json")
     with pytest.raises(SourceError, match=r"nowhere\.json: there is no such file: correct SPARKIFY_LOG_JSONPATH"):
@@ -141,13 +141,13 @@ def test_a_source_that_cannot_be_listed_fails_the_tick(log_files: Ticks) -> None
     folder.rename(folder.with_name("elsewhere"))
     with pytest.raises(SourceError, match="there is no such folder"):
         log_files.tick()
-    # And days that were seen before are not taken for deleted ones.
+    # Known days are not treated as deleted.
     assert log_files.cursor == cursor
     folder.with_name("elsewhere").rename(folder)
     assert log_files.tick() == []
 
 
-def test_what_was_found_is_recorded_on_the_source(log_files: Ticks) -> None:
+def test_the_listing_is_recorded_on_the_source_asset(log_files: Ticks) -> None:
     write_days(log_files.world, "2018-11-01", "2018-11-02")
     log_files.world.write("log_data/readme.txt", b"hello")
     log_files.tick()
@@ -157,18 +157,18 @@ def test_what_was_found_is_recorded_on_the_source(log_files: Ticks) -> None:
     newest = Path(log_files.world.log_data, "2018/11/2018-11-02-events.json")
     assert {name: value.value for name, value in found.metadata.items()} == {
         "newest_file": "2018/11/2018-11-02-events.json",
-        "newest_file_written": pytest.approx(newest.stat().st_mtime),
+        "newest_file_modified": pytest.approx(newest.stat().st_mtime),
         "location": log_files.world.log_data,
         "files": 2,
         "bytes": size,
-        "files_outside_the_window": 0,
+        "files_outside_window": 0,
         "ignored_objects": 1,
         "unrecognized_files": 1,
         "unrecognized_examples": ["readme.txt"],
     }
 
 
-def test_the_same_tick_twice_asks_for_the_same_runs(log_files: Ticks) -> None:
+def test_a_repeated_tick_requests_the_same_run_keys(log_files: Ticks) -> None:
     write_days(log_files.world, "2018-11-01", "2018-11-05")
     log_files.evaluate()
     first = [request.run_key for request in log_files.requests]
@@ -177,7 +177,7 @@ def test_the_same_tick_twice_asks_for_the_same_runs(log_files: Ticks) -> None:
     assert [request.run_key for request in log_files.requests] == first
 
 
-def test_a_sensor_that_is_reset_asks_with_keys_of_its_own(log_files: Ticks) -> None:
+def test_a_reset_sensor_requests_new_run_keys(log_files: Ticks) -> None:
     write_days(log_files.world, "2018-11-01")
     log_files.tick()
     log_files.cursor = None
@@ -187,7 +187,7 @@ def test_a_sensor_that_is_reset_asks_with_keys_of_its_own(log_files: Ticks) -> N
     assert len(log_files.runs) == 3
 
 
-def test_a_changed_file_of_the_same_size_and_time_is_seen(log_files: Ticks) -> None:
+def test_a_changed_file_with_the_same_size_and_time_is_noticed(log_files: Ticks) -> None:
     write_days(log_files.world, "2018-11-01")
     path = Path(log_files.world.log_data, "2018/11/2018-11-01-events.json")
     before = path.stat()
@@ -198,7 +198,7 @@ def test_a_changed_file_of_the_same_size_and_time_is_seen(log_files: Ticks) -> N
     assert log_files.tick() == [("2018-11-01", "2018-11-01")]
 
 
-def test_a_changed_json_paths_file_asks_for_every_day(log_files: Ticks) -> None:
+def test_a_changed_json_paths_file_requests_every_day(log_files: Ticks) -> None:
     world = log_files.world
     world.map_keys({"jsonpaths": [f"$['{key}']" for key in DEFAULT_KEYS]})
     write_days(world, "2018-11-01", "2018-11-05")
@@ -208,25 +208,25 @@ def test_a_changed_json_paths_file_asks_for_every_day(log_files: Ticks) -> None:
     assert log_files.tick() == []
 
 
-# Runs that fail
+# Failed runs
 
 
-def test_a_failed_run_is_tried_again_three_times(log_files: Ticks, clock: Clock) -> None:
+def test_a_failed_run_is_retried_three_times(log_files: Ticks, clock: Clock) -> None:
     write_days(log_files.world, "2018-11-01", "2018-11-02")
-    both = [("2018-11-01", "2018-11-02")]
-    assert log_files.tick(runs_end=FAILURE) == both
+    both_days = [("2018-11-01", "2018-11-02")]
+    assert log_files.tick(runs_end=FAILURE) == both_days
     assert log_files.tick() == []
-    assert log_files.skipped == "2 days with log files, none new, changed or gone; failed, to be tried again: 1"
+    assert log_files.skipped == "2 days with log files, none new, changed or deleted; 1 failed, to be retried"
     for after in (61, 301, 1_501):
         clock.seconds_ahead += after
-        assert log_files.tick(runs_end=FAILURE) == both
+        assert log_files.tick(runs_end=FAILURE) == both_days
         assert log_files.tick() == []
     clock.seconds_ahead += 100_000
     assert log_files.tick() == []
-    assert log_files.skipped == "2 days with log files, none new, changed or gone"
+    assert log_files.skipped == "2 days with log files, none new, changed or deleted"
 
 
-def test_waiting_for_room_does_not_count_as_a_try(
+def test_waiting_for_other_runs_does_not_count_as_an_attempt(
     log_files: Ticks, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_days(log_files.world, "2018-11-01")
@@ -243,14 +243,14 @@ def test_waiting_for_room_does_not_count_as_a_try(
     assert retry[-1] == 1
 
 
-def test_a_changed_file_begins_the_count_anew(log_files: Ticks, clock: Clock) -> None:
+def test_a_changed_file_resets_the_number_of_attempts(log_files: Ticks, clock: Clock) -> None:
     write_days(log_files.world, "2018-11-01")
     day = [("2018-11-01", "2018-11-01")]
     assert log_files.tick(runs_end=FAILURE) == day
     clock.seconds_ahead = 61
     assert log_files.tick(runs_end=FAILURE) == day
     log_files.world.write_log("2018-11-01", event(), event(time="2018-11-01T11:00:00"))
-    # And what failed before is not asked for beside it.
+    # The earlier failure is not requested in addition.
     assert log_files.tick(runs_end=FAILURE) == day
     for after in (61, 301, 1_501):
         clock.seconds_ahead += after
@@ -259,7 +259,7 @@ def test_a_changed_file_begins_the_count_anew(log_files: Ticks, clock: Clock) ->
     assert log_files.tick() == []
 
 
-def test_a_try_that_succeeds_is_the_last(log_files: Ticks, clock: Clock) -> None:
+def test_a_successful_retry_is_the_last(log_files: Ticks, clock: Clock) -> None:
     write_days(log_files.world, "2018-11-01")
     log_files.tick(runs_end=FAILURE)
     clock.seconds_ahead = 61
@@ -269,7 +269,7 @@ def test_a_try_that_succeeds_is_the_last(log_files: Ticks, clock: Clock) -> None
     assert log_files.saved["open"] == []
 
 
-def test_a_run_that_a_person_executes_again_is_not_tried_again(log_files: Ticks, clock: Clock) -> None:
+def test_a_run_that_a_person_reexecutes_is_not_retried(log_files: Ticks, clock: Clock) -> None:
     write_days(log_files.world, "2018-11-01")
     log_files.tick(runs_end=FAILURE)
     (failed,) = log_files.runs
@@ -281,13 +281,13 @@ def test_a_run_that_a_person_executes_again_is_not_tried_again(log_files: Ticks,
     )
     clock.seconds_ahead = 61
     assert log_files.tick() == []
-    assert log_files.skipped == "1 days with log files, none new, changed or gone; runs under way: 1"
+    assert log_files.skipped == "1 day with log files, none new, changed or deleted; 1 in progress"
     log_files.end(again, SUCCESS)
     assert log_files.tick() == []
     assert log_files.saved["open"] == []
 
 
-def test_a_run_that_dagster_itself_will_retry_is_left_to_it(log_files: Ticks, clock: Clock) -> None:
+def test_a_run_that_dagster_will_retry_is_left_to_dagster(log_files: Ticks, clock: Clock) -> None:
     write_days(log_files.world, "2018-11-01")
     log_files.tick(runs_end=FAILURE)
     log_files.instance.add_run_tags(log_files.runs[0].run_id, {"dagster/will_retry": "true"})
@@ -295,14 +295,14 @@ def test_a_run_that_dagster_itself_will_retry_is_left_to_it(log_files: Ticks, cl
     assert log_files.tick() == []
 
 
-def test_a_run_that_a_person_cancels_is_not_tried_again(log_files: Ticks, clock: Clock) -> None:
+def test_a_canceled_run_is_not_retried(log_files: Ticks, clock: Clock) -> None:
     write_days(log_files.world, "2018-11-01")
     log_files.tick(runs_end=CANCELED)
     clock.seconds_ahead = 61
     assert log_files.tick() == []
 
 
-def test_a_run_that_was_never_made_is_asked_for_again(log_files: Ticks) -> None:
+def test_a_run_that_was_never_created_is_requested_again(log_files: Ticks) -> None:
     write_days(log_files.world, "2018-11-01")
     log_files.evaluate()
     assert log_files.tick() == [("2018-11-01", "2018-11-01")]
@@ -326,7 +326,7 @@ def test_the_cursor_stays_small(log_files: Ticks, monkeypatch: pytest.MonkeyPatc
     assert log_files.ranges[0] == ("2015-06-07", "2015-06-07")
 
 
-def test_the_cursor_of_the_first_version_is_understood(log_files: Ticks) -> None:
+def test_a_cursor_of_version_1_is_read(log_files: Ticks) -> None:
     def digest(files: Sequence[StoredObject]) -> str:
         content = json.dumps([(file.key, file.etag, file.size) for file in files])
         return sha256(content.encode()).hexdigest()[:16]
@@ -342,32 +342,32 @@ def test_the_cursor_of_the_first_version_is_understood(log_files: Ticks) -> None
 
 
 @pytest.mark.parametrize("cursor", ["elsewhere", "3", "[]", '{"version": 99}', '{"version": 2, "days": {"x": "y"}}'])
-def test_a_cursor_that_it_has_not_written_fails_the_tick(log_files: Ticks, cursor: str) -> None:
+def test_an_unrecognized_cursor_fails_the_tick(log_files: Ticks, cursor: str) -> None:
     log_files.cursor = cursor
     with pytest.raises(CursorError, match="Cursor > Edit"):
         log_files.tick()
 
 
-# A source that is slow or away
+# A slow source
 
 
-def test_a_source_that_does_not_answer_in_time_fails_the_tick(
+def test_a_source_that_does_not_respond_in_time_fails_the_tick(
     log_files: Ticks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = Event()
+    response = Event()
     monkeypatch.setattr(run_requests, "LISTING_SECONDS", 0.05)
-    monkeypatch.setattr(LocalFolder, "list", lambda folder: answer.wait(60) and [])
+    monkeypatch.setattr(LocalFolder, "list", lambda folder: response.wait(60) and [])
     try:
         with pytest.raises(SourceError, match="could not be listed within"):
             log_files.tick()
     finally:
-        answer.set()
+        response.set()
 
 
-# Its runs
+# The requested runs
 
 
-def test_its_runs_are_of_the_log_days_and_load_them(log_files: Ticks) -> None:
+def test_the_requested_run_loads_the_days(log_files: Ticks) -> None:
     write_days(log_files.world, "2018-11-01", "2018-11-02")
     log_files.tick()
     assert log_files.sensor.job_name == "load_log_days"
@@ -377,5 +377,5 @@ def test_its_runs_are_of_the_log_days_and_load_them(log_files: Ticks) -> None:
     assert len(log_files.world.rows("songplays")) == 2
 
 
-def test_it_is_off_at_first() -> None:
+def test_log_files_is_off_by_default() -> None:
     assert sensor.log_files.default_status is dg.DefaultSensorStatus.STOPPED

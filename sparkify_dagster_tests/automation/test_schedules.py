@@ -1,4 +1,4 @@
-"""Which days the daily schedule loads."""
+"""Days that the schedule daily_load loads."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ Days = tuple[str, str]
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    # A schedule's context takes no instance that is kept in memory.
+    # A schedule's context does not accept an ephemeral instance.
     with dg.instance_for_test() as instance:
         yield instance
 
@@ -32,28 +32,28 @@ def days_of_the_next_run(world: World, instance: dg.DagsterInstance) -> Days | N
     return request.tags["dagster/asset_partition_range_start"], request.tags["dagster/asset_partition_range_end"]
 
 
-def test_it_loads_from_the_first_to_the_last_day_with_files(world: World, instance: dg.DagsterInstance) -> None:
+def test_daily_load_covers_the_first_to_the_last_day_with_files(world: World, instance: dg.DagsterInstance) -> None:
     write_days(world, "2018-10-31", "2018-11-03", "2018-11-05", "2018-12-02")
     assert days_of_the_next_run(world, instance) == ("2018-11-03", "2018-11-05")
 
 
-def test_a_day_whose_file_is_gone_is_loaded_too(world: World, instance: dg.DagsterInstance) -> None:
+def test_daily_load_covers_days_whose_file_was_deleted(world: World, instance: dg.DagsterInstance) -> None:
     write_days(world, "2018-11-03", "2018-11-05")
     run(world, instance, "load_all", "2018-11-03", "2018-11-05")
     world.delete("log_data/2018/11/2018-11-03-events.json")
     assert days_of_the_next_run(world, instance) == ("2018-11-03", "2018-11-05")
 
 
-def test_without_files_it_skips(world: World, instance: dg.DagsterInstance) -> None:
+def test_daily_load_skips_without_files(world: World, instance: dg.DagsterInstance) -> None:
     assert days_of_the_next_run(world, instance) is None
 
 
-def test_a_source_that_is_away_fails_it(instance: dg.DagsterInstance, world: World) -> None:
+def test_daily_load_fails_if_the_source_is_missing(instance: dg.DagsterInstance, world: World) -> None:
     world.log_data += "-elsewhere"
     with pytest.raises(SourceError, match="there is no such folder"):
         days_of_the_next_run(world, instance)
 
 
-def test_it_is_off_at_first_and_runs_the_whole_pipeline() -> None:
+def test_daily_load_is_off_by_default_and_runs_the_whole_pipeline() -> None:
     assert daily_load.default_status is dg.DefaultScheduleStatus.STOPPED
     assert daily_load.job_name == "load_all"

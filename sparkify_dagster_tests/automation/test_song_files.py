@@ -1,4 +1,4 @@
-"""What song_files asks for: ticks on a real folder, and the runs that come of them."""
+"""Run requests of song_files: ticks on a real folder, and the requested runs."""
 
 from pathlib import Path
 
@@ -31,15 +31,15 @@ def test_any_number_of_new_songs_is_one_run(song_files: Ticks) -> None:
         song_files.world.write_songs(f"A/A/{number}.json", song(song_id=f"SO{number}"))
     assert runs_of_a_tick(song_files) == 1
     assert runs_of_a_tick(song_files) == 0
-    assert song_files.skipped == "50 song files, none new, changed or gone"
+    assert song_files.skipped == "50 song files, none new, changed or deleted"
 
 
-def test_an_empty_catalogue_is_nothing_to_load(song_files: Ticks) -> None:
+def test_an_empty_catalogue_requests_no_run(song_files: Ticks) -> None:
     assert runs_of_a_tick(song_files) == 0
-    assert song_files.skipped == "0 song files, none new, changed or gone"
+    assert song_files.skipped == "0 song files, none new, changed or deleted"
 
 
-def test_a_new_a_changed_and_a_deleted_song_are_a_run_each(song_files: Ticks) -> None:
+def test_new_changed_and_deleted_songs_request_one_run_each(song_files: Ticks) -> None:
     world = song_files.world
     world.write_songs("A/A/A.json", song())
     assert runs_of_a_tick(song_files) == 1
@@ -55,7 +55,7 @@ def test_a_new_a_changed_and_a_deleted_song_are_a_run_each(song_files: Ticks) ->
     assert len(set(song_files.run_keys)) == 5
 
 
-def test_a_file_that_is_no_song_is_ignored(song_files: Ticks) -> None:
+def test_files_without_a_song_file_name_are_ignored(song_files: Ticks) -> None:
     song_files.world.write_songs("A/A/A.json", song())
     runs_of_a_tick(song_files)
     song_files.world.write("song_data/A/A/._A.json", b"")
@@ -63,7 +63,7 @@ def test_a_file_that_is_no_song_is_ignored(song_files: Ticks) -> None:
     assert runs_of_a_tick(song_files) == 0
 
 
-def test_its_run_loads_the_songs(song_files: Ticks) -> None:
+def test_the_requested_run_loads_the_songs(song_files: Ticks) -> None:
     song_files.world.write_songs("A/A/A.json", song())
     runs_of_a_tick(song_files)
     assert song_files.sensor.job_name == "load_songs"
@@ -71,14 +71,14 @@ def test_its_run_loads_the_songs(song_files: Ticks) -> None:
     assert song_files.world.column("songs", "song_id") == [song()["song_id"]]
 
 
-def test_what_was_found_is_recorded_on_the_source(song_files: Ticks) -> None:
+def test_the_listing_is_recorded_on_the_source_asset(song_files: Ticks) -> None:
     path = song_files.world.write_songs("A/A/A.json", song())
     runs_of_a_tick(song_files)
     (found,) = song_files.events
     assert found.asset_key == asset_key("song_data")
     assert {name: value.value for name, value in found.metadata.items()} == {
         "newest_file": "A/A/A.json",
-        "newest_file_written": pytest.approx(path.stat().st_mtime),
+        "newest_file_modified": pytest.approx(path.stat().st_mtime),
         "location": song_files.world.song_data,
         "files": 1,
         "bytes": path.stat().st_size,
@@ -89,11 +89,11 @@ def test_what_was_found_is_recorded_on_the_source(song_files: Ticks) -> None:
     assert song_files.events == []
 
 
-def test_a_failed_run_is_tried_again_three_times(song_files: Ticks, clock: Clock) -> None:
+def test_a_failed_run_is_retried_three_times(song_files: Ticks, clock: Clock) -> None:
     song_files.world.write_songs("A/A/A.json", song())
     assert runs_of_a_tick(song_files, fail=True) == 1
     assert runs_of_a_tick(song_files) == 0
-    assert song_files.skipped == "1 song files, none new, changed or gone; failed, to be tried again: 1"
+    assert song_files.skipped == "1 song file, none new, changed or deleted; 1 failed, to be retried"
     for after in (61, 301, 1_501):
         clock.seconds_ahead += after
         assert runs_of_a_tick(song_files, fail=True) == 1
@@ -101,7 +101,7 @@ def test_a_failed_run_is_tried_again_three_times(song_files: Ticks, clock: Clock
     assert runs_of_a_tick(song_files) == 0
 
 
-def test_a_changed_song_takes_the_place_of_what_failed(song_files: Ticks, clock: Clock) -> None:
+def test_a_changed_song_replaces_the_retry_of_a_failed_run(song_files: Ticks, clock: Clock) -> None:
     song_files.world.write_songs("A/A/A.json", song())
     runs_of_a_tick(song_files, fail=True)
     clock.seconds_ahead = 61
@@ -112,7 +112,7 @@ def test_a_changed_song_takes_the_place_of_what_failed(song_files: Ticks, clock:
     assert song_files.saved["open"] == []
 
 
-def test_a_catalogue_that_cannot_be_listed_is_not_taken_for_an_empty_one(song_files: Ticks) -> None:
+def test_a_catalogue_that_cannot_be_listed_is_not_treated_as_empty(song_files: Ticks) -> None:
     song_files.world.write_songs("A/A/A.json", song())
     runs_of_a_tick(song_files)
     folder = Path(song_files.world.song_data)
@@ -125,11 +125,11 @@ def test_a_catalogue_that_cannot_be_listed_is_not_taken_for_an_empty_one(song_fi
 
 
 @pytest.mark.parametrize("cursor", ["elsewhere", "3", "[]", '{"version": 99}'])
-def test_a_cursor_that_it_has_not_written_fails_the_tick(song_files: Ticks, cursor: str) -> None:
+def test_an_unrecognized_cursor_fails_the_tick(song_files: Ticks, cursor: str) -> None:
     song_files.cursor = cursor
     with pytest.raises(CursorError, match="Cursor > Edit"):
         song_files.evaluate()
 
 
-def test_it_is_off_at_first() -> None:
+def test_song_files_is_off_by_default() -> None:
     assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
