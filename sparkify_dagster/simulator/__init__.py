@@ -1,4 +1,4 @@
-"""A deterministic stand-in for the real data: logs as eventsim writes them, songs like the Million Song Dataset's."""
+"""Deterministic simulator of the source: logs in the format of eventsim, songs like the Million Song Dataset's."""
 
 from sparkify_dagster.simulator.simulation import SimulatedCounts, simulate
 

@@ -1,4 +1,4 @@
-"""What a listener may do next: eventsim's Markov chain of pages, with rates as they were seen in the real month."""
+"""Behaviour of listeners: eventsim's Markov chain of pages, with the transition rates of the real month."""
 
 from bisect import bisect
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _REDIRECTING: Final = frozenset({"Login", "Logout", "Save Settings", "Submit Dow
 
 Rates = dict[str, float]
 
-# Page -> next page -> probability; what is missing to 1 ends the session.
+# Page -> next page -> probability; the remainder to 1 is the probability that the session ends.
 _FREE_PAGES: Final[dict[str, Rates]] = {
     NEXT_SONG: {
         NEXT_SONG: 0.5,
@@ -94,7 +94,7 @@ _FIRST_PAGES: Final[dict[tuple[str, str], Rates]] = {
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A page as it is logged: who sees it in which way, and how the server answers."""
+    """A logged page, with the listener's login state and level, and the server's response."""
 
     page: str
     auth: str
@@ -102,7 +102,7 @@ class State:
 
     @property
     def method(self) -> str:
-        """PUT for what changes something (a song counts as such), GET for what only shows."""
+        """PUT for pages that change something, songs included, GET for pages that only show something."""
         return "PUT" if self.redirecting or self.page == NEXT_SONG else "GET"
 
     @property
@@ -114,25 +114,25 @@ class State:
 
     @property
     def redirecting(self) -> bool:
-        """Whether the next page follows by itself, a second later."""
+        """Returns whether the next page follows automatically, one second later."""
         return self.page in _REDIRECTING
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """States (by number) with their cumulative probabilities."""
+    """The possible next states, by number, with their cumulative probabilities."""
 
     cumulative: tuple[float, ...]
     states: tuple[int, ...]
 
     def at(self, draw: float) -> int | None:
-        """The state that a draw from [0, 1) falls on; None where the probabilities end before it."""
+        """Returns the state for a draw from [0, 1); None if the draw is above all probabilities."""
         position = bisect(self.cumulative, draw)
         return self.states[position] if position < len(self.states) else None
 
 
-# Pages that change who is logged in, or what they pay, lead to one page and with certainty.
-_TURNS: Final = {
+# Pages that change the login state or the level always lead to the same page.
+_TRANSITIONS: Final = {
     State("Submit Upgrade", LOGGED_IN, FREE): State("Home", LOGGED_IN, PAID),
     State("Submit Downgrade", LOGGED_IN, PAID): State("Home", LOGGED_IN, FREE),
 } | {
@@ -146,7 +146,7 @@ _TURNS: Final = {
 
 STATES: Final[tuple[State, ...]] = (
     *(State(page, auth, level) for (auth, level), pages in _PAGES.items() for page in pages),
-    *_TURNS,
+    *_TRANSITIONS,
 )
 _NUMBERS: Final = {state: number for number, state in enumerate(STATES)}
 
@@ -159,13 +159,13 @@ def _choice(rates: Rates, auth: str, level: str, total: float) -> Choice:
 
 
 def _following(state: State) -> Choice:
-    if state in _TURNS:
-        return Choice((1.0,), (_NUMBERS[_TURNS[state]],))
+    if state in _TRANSITIONS:
+        return Choice((1.0,), (_NUMBERS[_TRANSITIONS[state]],))
     return _choice(_PAGES[state.auth, state.level][state.page], state.auth, state.level, total=1.0)
 
 
 FOLLOWING: Final = tuple(_following(state) for state in STATES)
-# A total that is a hair too small keeps the rounded sum above every draw: a session always has a first page.
+# A slightly smaller total keeps the rounded sum above every draw, so that a session always has a first page.
 FIRST: Final = {
     key: _choice(weights, *key, total=sum(weights.values()) * (1 - 1e-12)) for key, weights in _FIRST_PAGES.items()
 }

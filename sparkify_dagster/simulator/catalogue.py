@@ -1,4 +1,4 @@
-"""The songs that exist: those the catalogue holds, and those that are listened to though it lacks them."""
+"""The simulated songs: those in the catalogue, and those that are played but missing from it."""
 
 import math
 import random
@@ -13,7 +13,7 @@ _HEXADECIMAL: Final = "0123456789ABCDEF"
 _ALPHANUMERIC: Final = _LETTERS + "0123456789"
 
 _NEW_ARTIST_SHARE: Final = 0.45
-# Traits go by a song's rank, not by chance, so that even a small catalogue has them.
+# Traits depend on a song's rank, not on chance, so that even a small catalogue has them.
 _MISSING_EVERY, _MISSING_RANK = 14, 6
 _FOREIGN_ARTIST_EVERY, _FOREIGN_ARTIST_RANK = 50, 1
 _FOREIGN_TITLE_EVERY, _FOREIGN_TITLE_RANK = 60, 3
@@ -23,7 +23,7 @@ _BLANK_EVERY, _BLANK_RANK = 150, 11
 
 @dataclass(frozen=True, slots=True)
 class Artist:
-    """An artist as the Million Song Dataset describes one."""
+    """An artist, with the attributes of the Million Song Dataset."""
 
     artist_id: str
     name: str
@@ -34,26 +34,26 @@ class Artist:
 
 @dataclass(frozen=True, slots=True)
 class Song:
-    """A song, in the text that its file holds. The duration is in seconds, with at most five decimals."""
+    """A song, with the texts of its file. The duration is in seconds, with at most five decimals."""
 
     track_id: str
     song_id: str
     title: str
     artist: Artist
     artist_name: str
-    """The name on this song: "X feat. Y" for some of X's."""
+    """The artist name on this song: "X feat. Y" for some songs of X."""
     duration: float
     year: int
-    """0 where unknown."""
+    """0 if unknown."""
     catalogued: bool
-    """False for a song that is listened to but has no file."""
+    """False for a song that is played but has no file."""
 
 
 def catalogue(seed: int, songs: int) -> list[Song]:
-    """So many songs with a file, and those in between without; the most popular first.
+    """Returns the given number of songs with a file, and those without one in between, most popular first.
 
-    No two songs have the same title, artist name and duration, blanks at the end aside: a play finds its song or none.
-    A larger catalogue of the same seed begins with the smaller one.
+    No two songs have the same title, artist name and duration, trailing blanks aside: a play matches at most one song.
+    A larger catalogue with the same seed starts with the smaller one.
     """
     maker = _Maker(seed)
     made: list[Song] = []
@@ -74,12 +74,12 @@ class _Maker:
         self._recordings: Final[set[tuple[str, str, float]]] = set()
 
     def song(self, made: list[Song]) -> Song:
-        """One more song after those made so far."""
+        """Returns the next song after those made so far."""
         rng = self._rng
         rank = len(made)
         catalogued = rank % _MISSING_EVERY != _MISSING_RANK
         if made and chance(rng, 0.01 if catalogued else 0.5):
-            # The same song at another length: whoever joins without the duration gets this one wrong.
+            # The same song with another length: a join without the duration would match the wrong one.
             draft = replace(pick(rng, made), year=_year(rng), catalogued=catalogued)
         else:
             draft = self._new(rank, catalogued)
@@ -109,7 +109,7 @@ class _Maker:
 
     def _artist(self, foreign: bool) -> Artist:
         rng = self._rng
-        # A few artists share a name in the real catalogue too, so the search for a fresh one may give up.
+        # The search for an unused name may give up: in the real catalogue, too, a few artists share a name.
         for _ in range(5):
             name = words.artist_name(rng, foreign)
             if name not in self._names:

@@ -1,8 +1,8 @@
-"""What the analysts' queries come to, from what the simulator knows of its world.
+"""Expected query results, computed from the simulator's ground truth.
 
-It knows which song was played, by whom and when, so nothing here is read from a file, matched by text or asked of a
-warehouse. The queries are those of `sparkify_dagster/analytics/queries`, asked of all simulated days. What each of
-them means stands there, and is said here a second time in other terms, so that either can be held against the other.
+The simulator knows which song was played, by whom and when, so nothing here reads a file, matches texts or queries a
+warehouse. The queries are those in `sparkify_dagster/sql/analytics`, over all simulated days. Each is implemented a
+second time here, in Python and on different data, so that the two implementations verify each other.
 """
 
 import csv
@@ -31,7 +31,7 @@ _WEEKDAYS: Final = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """A query's columns, and how its rows, in their order, follow from what was listened to."""
+    """A query's columns, and the function that computes its rows, in order, from the simulated plays."""
 
     columns: tuple[str, ...]
     compute: Compute
@@ -41,14 +41,14 @@ EXPECTATIONS: Final[dict[str, Expectation]] = {}
 
 
 def expected_key(name: str) -> str:
-    """The key of the expected result of the query of that name."""
+    """Returns the key of a query's expected result."""
     return f"expected/{name}.csv"
 
 
 def expected_result(query: Expectation, listening: Listening) -> bytes:
-    """The query's result as CSV in UTF-8: column names, then the rows in order.
+    """Returns the expected result as CSV in UTF-8: column names, then the rows in order.
 
-    Dates are YYYY-MM-DD, timestamps UTC with milliseconds, decimals have their column's number of digits.
+    Dates are YYYY-MM-DD, timestamps UTC with milliseconds, decimals have the scale of their column.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -59,13 +59,13 @@ def expected_result(query: Expectation, listening: Listening) -> bytes:
 
 
 def _expects(*columns: str) -> Callable[[Compute], Compute]:
-    """Makes the function the compute to the query of its name."""
+    """Registers the decorated function for the query of the same name."""
 
-    def registered(compute: Compute) -> Compute:
+    def register(compute: Compute) -> Compute:
         EXPECTATIONS[compute.__name__] = Expectation(columns, compute)
         return compute
 
-    return registered
+    return register
 
 
 # By time
@@ -111,14 +111,14 @@ def new_and_returning_listeners(listening: Listening) -> Iterator[Row]:
 
 @_expects("cohort", "weeks_later", "listeners", "share")
 def weekly_cohorts(listening: Listening) -> Iterator[Row]:
-    cohort_of: dict[int, date] = {}
-    still_there: Counter[tuple[date, int]] = Counter()
+    cohorts: dict[int, date] = {}
+    retained: Counter[tuple[date, int]] = Counter()
     for week, days in listening.weeks:
         for listener in {listener for day in days for listener in day.listeners}:
-            cohort = cohort_of.setdefault(listener, week)
-            still_there[cohort, (week - cohort).days // 7] += 1
-    for (cohort, weeks_later), listeners in sorted(still_there.items()):
-        yield cohort, weeks_later, listeners, _quotient(listeners, still_there[cohort, 0], digits=4)
+            cohort = cohorts.setdefault(listener, week)
+            retained[cohort, (week - cohort).days // 7] += 1
+    for (cohort, weeks_later), listeners in sorted(retained.items()):
+        yield cohort, weeks_later, listeners, _quotient(listeners, retained[cohort, 0], digits=4)
 
 
 # By level
@@ -170,16 +170,16 @@ def sessions_by_level(listening: Listening) -> Iterator[Row]:
 
 @_expects("changed_at", "user_id", "first_name", "last_name", "old_level", "new_level")
 def level_changes(listening: Listening) -> Iterator[Row]:
-    level_of: dict[int, str] = {}
+    levels: dict[int, str] = {}
     changes: list[tuple[datetime, int, str, str]] = []
     for day in listening.days:
         for number, level, second in zip(day.listeners, day.levels, day.seconds, strict=True):
-            before = level_of.get(number, level)
+            before = levels.get(number, level)
             if level != before:
                 changed_at = day.start + timedelta(seconds=second, milliseconds=listening.ms)
                 changes.append((changed_at, number, before, level))
-            level_of[number] = level
-    # Listeners' numbers are in the order of their ids.
+            levels[number] = level
+    # Listeners' numbers have the order of their ids.
     for changed_at, number, before, level in sorted(changes):
         listener = listening.listeners[number]
         yield changed_at, listener.user_id, listener.first_name, listener.last_name, before, level
@@ -190,10 +190,10 @@ def level_changes(listening: Listening) -> Iterator[Row]:
 
 @_expects("user_id", "first_name", "last_name", "level", "plays", "sessions", "days", "hours")
 def most_active_users(listening: Listening) -> Iterator[Row]:
-    # Listeners' numbers are in the order of their ids.
-    most = _with_most_plays(listening.plays_by_listener)
+    # Listeners' numbers have the order of their ids.
+    most_active = _with_most_plays(listening.plays_by_listener)
     lengths = [_length(song) for song in listening.songs]
-    sessions: dict[int, set[int]] = {number: set() for number, _ in most}
+    sessions: dict[int, set[int]] = {number: set() for number, _ in most_active}
     days: Counter[int] = Counter()
     seconds: defaultdict[int, Decimal] = defaultdict(Decimal)
     for day in listening.days:
@@ -203,7 +203,7 @@ def most_active_users(listening: Listening) -> Iterator[Row]:
                 seconds[number] += lengths[song]
         days.update(set(day.listeners))
     levels = listening.latest_levels()
-    for number, plays in most:
+    for number, plays in most_active:
         listener = listening.listeners[number]
         yield (
             listener.user_id,
@@ -240,7 +240,7 @@ def top_songs(listening: Listening) -> Iterator[Row]:
 
 @_expects("artist", "plays", "songs", "listeners")
 def top_artists(listening: Listening) -> Iterator[Row]:
-    names = _names_in_catalogue(listening.songs)
+    names = _catalogue_names(listening.songs)
 
     def artist(song: Song) -> str:
         return names[song.artist.artist_id] if song.catalogued else _artist(song)
@@ -262,24 +262,24 @@ def unmatched_songs(listening: Listening) -> Iterator[Row]:
         yield title, artist, length, plays, listeners
 
 
-def _most_played(listening: Listening, group_of: Callable[[Song], Key | None]) -> Iterator[tuple[Key, int, int]]:
-    """The groups of songs that are played most, their plays and listeners. A song without a group does not count."""
+def _most_played(listening: Listening, group_by: Callable[[Song], Key | None]) -> Iterator[tuple[Key, int, int]]:
+    """Yields the most played groups of songs with their plays and listeners. Songs without a group do not count."""
     groups: dict[int, Key] = {}
     plays: Counter[Key] = Counter()
     for number, count in listening.plays_by_song.items():
-        group = group_of(listening.songs[number])
+        group = group_by(listening.songs[number])
         if group is not None:
             groups[number] = group
             plays[group] += count
-    most = _with_most_plays(plays)
-    # Only theirs are counted: the listeners of every song would not fit into memory.
-    listeners: dict[Key, set[int]] = {group: set() for group, _ in most}
-    of_song = {number: listeners[group] for number, group in groups.items() if group in listeners}
+    most_played = _with_most_plays(plays)
+    # Listeners are counted for these groups only: those of every song would not fit into memory.
+    listeners: dict[Key, set[int]] = {group: set() for group, _ in most_played}
+    listeners_by_song = {number: listeners[group] for number, group in groups.items() if group in listeners}
     for day in listening.days:
         for number, listener in zip(day.songs, day.listeners, strict=True):
-            if number in of_song:
-                of_song[number].add(listener)
-    for group, count in most:
+            if number in listeners_by_song:
+                listeners_by_song[number].add(listener)
+    for group, count in most_played:
         yield group, count, len(listeners[group])
 
 
@@ -288,13 +288,13 @@ def _with_most_plays(plays: Counter[Key]) -> list[tuple[Key, int]]:
 
 
 def _most_plays_first(counted: tuple[Key, int]) -> tuple[int, Key]:
-    """Sorts by plays, then by what was counted: text by its code points, which are in the order of UTF-8's bytes."""
+    """Returns the sort key: plays, descending, then the group; code points sort texts like UTF-8's bytes."""
     key, plays = counted
     return -plays, key
 
 
-def _names_in_catalogue(songs: Iterable[Song]) -> dict[str, str]:
-    """Each catalogued artist's name: the one on most of the artist's songs; of several, that on the greatest id."""
+def _catalogue_names(songs: Iterable[Song]) -> dict[str, str]:
+    """Returns the name per artist of the catalogue: that on most songs; of several, that with the highest song id."""
     songs_by_name: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for song in songs:
         if song.catalogued:
@@ -318,7 +318,7 @@ def _length(song: Song) -> Decimal:
 
 
 def _quotient(dividend: int | Decimal, divisor: int, *, digits: int) -> Decimal:
-    """Rounded to so many digits, half away from zero."""
+    """Returns the quotient rounded to the given digits, half away from zero."""
     return (Decimal(dividend) / divisor).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
 
 

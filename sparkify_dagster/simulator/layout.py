@@ -1,4 +1,4 @@
-"""Where the files of the real buckets lie, and what their JSON looks like byte for byte."""
+"""Layout of the real buckets: object keys, and the exact JSON of the files."""
 
 import datetime
 import json
@@ -11,22 +11,22 @@ JSONPATHS_KEY: Final = "log_json_path.json"
 
 
 def log_key(day: datetime.date) -> str:
-    """The key of a day's log file."""
+    """Returns the key of a day's log file."""
     return f"log_data/{day:%Y}/{day:%m}/{day:%Y-%m-%d}-events.json"
 
 
 def song_key(track_id: str) -> str:
-    """The key of a track's song file, in folders named after its third to fifth letter."""
+    """Returns the key of a track's song file, in folders named after its third to fifth letter."""
     return f"song_data/{track_id[2]}/{track_id[3]}/{track_id[4]}/{track_id}.json"
 
 
 def jsonpaths_file() -> bytes:
-    """The JSONPaths file of the log lines."""
+    """Returns the JSONPaths file of the log lines."""
     return json.dumps({"jsonpaths": [f"$['{key}']" for key in DEFAULT_KEYS]}, indent=4).encode()
 
 
 def song_file(song: Song) -> bytes:
-    """A song file: one object, no newline at the end."""
+    """Returns a song file: one object, without a trailing newline."""
     return json.dumps(
         {
             "num_songs": 1,
@@ -44,12 +44,12 @@ def song_file(song: Song) -> bytes:
 
 
 def log_json(value: str | float | None) -> str:
-    """A value as the log writes it: ASCII, and "/" escaped."""
+    """Returns a value as JSON in the log's style: ASCII, with "/" escaped."""
     return json.dumps(value).replace("/", "\\/")
 
 
 def log_text(text: str) -> str:
-    """A song's text as the log has it: eventsim reads its song list, UTF-8, as Latin-1, and does so twice."""
+    """Returns a song's text as it is in the log: eventsim reads its UTF-8 song list as Latin-1, twice."""
     for _ in range(2):
         text = text.encode("utf-8").decode("latin-1")
     return text

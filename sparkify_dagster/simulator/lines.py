@@ -1,4 +1,4 @@
-"""Log lines, put together from fragments that are encoded once."""
+"""Encoder of log lines, which joins fragments that are encoded once."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,12 +9,12 @@ from sparkify_dagster.simulator.layout import log_json, log_text
 from sparkify_dagster.simulator.listeners import Listener
 from sparkify_dagster.simulator.sessions import Day
 
-# A user's attributes, with what stands between them and the values that change from line to line.
+# A user's attributes, with the JSON between them and the values that change from line to line.
 _Attributes = tuple[str, str, str, str, str]
 
 
 class LogEncoder:
-    """Encodes the events of a day. Sub-second time is one constant (milliseconds), as in eventsim's output."""
+    """Encodes the events of a day. The milliseconds of all times are one constant, as in eventsim's output."""
 
     def __init__(
         self, songs: Sequence[Song], listeners: Sequence[Listener], session_ids: Sequence[int], ms: int
@@ -23,20 +23,20 @@ class LogEncoder:
             (log_json(log_text(song.artist_name)), log_json(song.duration), log_json(log_text(song.title)))
             for song in songs
         ]
-        # NO_SONG is -1, the position of the last.
+        # NO_SONG is -1, the position of this last item.
         self._songs.append(("null", "null", "null"))
         self._listeners: Final = [_listener_attributes(listener, ms) for listener in listeners]
         self._session_ids: Final = session_ids
         self._ms: Final = ms
 
     def encode(self, day: Day, start: int) -> bytes:
-        """The day's lines in the order of time; the day starts at that time (epoch seconds, UTC)."""
+        """Returns the day's lines, ordered by time; `start` is the start of the day (epoch seconds, UTC)."""
         songs, listeners, session_ids = self._songs, self._listeners, self._session_ids
         seconds, numbers, sessions, items = day.second, day.listener, day.session, day.item
         states, played = day.state, day.song
         start_ms = start * 1_000 + self._ms
         lines = []
-        # Sorting is stable, and events were recorded user by user in the order of time: ties keep that order.
+        # Sorting is stable, and events are recorded per user in the order of time: ties keep that order.
         for event in sorted(range(len(seconds)), key=seconds.__getitem__):
             artist, length, title = songs[played[event]]
             auth, level, page, status, anonymous = _STATES[states[event]]

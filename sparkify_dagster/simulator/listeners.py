@@ -1,4 +1,4 @@
-"""Who listens: a listener's attributes, none of which ever changes, and habits."""
+"""Simulated listeners: constant attributes, and habits."""
 
 # A literal list would put each word on a line of its own.
 # ruff: noqa: SIM905
@@ -9,7 +9,7 @@ from typing import Final
 from sparkify_dagster.simulator.behaviour import FREE, LOGGED_IN, LOGGED_OUT, PAID
 from sparkify_dagster.simulator.draws import chance, even_pair, exponential, generator, log_normal, pick
 
-# eventsim never gives out the first id it is configured with.
+# eventsim never assigns the first id that it is configured with.
 FIRST_USER_ID: Final = 2
 
 _MEAN_PAGE_SECONDS: Final = 90.0
@@ -34,7 +34,7 @@ _LAST_NAMES: Final = (
     "Walker Ward Watson White Williams Wilson Wood Wright Young"
 ).split()
 
-# The most populous areas stand several times, as a coarse weight.
+# The most populous areas are repeated, as a coarse weight.
 _LOCATIONS: Final = (
     *("New York-Newark-Jersey City, NY-NJ-PA",) * 6,
     *("Los Angeles-Long Beach-Anaheim, CA",) * 4,
@@ -68,7 +68,7 @@ _MAC: Final = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_9_4)"
 _WINDOWS: Final = "Mozilla/5.0 (Windows NT 6.1; WOW64)"
 _IPHONE: Final = "Mozilla/5.0 (iPhone; CPU iPhone OS 7_1_2 like Mac OS X)"
 _KHTML: Final = "(KHTML, like Gecko)"
-# The list that eventsim draws from is a CSV file read without its quoting rules: agents with a comma keep the quotes.
+# eventsim reads its list from a CSV file without unquoting: user agents with a comma keep their quotes.
 _USER_AGENTS: Final = (
     f'"{_MAC} AppleWebKit/537.36 {_KHTML} Chrome/36.0.1985.143 Safari/537.36"',
     f'"{_MAC} AppleWebKit/537.36 {_KHTML} Chrome/37.0.2062.94 Safari/537.36"',
@@ -86,7 +86,7 @@ _USER_AGENTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A user. Times are in seconds, those of the calendar since the epoch (UTC)."""
+    """A user. Durations are in seconds, points in time in epoch seconds (UTC)."""
 
     user_id: int
     first_name: str
@@ -96,20 +96,20 @@ class Listener:
     user_agent: str
     registered: int
     level: str
-    """What the user pays before the first event."""
+    """The user's level before the first event."""
     auth: str
-    """Whether the user is logged in before the first event."""
+    """The user's login state before the first event."""
     page_seconds: float
-    """Mean stay on a page that plays no song (eventsim's alpha)."""
+    """Mean time on a page without a song (eventsim's alpha)."""
     pause_seconds: float
     """Mean time between sessions (eventsim's beta)."""
 
 
 def listener(seed: int, number: int, start: int) -> Listener:
-    """The listener of that number (from 0), as of the start (epoch seconds, UTC); independent of all others."""
+    """Returns the listener with the given number (from 0) at the start (epoch seconds, UTC), independent of others."""
     rng = generator(seed, f"listener {number}")
-    # Few users pay and few come daily, yet those make most of the volume. Left to chance, it would vary threefold with
-    # the seed for a hundred users; spread evenly, the same arguments mean about the same volume.
+    # Few users pay and few listen daily, but these make up most of the volume. With independent draws, the volume of a
+    # hundred users would vary threefold with the seed; spread evenly, it hardly depends on the seed.
     payment, frequency = even_pair(seed, number)
     gender = pick(rng, "FM")
     return Listener(

@@ -1,6 +1,6 @@
-"""When listeners come and what they do: eventsim's sessions, kept as compact columns a day.
+"""Sessions of listeners, simulated like eventsim's and stored in compact columns per day.
 
-All times are whole seconds since the epoch, UTC; a day is a UTC day.
+All times are whole epoch seconds, UTC; a day is a UTC day.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ DAY_SECONDS: Final = 86_400
 NO_SONG: Final = -1
 
 _SESSION_GAP_SECONDS: Final = 1_800
-# By how much the time of day bends towards the afternoon, as a share of a day.
+# The largest shift of the time of day towards the afternoon, as a share of a day.
 _DAMPING: Final = 0.09375
 _WEEKEND_DAMPING: Final = 0.5
-# Thursday, 1 January 1970, counted from Sunday.
+# The weekday of 1 January 1970, a Thursday, counted from Sunday.
 _EPOCH_WEEKDAY: Final = 4
 _SATURDAY: Final = 6
 _SUNDAY: Final = 0
@@ -35,20 +35,20 @@ _REDIRECTING: Final = tuple(state.redirecting for state in STATES)
 
 
 class Songbook:
-    """The songs that listeners choose from, the most popular first, by a heavy-tailed popularity."""
+    """The songs that listeners choose from, with a heavy-tailed distribution, most popular first."""
 
     def __init__(self, durations: Sequence[float]) -> None:
         self.whole_seconds: Final = [int(duration) for duration in durations]
         self._cumulative: Final = list(accumulate((rank + 20) ** -0.8 for rank in range(len(durations))))
 
     def choose(self, rng: random.Random) -> int:
-        """The position of the song played next."""
+        """Returns the position of the song to play next."""
         return bisect(self._cumulative, rng.random() * self._cumulative[-1], hi=len(self._cumulative) - 1)
 
 
 @dataclass(slots=True)
 class Day:
-    """A day's events, in columns: Python objects would take twenty times the memory."""
+    """The events of a day, in columns: Python objects would take twenty times the memory."""
 
     second: array[int] = field(default_factory=lambda: array("i"))
     listener: array[int] = field(default_factory=lambda: array("i"))
@@ -59,7 +59,7 @@ class Day:
 
 
 class Window:
-    """The days that are simulated, with what happened on them."""
+    """The simulated days and their events."""
 
     def __init__(self, start: int, days: int) -> None:
         self.start: Final = start
@@ -68,25 +68,25 @@ class Window:
         self._session_starts: Final = array("q")
 
     def open_session(self, start: int) -> int:
-        """The number, in the order of opening, of a session that starts at that time."""
+        """Opens a session that starts at the given time. Returns its number, counted in the order of opening."""
         self._session_starts.append(start)
         return len(self._session_starts) - 1
 
     @property
     def sessions(self) -> int:
-        """How many sessions were opened."""
+        """The number of sessions opened."""
         return len(self._session_starts)
 
     def session_ids(self) -> array[int]:
-        """For each session number its id: in the order of time over all users, from 1."""
+        """Returns the id per session number: ids count all users' sessions by start time, from 1."""
         starts = self._session_starts
         ids = array("i", [0]) * len(starts)
-        for place, number in enumerate(sorted(range(len(starts)), key=starts.__getitem__), start=1):
-            ids[number] = place
+        for session_id, number in enumerate(sorted(range(len(starts)), key=starts.__getitem__), start=1):
+            ids[number] = session_id
         return ids
 
     def record(self, time: int, listener: int, session: int, item: int, state: int, song: int) -> None:
-        """Keep an event on its day."""
+        """Adds an event to its day."""
         index, second = divmod(time - self.start, DAY_SECONDS)
         day = self.days[index]
         day.second.append(second)
@@ -98,7 +98,7 @@ class Window:
 
 
 def listen(rng: random.Random, number: int, listener: Listener, window: Window, songbook: Songbook) -> None:
-    """Live the listener's whole window. What happens until a time does not depend on when the window ends."""
+    """Simulates a listener over the whole window. Events before a time do not depend on the end of the window."""
     last = window.start
     key = (listener.auth, listener.level)
     while True:
@@ -132,10 +132,10 @@ def listen(rng: random.Random, number: int, listener: Listener, window: Window, 
 
 
 def _next_session(rng: random.Random, last: int, pause_seconds: float) -> int:
-    """When the session after the last event starts: later, more often in the afternoon, less often at weekends."""
+    """Returns the start of the session after the last event, more often in the afternoon, less often at weekends."""
     origin = last
     while True:
-        time = _bend(origin + _SESSION_GAP_SECONDS + int(exponential(rng, pause_seconds)))
+        time = _shift_to_afternoon(origin + _SESSION_GAP_SECONDS + int(exponential(rng, pause_seconds)))
         if time <= last:
             continue
         if rng.random() >= _damping(time):
@@ -143,7 +143,7 @@ def _next_session(rng: random.Random, last: int, pause_seconds: float) -> int:
         origin = time
 
 
-def _bend(time: int) -> int:
+def _shift_to_afternoon(time: int) -> int:
     second = time % DAY_SECONDS
     angle = 2 * math.pi * (second - 3 * 3_600) / DAY_SECONDS
     return time + int(_DAMPING * DAY_SECONDS * math.sin(angle))

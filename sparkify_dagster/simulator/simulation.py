@@ -1,4 +1,4 @@
-"""The whole simulation: songs and days of listening, written where an object store points."""
+"""The simulation: generates songs and days of listening, and writes the files to an object store."""
 
 import datetime
 from collections import Counter
@@ -25,10 +25,10 @@ _CONNECTIONS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class SimulatedCounts:
-    """What was written."""
+    """Counts of what a simulation wrote."""
 
     log_files: int
-    """Days with at least one event."""
+    """Log files: days with at least one event."""
     events: int
     plays: int
     """Events that play a song."""
@@ -42,13 +42,12 @@ class SimulatedCounts:
 def simulate(
     store: "ObjectStore", *, users: int, days: int, start: datetime.date, songs: int, seed: int
 ) -> SimulatedCounts:
-    """Write log files, song files, the JSONPaths file and what is expected to come of them under the store's root.
+    """Writes log files, song files, the JSONPaths file and the expected query results under the store's root.
 
-    The same arguments give the same bytes. There is a log file for each UTC day with events, of the days from the start
-    on, and in `expected` a CSV file for each of the analysts' queries, asked of all these days. What is in the store
-    already stays, unless it has the same key. More days leave the log files of the first ones and the songs as they
-    are. More users leave what the others do as it is, except that session ids count over all users. More songs change
-    what is played.
+    The same arguments give the same bytes. Each UTC day with events has a log file, and `expected` has one CSV file per
+    analytics query, over all days. Existing objects stay, unless they have the same key. More days do not change the
+    log files of the first days, nor the songs. More users do not change the events of the others, except for session
+    ids, which count all users' sessions. More songs change what is played.
     """
     for name, value in (("users", users), ("days", days), ("songs", songs)):
         if value < 1:
@@ -93,7 +92,7 @@ def _write_songs(store: "ObjectStore", songs: Iterable[Song]) -> None:
         store.put(song_key(song.track_id), song_file(song))
 
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        # Only taking the results shows whether a write failed.
+        # Consuming the results raises the error of a failed write.
         for _ in pool.map(write, songs):
             pass
 

@@ -1,4 +1,4 @@
-"""Made-up names of artists, songs and places, from common words in several languages."""
+"""Invented names of artists, songs and places, from common words in several languages."""
 
 # A literal list would put each word on a line of its own.
 # ruff: noqa: SIM905
