@@ -1,7 +1,7 @@
 -- How much of the listening is paid for?
 --
 -- Asked by: Finance, every month.
--- The level is that of the play, not the listener's present one. Weeks are ISO weeks, UTC.
+-- The level is that at the time of the play, not the listener's current one. Weeks are ISO weeks, UTC.
 --
 -- Columns:
 --   week            DATE          Monday of the week

@@ -1,7 +1,7 @@
 -- Who upgraded or downgraded, and when?
 --
--- Asked by: Finance, who compare it with the payments.
--- A change is seen at the listener's first play at the other level; what came before the period is not looked at.
+-- Asked by: Finance, for reconciliation with the payments.
+-- A change is dated by the listener's first play at the new level; plays before the period are not considered.
 --
 -- Columns:
 --   changed_at  TIMESTAMP      Start of the first play at the new level, UTC

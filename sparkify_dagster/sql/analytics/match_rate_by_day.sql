@@ -1,4 +1,4 @@
--- How many of the plays does the catalogue know?
+-- How many plays match a song of the catalogue?
 --
 -- Asked by: Licensing, who report each song by its id.
 -- Days are UTC; a day without a play has no row.
@@ -6,8 +6,8 @@
 -- Columns:
 --   day         DATE          Day
 --   plays       BIGINT        Plays that started on the day
---   matched     BIGINT        Of these, plays whose song the catalogue has
---   match_rate  DECIMAL(7,4)  Their share, 0 to 1
+--   matched     BIGINT        Of these, plays whose song is in the catalogue
+--   match_rate  DECIMAL(7,4)  Share of matched plays, 0 to 1
 --
 -- Chart: line of match_rate by day
 SELECT

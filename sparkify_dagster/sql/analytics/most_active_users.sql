@@ -1,12 +1,12 @@
 -- Who listens most?
 --
--- Asked by: Marketing, who invite them to try what is new.
+-- Asked by: Marketing, to invite them to try new features.
 --
 -- Columns:
 --   user_id     BIGINT         Listener
 --   first_name  VARCHAR(1024)  First name
 --   last_name   VARCHAR(1024)  Last name
---   level       VARCHAR(64)    free or paid, as of the listener's latest event
+--   level       VARCHAR(64)    free or paid, at the listener's latest event
 --   plays       BIGINT         Songs played
 --   sessions    BIGINT         Sessions with a play
 --   days        BIGINT         Days with a play, UTC

@@ -1,6 +1,6 @@
 -- How many of a day's listeners are new?
 --
--- Asked by: Marketing, who watch their campaigns by it.
+-- Asked by: Marketing, to monitor campaigns.
 -- A listener is new on the day of the first play in the period, and returning on every later day. Days are UTC.
 --
 -- Columns:

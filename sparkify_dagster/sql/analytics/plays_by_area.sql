@@ -1,12 +1,12 @@
--- In which metropolitan areas is Sparkify listened to?
+-- In which metropolitan areas do people listen to Sparkify?
 --
 -- Asked by: Sales, who sell advertisements by area.
 --
 -- Columns:
---   location          VARCHAR(1024)  Metropolitan area
---   plays             BIGINT         Plays of its listeners
---   listeners         BIGINT         Listeners with a play
---   plays_per_listener  DECIMAL(12,2)  Mean plays
+--   location            VARCHAR(1024)  Metropolitan area
+--   plays               BIGINT         Plays of its listeners
+--   listeners           BIGINT         Listeners with a play
+--   plays_per_listener  DECIMAL(12,2)  Mean plays per listener
 --
 -- Groups people: location
 -- Chart: bar of plays by location

@@ -1,15 +1,15 @@
--- How much is listened to each day?
+-- How many songs are played per day?
 --
 -- Asked by: Management, every Monday.
--- Days are UTC. A day without a play has no row, but counts as 0 in the average. The average begins with the first day
--- that has a play, so the first six days average those so far.
+-- Days are UTC. A day without a play has no row, but counts as 0 in the average. The average starts with the first day
+-- that has a play, so on the first six days it covers fewer than seven.
 --
 -- Columns:
 --   day           DATE           Day
 --   plays         BIGINT         Plays that started on the day
---   listeners     BIGINT         How many different listeners played something
+--   listeners     BIGINT         Distinct listeners with a play on the day
 --   sessions      BIGINT         Sessions with a play on the day
---   plays_7_days  DECIMAL(14,2)  Mean plays a day over the day and the six before it
+--   plays_7_days  DECIMAL(14,2)  Mean plays per day over the day and the six days before
 --
 -- Chart: line of plays, plays_7_days by day
 WITH days AS (

@@ -1,7 +1,7 @@
 -- At which hours of the week do people listen?
 --
--- Asked by: Operations, who plan maintenance for quiet hours.
--- Hours are UTC, not the listener's own. An hour without a play has no row.
+-- Asked by: Operations, to plan maintenance in quiet hours.
+-- Hours are UTC, not the listener's local time. An hour without a play has no row.
 --
 -- Columns:
 --   weekday  SMALLINT    0 = Sunday to 6 = Saturday

@@ -1,16 +1,16 @@
--- How long are sessions, and how much is played in them, by level?
+-- How long are sessions, and how many songs are played in them, by level?
 --
--- Asked by: Product, who want to know what paying changes.
--- A session belongs to the level of its first play. It lasts from the minute in which its first play starts to that of
--- its last; sessions without a play do not count.
+-- Asked by: Product, to compare free and paid listening.
+-- A session counts at the level of its first play. It lasts from the minute in which its first play starts to the
+-- minute in which its last play starts; sessions without a play do not count.
 --
 -- Columns:
---   level            VARCHAR(64)    free or paid
---   sessions         BIGINT         Sessions with a play
---   plays            BIGINT         Plays in them
---   plays_per_session  DECIMAL(12,2)  Mean plays
---   minutes          DECIMAL(12,2)  Mean minutes from the first play's start to the last one's
---   longest_minutes  BIGINT         Minutes of the longest session
+--   level              VARCHAR(64)    free or paid
+--   sessions           BIGINT         Sessions with a play
+--   plays              BIGINT         Plays in them
+--   plays_per_session  DECIMAL(12,2)  Mean plays per session
+--   minutes            DECIMAL(12,2)  Mean length in minutes
+--   longest_minutes    BIGINT         Minutes of the longest session
 --
 -- Chart: bar of minutes by level
 WITH plays AS (

@@ -1,13 +1,14 @@
 -- Which artists are played most?
 --
 -- Asked by: Curation, who fill the front page.
--- "X feat. Y" counts as X where the catalogue says so; artists whom the catalogue lacks count under their name.
+-- "X feat. Y" counts as X if the catalogue assigns the song to X; artists missing from the catalogue count under the
+-- name in the log.
 --
 -- Columns:
 --   artist     VARCHAR(1024)  Artist
---   plays      BIGINT         How often a song of the artist was played
---   songs      BIGINT         How many different titles of the artist were played
---   listeners  BIGINT         How many different listeners played one
+--   plays      BIGINT         Plays of the artist's songs
+--   songs      BIGINT         Distinct titles played
+--   listeners  BIGINT         Distinct listeners
 --
 -- Chart: bar of plays by artist
 SELECT

@@ -1,13 +1,13 @@
 -- Which songs are played most?
 --
 -- Asked by: Curation, who fill the front page.
--- A song is its title and artist as the app played them, so songs that the catalogue lacks count too.
+-- A song is identified by title and artist in the log, so songs missing from the catalogue count too.
 --
 -- Columns:
 --   song       VARCHAR(1024)  Title of the song
 --   artist     VARCHAR(1024)  Artist as named on the song
---   plays      BIGINT         How often it was played
---   listeners  BIGINT         How many different listeners played it
+--   plays      BIGINT         Number of plays
+--   listeners  BIGINT         Distinct listeners
 --
 -- Chart: bar of plays by song
 SELECT

@@ -1,14 +1,14 @@
--- Which of the songs that the catalogue lacks are played most?
+-- Which songs missing from the catalogue are played most?
 --
--- Asked by: Licensing, who have them added.
--- Another length is another recording: the catalogue may well have the song at another one.
+-- Asked by: Licensing, to have them added.
+-- A different length is a different recording: the catalogue may contain the song with another length.
 --
 -- Columns:
 --   song       VARCHAR(1024)  Title of the song
 --   artist     VARCHAR(1024)  Artist as named on the song
 --   length     DECIMAL(10,5)  Length, in seconds
---   plays      BIGINT         How often it was played
---   listeners  BIGINT         How many different listeners played it
+--   plays      BIGINT         Number of plays
+--   listeners  BIGINT         Distinct listeners
 --
 -- Chart: bar of plays by song
 SELECT

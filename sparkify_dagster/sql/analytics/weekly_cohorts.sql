@@ -1,14 +1,14 @@
 -- How long do listeners stay?
 --
 -- Asked by: Product, after each release.
--- A cohort is the listeners whose first play of the period was in the same ISO week, UTC. A week in which nobody of a
--- cohort listened has no row.
+-- A cohort consists of the listeners whose first play in the period was in the same ISO week, UTC. A week in which no
+-- listener of the cohort played anything has no row.
 --
 -- Columns:
 --   cohort       DATE          Monday of the week of the listeners' first play
 --   weeks_later  INTEGER       Weeks since then, from 0
---   listeners    BIGINT        How many of the cohort played something in that week
---   share        DECIMAL(7,4)  Their share of the cohort, 0 to 1
+--   listeners    BIGINT        Listeners of the cohort with a play in that week
+--   share        DECIMAL(7,4)  Share of the cohort, 0 to 1
 --
 -- Chart: heat map of share by weeks_later and cohort
 WITH weeks AS (

@@ -1,5 +1,5 @@
--- One row per song_id: where several objects hold one, the object whose key sorts last wins. Texts are as staging keeps
--- them; ids that differ only in blanks at the end are one id.
+-- One row per song_id: if several objects contain it, the object whose key sorts last wins. Texts are those of staging;
+-- ids that differ only in trailing blanks are the same id.
 SELECT
     w.song_id,
     w.title,

@@ -1,4 +1,4 @@
--- Which song a title, artist and length mean: of several songs that carry all three, the smallest song_id.
+-- The song that a play matches, per title, artist and length: of several songs with all three, the smallest song_id.
 SELECT
     m.match_title,
     m.match_artist,

@@ -1,4 +1,4 @@
--- One row a user and day: the user as of the latest event of that day.
+-- One row per user and day, with the user's attributes at the latest event of the day.
 SELECT
     d.user_id,
     d.log_date,
@@ -20,7 +20,7 @@ FROM (
         e.ts,
         e.session_id,
         e.item_in_session,
-        -- Warehouses sort NULL differently; here it is the lowest.
+        -- Warehouses sort NULL differently; here it is the lowest value.
         ROW_NUMBER() OVER (
             PARTITION BY e.user_id, e.log_date
             ORDER BY

@@ -1,6 +1,6 @@
--- One row per artist_id. Each attribute comes from the artist's songs on its own, since many songs lack some.
+-- One row per artist_id. Each attribute is chosen separately from the artist's songs, because many songs lack some.
 WITH
--- Without blanks at the end of texts, which do not count.
+-- Trailing blanks are removed.
 current_songs AS (
     SELECT
         RTRIM(c.song_id, ' ') AS song_id,
@@ -13,7 +13,7 @@ current_songs AS (
     FROM staging.current_songs AS c
 ),
 
--- The name that most songs carry, so that "X feat. Y" does not rename X.
+-- The name on most songs, so that "X feat. Y" does not rename X.
 name_counts AS (
     SELECT
         c.artist_id,
@@ -36,7 +36,7 @@ names AS (
     FROM name_counts AS n
 ),
 
--- The latest song that has one; an unknown year is the earliest.
+-- From the latest song that has one; an unknown year counts as the earliest.
 locations AS (
     SELECT
         c.artist_id,

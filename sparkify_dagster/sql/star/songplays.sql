@@ -1,5 +1,5 @@
--- One row per play. A play finds its song by title, artist and length, all three exactly; without a song it is kept.
--- Blanks at the end of a text do not count: staging keeps them, the star does not.
+-- One row per play. A play matches a song by exact title, artist and length; a play without a match is kept.
+-- Trailing blanks do not count: staging keeps them, the star removes them.
 SELECT
     MD5(
         CAST(e.user_id AS VARCHAR) || '|' || CAST(e.session_id AS VARCHAR)

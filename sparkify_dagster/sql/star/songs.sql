@@ -1,4 +1,4 @@
--- One row per song of the catalogue; year 0 means unknown, and blanks at the end of a text do not count.
+-- One row per song of the catalogue; year 0 means unknown, and trailing blanks are removed.
 SELECT
     RTRIM(c.song_id, ' ') AS song_id,
     RTRIM(c.title, ' ') AS title,

@@ -1,4 +1,4 @@
--- One row a distinct start of a play, taken apart.
+-- One row per distinct start time of a play, with its parts.
 SELECT DISTINCT
     p.start_time,
     EXTRACT(HOUR FROM p.start_time) AS hour,

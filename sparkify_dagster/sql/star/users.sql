@@ -1,5 +1,5 @@
--- One row per user, as of the latest event, without blanks at the end of texts. Only users whom the days touch, now or
--- before, are built again.
+-- One row per user, with the attributes at the latest event, trailing blanks removed. Only users with events on the
+-- days, now or before the reload, are rebuilt.
 SELECT
     u.user_id,
     RTRIM(u.first_name, ' ') AS first_name,
@@ -13,7 +13,7 @@ FROM (
         d.last_name,
         d.gender,
         d.level,
-        -- A day's events are all of that day, so the latest day holds the latest event.
+        -- A day has no events of other days, so the latest day has the latest event.
         ROW_NUMBER() OVER (
             PARTITION BY d.user_id
             ORDER BY d.log_date DESC
