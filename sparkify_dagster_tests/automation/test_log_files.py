@@ -16,6 +16,7 @@ from sparkify_dagster.automation import log_files as sensor
 from sparkify_dagster.automation import run_requests
 from sparkify_dagster.automation.cursors import CursorError
 from sparkify_dagster.batches import StoredObject
+from sparkify_dagster.days import Window
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.schema.event_columns import DEFAULT_KEYS
 from sparkify_dagster.sources.object_store import LocalFolder, SourceError
@@ -85,8 +86,7 @@ def test_each_block_of_days_is_one_run(log_files: Ticks) -> None:
 @pytest.fixture
 def gapped_days(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every second day of two months, in a window of a year: the tests' window is one month, too short for 30 gaps."""
-    year = dg.DailyPartitionsDefinition("2018-01-01", end_date="2019-01-01")
-    monkeypatch.setattr(partitions, "log_days", year)
+    monkeypatch.setattr(partitions, "WINDOW", Window(date(2018, 1, 1), date(2019, 1, 1)))
     return [(date(2018, 1, 1) + timedelta(days=2 * number)).isoformat() for number in range(30)]
 
 
@@ -312,8 +312,7 @@ def test_a_run_that_was_never_created_is_requested_again(log_files: Ticks) -> No
 
 
 def test_the_cursor_stays_small(log_files: Ticks, monkeypatch: pytest.MonkeyPatch) -> None:
-    decade = dg.DailyPartitionsDefinition("2010-01-01", end_date="2020-01-01")
-    monkeypatch.setattr(partitions, "log_days", decade)
+    monkeypatch.setattr(partitions, "WINDOW", Window(date(2010, 1, 1), date(2020, 1, 1)))
     days = [date(2010, 1, 1) + timedelta(days=number) for number in range(3_650)]
     for day in days:
         for part in range(2):
