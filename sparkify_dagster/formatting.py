@@ -45,7 +45,7 @@ def visible(text: str, keep: str = "") -> str:
 
 
 def cell(text: str, style: str = "") -> "Text":
-    """Returns text from the data for a table: without markup, its control characters visible."""
+    """Returns text from the data for a table: without markup, and with its control characters visible."""
     from rich.text import Text
 
     return Text(visible(text), style)

@@ -35,7 +35,7 @@ from sparkify_dagster.warehouse.base import Warehouse, count_rows
 from sparkify_dagster.warehouse.database_errors import first_line
 
 STATE_FOLDER = Path(".sparkify")
-# A day without a file costs a run about a thirtieth of what another run would.
+# A day without a file costs about a thirtieth of another run.
 MAX_GAP_DAYS = 31
 
 
@@ -159,7 +159,7 @@ def _execute(
     instance.add_event_listener(run_id, progress.handle)
     with liveness.alive(instance, run_id):
         defs.resolve_job_def(job).execute_in_process(
-            # Progress tells the story; Dagster's own log of it is in the UI.
+            # Progress prints what matters; Dagster's own log is in the UI.
             run_config={**(config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             instance=instance,
             run_id=run_id,
@@ -169,7 +169,7 @@ def _execute(
         )
     progress.print_not_run()
     if interrupts.received():
-        # Dagster only ends the run with it.
+        # Dagster ends the run, and not the process.
         raise KeyboardInterrupt
 
 

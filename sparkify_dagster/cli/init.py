@@ -1,4 +1,4 @@
-"""`sparkify init`: writes the files that make a folder one in which every command works."""
+"""`sparkify init`: writes the files that a folder needs for every command to work in it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,12 +8,12 @@ from typing import Final
 _IN_WHEEL: Final = Path(__file__).with_name("templates")
 _IN_CLONE: Final = Path(__file__).parents[2]
 TEMPLATES: Final = {"dagster.yaml": "dagster.yaml", "workspace.yaml": "workspace.yaml", "dwh.cfg": "dwh.cfg.example"}
-# It is where passwords go.
+# It will hold passwords.
 _PRIVATE: Final = "dwh.cfg"
 
 
 def write_project(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """Yields each file of a project's folder, and whether it was written: what exists is kept. Raises OSError."""
+    """Yields each file of a project's folder, and whether it was written: existing files are kept. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     source = _IN_WHEEL if _IN_WHEEL.is_dir() else _IN_CLONE
     for name, template in TEMPLATES.items():

@@ -1,6 +1,6 @@
-"""`sparkify load-errors`: prints staging.load_errors with the text of each line, at a terminal alone.
+"""`sparkify load-errors`: prints staging.load_errors with the text of each record, at a terminal only.
 
-The text is as people sent it, names included. Dagster's history has file, line, column and reason, and no text.
+The text may hold names. Dagster's history has file, line, column and reason, and no text.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from sparkify_dagster.schema.tables import load_errors
 
 
 def read(connection: Connection, first_day: date | None = None, last_day: date | None = None) -> Sequence[LoadError]:
-    """Returns the errors of some days (both included), by day, file and line; without days all, the songs' last."""
+    """Returns the errors of a range of days (both included), by day, file and line; without days all, songs last."""
     errors = load_errors.c
     query = select(
         errors.log_date, errors.key, errors.line_number, errors.column_name, errors.reason, errors.raw_text
@@ -26,7 +26,7 @@ def read(connection: Connection, first_day: date | None = None, last_day: date |
     if last_day is not None:
         query = query.where(errors.log_date <= last_day)
     rows = connection.execute(query).all()
-    # Each database has its own place for NULL in an order.
+    # Databases differ in where they sort NULL.
     by_day = sorted(rows, key=lambda row: row.log_date or date.max)
     return [LoadError(*row[1:]) for row in by_day]
 
@@ -41,6 +41,6 @@ def print_errors(console: Console, errors: Sequence[LoadError]) -> None:
 
 
 def _place_and_reason(error: LoadError) -> str:
-    # Most reasons begin with the column.
+    # Most reasons already begin with the column.
     named = error.column_name is None or error.reason.startswith(f"{error.column_name}: ")
     return f"{error.place}: {error.reason if named else f'{error.column_name}: {error.reason}'}"

@@ -60,18 +60,18 @@ def reports_errors(command: Callable[Parameters, Result]) -> Callable[Parameters
                 raise CliError(str(error)) from error
             except BaseException as error:
                 number = interrupts.received()
-                # Whatever failed after a signal failed by it, perhaps as an error of a library's own.
+                # Any failure after a signal is caused by it, perhaps as a library's own error.
                 if number is None or (isinstance(error, SystemExit) and not error.code):
                     raise
                 click.echo("sparkify: interrupted", err=True)
-                # As the shell shows a process that the signal ended.
+                # The status that shells report for a process that was ended by the signal.
                 sys.exit(128 + number)
 
     return reporting
 
 
 class LineFormatter(logging.Formatter):
-    """A log line for a terminal: control characters, which may come from the data, are shown as text."""
+    """Formats a log line for a terminal: control characters, which may come from the data, are shown as text."""
 
     def format(self, record: logging.LogRecord) -> str:
         return visible(super().format(record), keep="\n")
@@ -141,7 +141,7 @@ def create_tables(drop: bool, yes: bool) -> None:
         click.confirm(f"Drop all tables of {warehouse.database} and everything in them?", abort=True)
 
     def create(connection: "Connection") -> None:
-        # To connect has created what was missing.
+        # Connecting has created what was missing.
         if drop:
             ddl.drop_tables(connection)
             ddl.create_tables(connection)
@@ -218,7 +218,7 @@ def query(name: str | None, first_day: date | None, last_day: date | None, outpu
     if output == "table":
         console().print(formats.to_table(query, rows))
     else:
-        # In UTF-8 wherever it goes, since it is read by programs.
+        # Always in UTF-8, since programs read it.
         content = formats.to_csv(query, rows) if output == "csv" else formats.to_json(query, rows)
         click.echo(content.encode(), nl=False)
 

@@ -1,4 +1,4 @@
-"""How AWS is reached: which credentials, region and endpoint, for S3 and for the services that boto3 talks to."""
+"""Access to AWS: credentials, region and endpoint, for S3 and for the services that are called through boto3."""
 
 import html
 import re
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from obstore.store import S3Config
 
-# With pauses of 1, 2 and 4 s at most in between.
+# With pauses of at most 1, 2 and 4 s in between.
 MAX_ATTEMPTS = 4
 _OBJECT_FIELD = re.compile(r"<(Key|LastModified|ETag|Size)>([^<]*)<")
-# udacity-dend, the public bucket of this data, lies in us-west-2.
+# udacity-dend, the public bucket of this data, is in us-west-2.
 DEFAULT_REGION = "us-west-2"
 
 
 class MissingCredentialsError(SparkifyError):
-    """Neither AWS's own chain nor dwh.cfg has credentials; the message says what to set."""
+    """No credentials in AWS's own chain or in dwh.cfg; the message says what to set."""
 
 
 @dataclass(frozen=True)
 class AwsAccess:
-    """Credentials come from the usual AWS chain; these keys serve only where it finds none."""
+    """Endpoint, region, and keys that are used only if the usual AWS chain has no credentials."""
 
     endpoint_url: str | None = None
     region: str | None = None
@@ -86,7 +86,7 @@ def _parse_objects(response_dict: dict[str, Any], customized_response_dict: dict
     """
     if response_dict["status_code"] != 200:
         return
-    # In the text of an element there is no "<".
+    # The text of an element has no "<".
     before, *items = response_dict["body"].decode().split("<Contents>")
     objects, rest = [], [before]
     for item in items:
@@ -135,13 +135,13 @@ def s3_store(bucket: str, prefix: str, access: AwsAccess) -> S3Store:
 
 
 def split_s3_url(url: str) -> tuple[str, str]:
-    """Bucket and key, or prefix without the slashes at its end, of an s3:// URL. Both may begin with a slash."""
+    """Returns the bucket and the key, or prefix without trailing slashes, of an s3:// URL."""
     bucket, _, key = url.removeprefix("s3://").partition("/")
     return bucket, key.rstrip("/")
 
 
 def s3_cause(error: Exception) -> str:
-    """An S3 error in one line: S3's own code and message, which it sends as XML, where there are any."""
+    """Returns an S3 error in one line, with S3's own code and message if it sent them."""
     if isinstance(error, ClientError):
         found = error.response["Error"]
         return ": ".join(filter(None, (found.get("Code"), found.get("Message"))))[:300]
@@ -151,7 +151,7 @@ def s3_cause(error: Exception) -> str:
 
 
 def is_missing(error: ClientError) -> bool:
-    """Returns whether S3 says that there is no such object; to a request without a body it only says 404."""
+    """Returns whether an error says that the object does not exist; for a HEAD request S3 only sends 404."""
     return error.response["Error"].get("Code") in ("NoSuchKey", "404")
 
 

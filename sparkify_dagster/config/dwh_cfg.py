@@ -1,4 +1,4 @@
-"""Reads `dwh.cfg`, and remembers the line of each key for what errors say."""
+"""Reads `dwh.cfg` and keeps the line number of each key for error messages."""
 
 import configparser
 import re
@@ -9,7 +9,7 @@ from sparkify_dagster.config.keys import SettingsError
 
 @dataclass(frozen=True)
 class ConfigFile:
-    """The values and line numbers of `dwh.cfg`, by section and key in lower case."""
+    """Values and line numbers of `dwh.cfg`, by section and key in lower case."""
 
     shown_path: str
     values: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -20,19 +20,19 @@ class ConfigFile:
     """The line of each section."""
 
     def place_of(self, line: int | None) -> str:
-        """The file, and the line where it is known, for messages."""
+        """Returns the file, with the line number if it is known, for messages."""
         return f"{self.shown_path}, line {line}" if line else self.shown_path
 
 
 def parse_config_file(shown_path: str, text: str) -> ConfigFile:
     parser = configparser.RawConfigParser(default_section="")
     try:
-        # In capitals, so that [s3] is [S3], and both in one file are a section that is there twice.
+        # In capitals, so that [s3] is [S3], and both in one file are a duplicate section.
         parser.read_string(re.sub(r"(?m)^\s*\[.+\]", lambda header: header[0].upper(), text))
     except (configparser.DuplicateOptionError, configparser.DuplicateSectionError) as error:
         raise SettingsError(f"{shown_path}, line {error.lineno}: a section or key is there twice") from None
     except configparser.ParsingError as error:
-        # configparser's own text repeats the line, which may hold a secret.
+        # configparser's own message repeats the line, which may hold a secret.
         line = getattr(error, "lineno", None) or error.errors[0][0]
         raise SettingsError(f"{shown_path}, line {line}: is neither [SECTION] nor KEY = value") from None
     file = ConfigFile(shown_path)

@@ -1,7 +1,6 @@
-"""The settings' keys: the only place where a setting's names, parser, default and meaning are written down.
+"""The settings' keys: the one place that defines each setting's names, parser, default and meaning.
 
-Settings.load reads through KEYS and settings_table prints them, so the documentation cannot say something else than the
-loader does.
+Settings.load reads through KEYS and settings_table prints them, so the documentation agrees with the loader.
 """
 
 import re
@@ -24,17 +23,17 @@ T = TypeVar("T")
 
 DRIVER_OF_BACKEND = {"duckdb": "duckdb", "postgresql": "postgresql+psycopg2", "redshift": "redshift+psycopg2"}
 REDSHIFT_PORT = 5439
-# Each day from the first one on is a partition, which Dagster lists; it needs another day after the last.
+# Dagster lists a partition for each day from the first one on, and needs another day after the last.
 MIN_LOG_DAY, MAX_LOG_DAY = date(1970, 1, 1), date(9999, 12, 30)
 TRUE = ("1", "true", "yes", "on")
 
 
 class SettingsError(SparkifyError):
-    """A wrong or missing setting. Its text is one line: the key, what is wrong, and where it was read."""
+    """A wrong or missing setting. The message has the key, the problem, and where it was read."""
 
 
 class Secret(SecretStr):
-    """A secret which is displayed as `***`, as SQLAlchemy displays the password in a URL."""
+    """A secret that is displayed as `***`, as SQLAlchemy displays the password in a URL."""
 
     def _display(self) -> str:
         return "***"
@@ -163,12 +162,12 @@ def parse_warehouse(text: str) -> URL:
 
 @dataclass(frozen=True)
 class Key(Generic[T]):
-    """One setting: where it is written, how its text is understood, and what it means."""
+    """One setting: its names, the parser of its text, its default and its meaning."""
 
     meaning: str
     parse: Callable[[str], T]
     env: tuple[str, ...] = ()
-    """The first that is not empty wins. One that is set, even to nothing, hides what dwh.cfg says."""
+    """The first one that is not empty wins. One that is set, even to an empty text, overrides dwh.cfg."""
     cfg: tuple[str, str] | None = None
     default: T | None = None
     default_note: str = ""
@@ -182,7 +181,7 @@ class Key(Generic[T]):
 
     @property
     def cfg_names(self) -> tuple[tuple[str, str], ...]:
-        """The section and key of each of its names in dwh.cfg, the first one first."""
+        """Returns the section and key of each of its names in dwh.cfg, in order of precedence."""
         if self.cfg is None:
             return ()
         return (self.cfg, (self.cfg[0], self.cfg_alias)) if self.cfg_alias else (self.cfg,)
@@ -285,7 +284,7 @@ OTHER_VARIABLES = frozenset(
 
 
 def settings_table() -> str:
-    """The README's table of settings, in Markdown."""
+    """Returns the table of settings in the documentation, as Markdown."""
     rows = ["| Environment variable | dwh.cfg | Meaning | Default |", "| --- | --- | --- | --- |"]
     for key in KEYS:
         names = ", ".join(f"`{name}`" for name in key.env)

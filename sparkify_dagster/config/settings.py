@@ -1,4 +1,4 @@
-"""Every setting of the project: one frozen object, read from environment variables and `dwh.cfg` by their keys."""
+"""All settings as one frozen object, read from environment variables and `dwh.cfg`."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def _field(key: Key[Any]) -> Any:
 
 
 class Settings(BaseModel):
-    """What the environment and `dwh.cfg` say, checked. Settings() is what holds where they say nothing."""
+    """The validated settings. Settings() has the defaults, for an empty environment without `dwh.cfg`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    # URL is a named tuple, which pydantic would otherwise take apart and dump with its password.
+    # URL is a named tuple, which pydantic would take apart and dump with its password.
     warehouse: Annotated[InstanceOf[URL], PlainSerializer(str)] = _field(WAREHOUSE)
     cluster_identifier: str | None = _field(CLUSTER_IDENTIFIER)
     cluster_region: str | None = _field(DB_REGION)
@@ -108,7 +108,7 @@ class Settings(BaseModel):
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> Settings:
-        """The settings, or a SettingsError for the first wrong one. `folder` is where `dwh.cfg` is looked for."""
+        """Reads the settings, with `dwh.cfg` in `folder`. Raises SettingsError for the first wrong one."""
         unknown_variables(environ)
         reader = _Reader(environ, _find_config_file(environ, folder or Path()))
         unknown_options(reader.file)
@@ -122,9 +122,9 @@ class Settings(BaseModel):
 
     @staticmethod
     def ignored(environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> str:
-        """One line that names the unknown variables, sections and keys; empty if there are none.
+        """Returns one line that names the unknown variables, sections and keys; empty if there are none.
 
-        Raises SettingsError, as load does, for an unknown name that is like a known one.
+        Raises SettingsError, as load does, for an unknown name that resembles a known one.
         """
         variables = unknown_variables(environ)
         names = [f"{', '.join(variables)} (environment)"] if variables else []
@@ -143,7 +143,7 @@ class _Found(NamedTuple):
 
 @dataclass(frozen=True)
 class _Reader:
-    """Gives each key's value, and knows where it came from."""
+    """Reads the value of a key, and where it came from."""
 
     environ: Mapping[str, str]
     file: ConfigFile
@@ -167,10 +167,10 @@ class _Reader:
         found = self.find(key)
         if found is None:
             return key.default
-        # With an '@' it may be user:password@host or s3://key:secret@bucket, whatever the key is meant for.
+        # With an '@' it may be user:password@host or s3://key:secret@bucket, whatever the key is for.
         shown = "***" if key.secret or "@" in found.text else repr(found.text)
         if found.place:
-            # A password may well contain <a>, but a host or an ARN that does is still the example's.
+            # A password may contain <a>, but a host or an ARN with it is still the example's placeholder.
             search = re.fullmatch if key.secret else re.search
             if search(r"<[^<>]+>", found.text):
                 self.fail(key, f"{shown} is a placeholder, fill it in or delete the line")
@@ -233,7 +233,7 @@ def _read_warehouse(reader: _Reader) -> dict[str, Any]:
 
 def _read_cluster_url(reader: _Reader) -> URL | None:
     endpoint = reader.read(HOST)
-    # All are read before anything is decided, so that a placeholder is reported even where it is not needed yet.
+    # All are read before anything is decided, so that a placeholder is reported even if it is not needed.
     database, port, identifier = reader.read(DB_NAME), reader.read(DB_PORT), reader.read(CLUSTER_IDENTIFIER)
     user, password = reader.read(DB_USER), reader.read(DB_PASSWORD)
     if endpoint is None and identifier is None:
@@ -246,7 +246,7 @@ def _read_cluster_url(reader: _Reader) -> URL | None:
         username=reader.require(DB_USER, DB_PASSWORD) if password else user,
         password=password.get_secret_value() if password else None,
         host=host,
-        # A host that is looked up brings its port along.
+        # AWS returns the port together with the host.
         port=port or endpoint_port or (REDSHIFT_PORT if host else None),
     )
 
@@ -271,7 +271,7 @@ def _read_log_days(reader: _Reader) -> dict[str, Any]:
 
 
 def _read_expected(reader: _Reader) -> dict[str, Any]:
-    # What is expected of the simulated month is expected neither of another source nor of other days.
+    # The expected results of the simulated month do not apply to another source, or to other days.
     is_simulated_month = not any(reader.find(key) for key in (LOG_DATA, SONG_DATA, LOG_START, LOG_END))
     by_default = is_simulated_month and not reader.in_environment(EXPECTED)
     return {"expected": reader.read(EXPECTED) if reader.find(EXPECTED) or by_default else None}

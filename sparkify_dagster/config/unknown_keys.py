@@ -1,4 +1,4 @@
-"""Names of environment variables and in `dwh.cfg` that are no settings: misspelled ones are errors."""
+"""Unknown names of environment variables and in `dwh.cfg`: misspelled settings are errors, others are reported."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,7 +7,7 @@ from sparkify_dagster.config.keys import KEYS, OTHER_VARIABLES, SettingsError
 
 _PREFIX = "SPARKIFY_"
 _MAX_EDITS = 2
-# Of three letters two others make any name: [DWH], a section of the original course, would be taken for [AWS].
+# Two edits turn any name of three letters into another: [DWH], of the original course, would be close to [AWS].
 _MIN_EDITED_SECTION_LENGTH = 4
 
 _VARIABLES = sorted({name for key in KEYS for name in key.env if name.startswith(_PREFIX)})
@@ -16,10 +16,10 @@ _SECTIONS = list(dict.fromkeys(section for section, _ in _OPTIONS))
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """The SPARKIFY_ variables that no setting reads. Raises SettingsError for one that is like a known one.
+    """Returns the SPARKIFY_ variables that no setting reads. Raises SettingsError for one that resembles a known one.
 
-    Others are none of our business: Kubernetes adds SPARKIFY_SERVICE_HOST, SPARKIFY_PORT_80_TCP and more of a service
-    named sparkify.
+    Others may be legitimate: for a service named sparkify, Kubernetes adds SPARKIFY_SERVICE_HOST,
+    SPARKIFY_PORT_80_TCP and more.
     """
     known = {*_VARIABLES, *OTHER_VARIABLES}
     unknown = sorted(name for name in environ if name not in known and name.upper().startswith(_PREFIX[:-1]))
@@ -30,9 +30,9 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
 
 
 def unknown_options(file: ConfigFile) -> list[tuple[str, int | None]]:
-    """The sections and keys that no setting reads, with their lines.
+    """Returns the sections and keys that no setting reads, with their lines.
 
-    Raises SettingsError for one that is like a known one.
+    Raises SettingsError for one that resembles a known one.
     """
     unknown: list[tuple[str, int | None]] = []
     for section, section_line in file.sections.items():
@@ -49,7 +49,7 @@ def unknown_options(file: ConfigFile) -> list[tuple[str, int | None]]:
         if not known_options or option in known_options:
             continue
         line = file.lines.get(place)
-        # The cluster's own settings are called DB_..., and people leave that out.
+        # The cluster's own settings are called DB_..., a prefix that people leave out.
         if meant := _equal(option, known_options, "DB_") or _closest(option, known_options):
             raise SettingsError(
                 f"[{section}] {option}: there is no such setting; write {meant} ({file.place_of(line)})"
@@ -59,7 +59,7 @@ def unknown_options(file: ConfigFile) -> list[tuple[str, int | None]]:
 
 
 def _closest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is equal but for case and underscores, or else the closest of those two edits away."""
+    """Returns the known name that is equal up to case and underscores, or else the closest one within two edits."""
     if equal := _equal(name, known):
         return equal
     edits = {other: _edits(name, other) for other in known if abs(len(other) - len(name)) <= _MAX_EDITS}
@@ -76,7 +76,7 @@ def _bare(name: str) -> str:
 
 
 def _edits(one: str, other: str) -> int:
-    """The number of letters to insert, delete or replace (Levenshtein's distance)."""
+    """Returns the number of letters to insert, delete or replace (Levenshtein distance)."""
     distances = list(range(len(other) + 1))
     for row, letter in enumerate(one, start=1):
         previous, distances[0] = distances[0], row

@@ -1,1 +1,1 @@
-"""What holds runs together: liveness, the launcher, signals, locks, and errors with their translations."""
+"""Run liveness, executor, launcher, signals, locks, and the family of errors with its translations."""

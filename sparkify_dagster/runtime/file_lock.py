@@ -1,4 +1,4 @@
-"""Locks of the operating system, held by a process and gone with it, however it ends."""
+"""Operating-system locks, which end with the process that holds them, however it ends."""
 
 import logging
 import os
@@ -16,9 +16,9 @@ _POLL_SECONDS = 0.05
 
 @contextmanager
 def exclusive(path: Path, waiting: str | Callable[[], str]) -> Iterator[None]:
-    """Holds the lock of a file, which is created with its folder. Logs why it waits where another process has it.
+    """Holds the lock of a file, which is created with its folder. Logs the reason if it has to wait.
 
-    Raises OSError where the file cannot be created: FileLock itself would wait for it for ever.
+    Raises OSError if the file cannot be created, for which FileLock itself would wait for ever.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o666))

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, noticed whoever handles them: Dagster puts handlers of its own in place while a step runs."""
+"""Records Ctrl-C and SIGTERM, whichever handler is in place: Dagster installs its own while a step runs."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ _signals: list[int] = []
 
 @contextmanager
 def noticed() -> Iterator[None]:
-    """Has SIGTERM end the block as Ctrl-C does, by a KeyboardInterrupt, and keeps the signals for received()."""
+    """Lets SIGTERM end the block as Ctrl-C does, by a KeyboardInterrupt, and records the signals for received()."""
     if threading.current_thread() is not threading.main_thread() or _pipe:
         yield
         return
@@ -22,7 +22,7 @@ def noticed() -> Iterator[None]:
     for end in _pipe:
         os.set_blocking(end, False)
     before = signal.set_wakeup_fd(_pipe[1], warn_on_full_buffer=False)
-    # A signal that whoever started the process has it ignore stays ignored.
+    # A signal that the process was started to ignore stays ignored.
     handlers = {
         number: signal.signal(number, _interrupt)
         for number in (signal.SIGINT, signal.SIGTERM)
@@ -41,7 +41,7 @@ def noticed() -> Iterator[None]:
 
 
 def received() -> signal.Signals | None:
-    """Returns the first signal that asked the process to end; None if there was none."""
+    """Returns the first signal that the process received, or None if there was none."""
     if _pipe:
         with suppress(BlockingIOError):
             _signals.extend(os.read(_pipe[0], 4096))

@@ -1,12 +1,12 @@
-"""Launches runs as Dagster does by default, and tells its monitoring which of them have no process any more.
+"""Launches runs as Dagster does by default, and reports runs without a process to its run monitoring.
 
-The default launcher itself cannot: who sees a run's process end is the code server that started it, and where that one
-is killed too, or the machine stops, the run would be unfinished for ever and keep its place in the queue.
+The default launcher cannot: only the code server that started a run's process sees it end. If that one is killed too,
+or the machine stops, the run would stay unfinished for ever and keep its place in the queue.
 """
 
 import dagster as dg
 
-# What a launcher answers with is not exported publicly.
+# The result types of a launcher are not exported publicly.
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 
 from sparkify_dagster.runtime import liveness

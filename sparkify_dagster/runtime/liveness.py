@@ -1,4 +1,4 @@
-"""Tells runs that are alive from runs whose process is gone, and marks the latter as failed.
+"""Distinguishes live runs from runs whose process is gone, and marks the latter as failed.
 
 Each run holds an operating-system lock on a file of its own while its process lives. However the process ends, the lock
 ends with it, so a run that is not finished and whose lock is free is dead.
@@ -19,7 +19,7 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-# A run that the UI launches needs this long at most until it takes its lock.
+# Maximum time from the launch of a run in the UI until the run holds its lock.
 START_SECONDS = 60
 DIED = "The run's process ended before the run did (killed, or the machine stopped). Run it again."
 
@@ -41,16 +41,16 @@ def alive(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
 
 
 def alive_until_exit(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Holds the run's lock until this process ends: code of ours sees no other end of a run that Dagster started."""
+    """Holds the run's lock until this process ends: no later hook of ours runs in a run that Dagster started."""
     path = _lock_path(instance, run_id)
-    # Nobody else can see the runs of an instance that is kept in memory.
+    # The runs of an ephemeral instance are visible to this process only.
     if path not in _held and not instance.is_ephemeral:
         _take(path)
         atexit.register(_let_go, path)
 
 
 def root_run_id(run: dg.DagsterRun) -> str:
-    """Returns the id of the run that this one repeats, directly or not; its own id where it repeats none."""
+    """Returns the id of the first run of a chain of retries, which is its own id if it retries none."""
     return run.root_run_id or run.run_id
 
 
@@ -63,18 +63,18 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
 
 
 def is_dead(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether the run is not finished and its process is gone. False where that cannot be told."""
+    """Returns whether the run is not finished and its process is gone. It is False if that is unknown."""
     record = instance.get_run_record_by_id(run_id)
     if record is None or not _has_no_process(instance, record):
         return False
-    # It may have ended by itself in between, and let go of its lock for that.
+    # It may have finished in the meantime and released its lock.
     run = instance.get_run_by_id(run_id)
     return run is not None and not run.is_finished
 
 
 def _take(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Under its own name only when it is locked: who finds it unlocked takes the run for dead.
+    # Renamed only once it is locked: an unlocked file means that the run is dead.
     unlocked = path.with_suffix(".new")
     lock = FileLock(unlocked)
     lock.acquire()
@@ -90,7 +90,7 @@ def _let_go(path: Path) -> None:
 def _has_no_process(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
     path = _lock_path(instance, record.dagster_run.run_id)
     if not path.exists():
-        # It never came as far as its lock, or it runs on another machine, whose runs only a shared storage shows here.
+        # It has not taken its lock yet, or it runs on another machine, which only a shared storage can show here.
         has_process = record.dagster_run.status != dg.DagsterRunStatus.NOT_STARTED
         is_of_this_machine = type(instance.run_storage).__name__ == "SqliteRunStorage"
         started = record.start_time or record.create_timestamp.timestamp()

@@ -8,13 +8,13 @@ from sparkify_dagster.schema.tables import STAR_TABLES, key_columns, type_name
 
 
 def star_schema_diagram() -> str:
-    """A Mermaid erDiagram of the facts and dimensions."""
+    """Returns a Mermaid erDiagram of the facts and dimensions."""
     lines = ["erDiagram"]
     for table in STAR_TABLES:
         for column in table.columns:
             dimension = _referenced_table(column)
             if dimension is not None:
-                # Plays of songs that the catalogue lacks are kept: those may point to nothing.
+                # Plays without a matching song are kept, so these references may be NULL.
                 at_the_dimension = "|o" if column.nullable else "||"
                 lines.append(f"    {dimension} {at_the_dimension}--o{{ {table.name} : {column.name}")
     for table in STAR_TABLES:
@@ -35,7 +35,7 @@ def _referenced_table(column: Column[Any]) -> str | None:
 
 
 def _mermaid_type(column: Column[Any]) -> str:
-    # Mermaid refuses a comma in a type.
+    # Mermaid rejects a comma in a type.
     return type_name(column).partition("(")[0] if "," in type_name(column) else type_name(column)
 
 

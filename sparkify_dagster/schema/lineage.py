@@ -1,4 +1,4 @@
-"""Where each column of the warehouse comes from, read from the SQL that builds it and written down nowhere else."""
+"""Column lineage, derived from the SQL that builds each table."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from sparkify_dagster.schema.sql_files import VIEWS, select_sql
 from sparkify_dagster.schema.tables import metadata
 
 if TYPE_CHECKING:
-    # Importing sqlglot takes 0.3 s: only who asks for lineage pays for it.
+    # Importing sqlglot takes 0.3 s, so only lineage imports it.
     from sqlglot import ParseError, exp
     from sqlglot.optimizer import Scope
 
-# Steps on the way from an asset to an asset: lineage looks through them.
+# Intermediate steps between assets, which lineage looks through.
 _INTERMEDIATE = frozenset({*VIEWS, "user_days"})
 _TABLES = frozenset(table.name for table in metadata.tables.values())
 _MAX_EXPRESSION_CHARACTERS = 32
 
 
 class LineageError(SparkifyError):
-    """A SELECT is written in a way that hides where a column comes from."""
+    """A SELECT whose form hides the origin of a column."""
 
 
 @dataclass(frozen=True)
 class ColumnOrigin:
-    """What a column is made from.
+    """The origin of a column.
 
     `joined_on` names the columns of the source table that had to equal another table's, `expression` is the SQL of
     a column that is not a plain copy.
@@ -42,40 +42,40 @@ class ColumnOrigin:
 
 @cache
 def column_origins(table: str) -> Mapping[str, ColumnOrigin]:
-    """The origin of each column of a table that a transform builds, in the order of its SELECT."""
+    """Returns the origin of each column of a table that a transform builds, in the order of its SELECT."""
     return origins_in(select_sql(table))
 
 
 @cache
 def origins_in(select: str) -> Mapping[str, ColumnOrigin]:
-    """The origin of each column of a SELECT, in its order. Raises LineageError."""
+    """Returns the origin of each column of a SELECT, in its order. Raises LineageError."""
     scope = _scope_of(select)
     return MappingProxyType({name: _origin(scope, name) for name in _select(scope).named_selects})
 
 
 @cache
 def source_tables(table: str) -> frozenset[str]:
-    """The tables with an asset of their own that a transform reads, through views too."""
+    """Returns the tables with assets that a transform reads, also through views."""
     return tables_read_by(select_sql(table))
 
 
 @cache
 def tables_read_by(select: str) -> frozenset[str]:
-    """The tables with an asset of their own that a SELECT reads, through views too."""
+    """Returns the tables with assets that a SELECT reads, also through views."""
     from sqlglot import exp
 
     sources: set[str] = set()
     for read in parsed_select(select).find_all(exp.Table):
         if read.name in _INTERMEDIATE:
             sources |= source_tables(read.name)
-        # Neither a CTE nor the temporary table that says which users to build is in the metadata.
+        # CTEs and the temporary table of touched users are not in the metadata.
         elif read.name in _TABLES:
             sources.add(read.name)
     return frozenset(sources)
 
 
 def parsed_select(select: str) -> exp.Select:
-    """The tree of a SELECT, to be looked at only. Raises LineageError."""
+    """Returns the parsed tree of a SELECT, which must not be modified. Raises LineageError."""
     return _select(_scope_of(select))
 
 
@@ -85,10 +85,10 @@ def _scope_of(select: str) -> Scope:
     from sqlglot.errors import SqlglotError, TokenError
     from sqlglot.optimizer.scope import build_scope
 
-    # Every column in our SQL names its table (a test sees to it), so sqlglot's slower qualification is not needed.
+    # Every column in our SQL names its table (a test checks that), so sqlglot's slower qualification is not needed.
     try:
         parsed = parse_one(select, dialect="redshift")
-        # An INSERT has a scope too, of the SELECT in it.
+        # An INSERT has a scope too: that of its SELECT.
         scope = build_scope(parsed) if isinstance(parsed, exp.Query) else None
     except TokenError as error:
         raise LineageError("a quote or a comment is opened and not closed") from error
@@ -104,7 +104,7 @@ def _scope_of(select: str) -> Scope:
 
 
 def _place_of(error: ParseError) -> str:
-    """The line of an error and what is wrong there."""
+    """Returns the line of an error and what is wrong there."""
     if not error.errors or not error.errors[0].get("line"):
         return "there is no SELECT"
     found = error.errors[0]
@@ -145,7 +145,7 @@ def _selected(scope: Scope, name: str) -> exp.Expr:
 
 
 def _origin_in_source(scope: Scope, alias: str, column: str) -> ColumnOrigin:
-    """The origin of `alias.column` as the scope's FROM and JOINs define the alias."""
+    """Returns the origin of `alias.column`, as the scope's FROM and JOINs define the alias."""
     from sqlglot.optimizer.scope import Scope
 
     source = scope.sources.get(alias)
@@ -161,7 +161,7 @@ def _origin_in_source(scope: Scope, alias: str, column: str) -> ColumnOrigin:
 
 
 def _join_keys(scope: Scope, alias: str) -> Iterator[str]:
-    """The base columns behind the `alias` side of the equalities that join it."""
+    """Returns the base columns behind the `alias` side of the equalities that join it."""
     from sqlglot import exp
 
     for join in _select(scope).args.get("joins") or ():
@@ -174,13 +174,13 @@ def _join_keys(scope: Scope, alias: str) -> Iterator[str]:
             if not keys or not others:
                 continue
             key, other = (_origin_in_source(scope, side.table, side.name) for side in (keys[0], others[0]))
-            # A table that finds its own rows again by their id has not been matched with anything.
+            # A self-join on the id is not a match with another table.
             if key.sources != other.sources:
                 yield from (column for _, column in key.sources)
 
 
 def _without_the_obvious(node: exp.Expr) -> exp.Expr:
-    """Divisions are of fractions, and texts lose the blanks at their end: neither needs to be said of each column."""
+    """Removes casts of divisions and the trimming of texts, which would only clutter the description of a column."""
     from sqlglot import exp
 
     is_cast = isinstance(node, exp.Cast) and node.is_type("DOUBLE")

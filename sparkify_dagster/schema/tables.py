@@ -54,7 +54,7 @@ metadata = MetaData()
 
 
 class ByteOrdered(TypeDecorator[str]):
-    """VARCHAR that sorts by UTF-8 bytes on every warehouse, as the contract (docs/contract.md) orders keys and ids."""
+    """VARCHAR that sorts by UTF-8 bytes on every warehouse, as docs/contract.md requires for keys and ids."""
 
     impl = String
     cache_ok = True
@@ -78,7 +78,7 @@ def text() -> ByteOrdered:
 
 
 def seconds() -> Numeric[Decimal]:
-    """Exact, so that the event's length and the song's duration can be compared for equality."""
+    """Returns an exact type, so that an event's length and a song's duration can be compared for equality."""
     return Numeric(10, 5)
 
 
@@ -88,7 +88,7 @@ def degrees() -> Numeric[Decimal]:
 
 @compiles(PrimaryKeyConstraint, "duckdb")
 def _no_enforced_key(element: PrimaryKeyConstraint, compiler: DDLCompiler, **_: object) -> None:
-    """DuckDB refuses a key that the same transaction has deleted; the key checks guard all warehouses alike."""
+    """Omits the key: DuckDB rejects one that the same transaction has deleted; checks guard keys on all warehouses."""
 
 
 def _event_column(column: EventColumn) -> Column[Any]:
@@ -216,7 +216,7 @@ stale_days = Table(
     comment="One row per day and star table to be rebuilt, written in the transaction that replaces the day's events",
 )
 
-# How many events have a value: of artist, song and length among the plays, of all others among the signed-in events.
+# Columns whose values are counted: artist, song and length among plays, all others among signed-in events.
 PROFILED_COLUMNS = tuple(name for name in COLUMN_NAMES if name not in ("page", "ts", "user_id"))
 
 day_profiles = Table(
@@ -315,7 +315,7 @@ songplays = Table(
     Column("length", seconds(), comment="Length of the song played, in seconds"),
     PrimaryKeyConstraint("songplay_id"),
     comment="One row a play of a song",
-    # Analysts and loads ask for periods; by user would skew on heavy listeners, so the distribution is left to AUTO.
+    # Analysts and loads select periods; a distribution by user would skew on heavy listeners, so it is left to AUTO.
     redshift_sortkey="start_time",
 )
 
@@ -370,7 +370,7 @@ time = Table(
     redshift_sortkey="start_time",
 )
 
-# DuckDB and Redshift skip blocks by their least and greatest values; PostgreSQL needs an index to find a day.
+# DuckDB and Redshift skip blocks by their min and max values; PostgreSQL needs an index to find a day.
 for _name, _columns in {
     "staging_events_days": (staging_events.c.log_date,),
     "loaded_objects_days": (loaded_objects.c.log_date,),
@@ -396,7 +396,7 @@ def key_columns(table: Table) -> tuple[str, ...]:
 
 
 def type_name(column: Column[Any]) -> str:
-    """The column's type as Redshift's DDL writes it."""
+    """Returns the column's type as in Redshift's DDL."""
     if isinstance(column.type, Numeric):
         return f"DECIMAL({column.type.precision},{column.type.scale})"
     return str(column.type)

@@ -1,4 +1,4 @@
-"""Converts the JSON values of one row exactly as docs/contract.md (Values) says: the slow path, for all else."""
+"""Converts the JSON values of one row exactly as docs/contract.md (Values) says: the path for non-canonical records."""
 
 import json
 import re
@@ -12,21 +12,21 @@ from sparkify_dagster.schema.event_columns import SHORT_TEXT_BYTES, TEXT_BYTES
 # 0001-01-01 and 9999-12-31T23:59:59.999 UTC, in milliseconds since 1970.
 EPOCH_MS_RANGE = (-62_135_596_800_000, 253_402_300_799_999)
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-# More digits than any column holds before the point, so that 1e999999999 is never written out. With those
-# behind the point they are fewer than the 28 that decimal's context rounds to.
+# More digits than any column holds before the point, so that 1e999999999 is never expanded. Together with those
+# behind the point they are fewer than the 28 to which decimal's context rounds.
 _MAX_DIGITS = 20
 
 
 class Number(str):
-    """A JSON number as it is written, since where text is meant that is its value."""
+    """A JSON number as written, which is its value if the column is text."""
 
     __slots__ = ()
 
 
 class InvalidValueError(SparkifyError):
-    """A row that staging cannot hold, with the column where one is to blame.
+    """A value that staging cannot hold, with its column if it is known.
 
-    The reason is shown in Dagster: it may quote a number, and never a text, which may be anybody's name.
+    The reason is shown in Dagster: it may quote a number but never a text, which may be a listener's name.
     """
 
     def __init__(self, reason: str, column: str | None = None) -> None:
@@ -108,7 +108,7 @@ DEGREES = decimal(9, 6)
 
 
 def convert_row(document: object, columns: Mapping[str, tuple[str, Callable[[Any], Any]]]) -> dict[str, Any]:
-    """The document's values by column, given each column's key and conversion. Raises InvalidValueError."""
+    """Returns the document's values by column, given each column's key and conversion. Raises InvalidValueError."""
     if not isinstance(document, dict):
         raise InvalidValueError("not a JSON object")
     row = {}
@@ -121,7 +121,7 @@ def convert_row(document: object, columns: Mapping[str, tuple[str, Callable[[Any
 
 
 def _decimal(value: Any) -> Decimal | None:
-    """Empty text is no number; text that reads like one is."""
+    """Converts a number, also one that is written as text; empty text is NULL."""
     if value is None or value == "":
         return None
     if not isinstance(value, str) or not _NUMBER.fullmatch(value):
@@ -133,7 +133,7 @@ def _decimal(value: Any) -> Decimal | None:
 
 
 def _shown(value: Any) -> str:
-    """A number, true or false as it is, and of all else the kind."""
+    """Returns a number, true or false as written, and only the kind of any other value."""
     if isinstance(value, str):
         return value[:40] if _NUMBER.fullmatch(value) else "text"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Decompresses gzip content within a limit. What begins with gzip's magic bytes is gzip; names say nothing."""
+"""Decompresses gzip content within a limit. Content is gzip if it begins with gzip's magic bytes, whatever its name."""
 
 import io
 import zlib
@@ -6,7 +6,7 @@ import zlib
 from sparkify_dagster.runtime.errors import SparkifyError
 
 _MAGIC = b"\x1f\x8b"
-# Enough for few calls, little enough that no second copy of a large file is ever held.
+# Large enough for few calls, small enough that a large file is never held twice.
 _PIECE_BYTES = 16 << 20
 _GZIP = zlib.MAX_WBITS | 16
 
@@ -20,7 +20,7 @@ def is_gzip(content: bytes) -> bool:
 
 
 def decompress(content: bytes, *, max_bytes: int) -> bytes:
-    """Returns all members of gzip content. Raises DecompressionError; never holds more than the limit and a piece."""
+    """Returns all members of gzip content, decompressed. Raises DecompressionError before the limit is exceeded."""
     inflated = io.BytesIO()
     remaining = content
     try:

@@ -22,9 +22,9 @@ class JsonPaths:
 
 
 def read_jsonpaths(location: str | None, access: AwsAccess) -> JsonPaths:
-    """Returns what the JSONPaths file says; where none is configured, the usual names.
+    """Returns the keys of the JSONPaths file, or the usual keys if none is configured.
 
-    Raises SourceError where the file cannot be read or does not hold a simple path per column.
+    Raises SourceError if the file cannot be read or does not hold a simple path per column.
     """
     if location is None:
         return JsonPaths()
@@ -34,7 +34,7 @@ def read_jsonpaths(location: str | None, access: AwsAccess) -> JsonPaths:
 
 
 def head_jsonpaths(location: str | None, access: AwsAccess) -> str | None:
-    """Returns the file's ETag; None where none is configured. Raises SourceError."""
+    """Returns the file's ETag, or None if none is configured. Raises SourceError."""
     if location is None:
         return None
     with _required():
@@ -68,7 +68,7 @@ def parse_jsonpaths(content: bytes, location: str) -> tuple[str, ...]:
         if match is None:
             raise SourceError(f"{location}: path {position}, {path!r}, is not a simple path; {remedy}")
         keys.append(match["dotted"] or match["quoted"])
-    # Key names that differ in case only would be one column to DuckDB's reader.
+    # To DuckDB's reader, keys that differ only in case are one column.
     if len({key.lower() for key in keys}) < len(keys):
         raise SourceError(f"{location}: two paths name the same key; {remedy}")
     return tuple(keys)

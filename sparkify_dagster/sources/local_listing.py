@@ -9,23 +9,23 @@ from typing import TypeAlias
 
 from sparkify_dagster.sources.object_keys import is_hidden
 
-# A file by its key, with what os.stat says of it.
+# A file's key and its os.stat result.
 Found: TypeAlias = tuple[str, os.stat_result]
 _LEADS_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 class BrokenLinkError(OSError):
-    """A link that leads nowhere: an unmounted disk is not an empty one."""
+    """A broken link. It is an error because an unmounted disk is not an empty one."""
 
 
 def walk(folder: str) -> Iterator[Found]:
-    """Every regular file below the folder, in any order. Raises OSError with the path, BrokenLinkError.
+    """Yields every regular file below the folder, in any order. Raises OSError with the path, BrokenLinkError.
 
-    A folder is known by its own path; one that links alone lead to, by the first of the links' paths by bytes. Links in
-    dot-folders and links that are dot-folders are not followed, and a dot-folder need not be readable.
+    A folder's key is its own path, or if only links lead to it, the first of their paths by bytes. Links in dot-folders
+    and links named like dot-folders are not followed, and a dot-folder need not be readable.
     """
     seen: set[tuple[int, int]] = set()
-    # Folders with a path of their own come first, those that links lead to behind them.
+    # Folders with a path of their own come before those that only links lead to.
     pending = [(False, b"", "")]
     while pending:
         is_linked, _, key = heapq.heappop(pending)
@@ -49,7 +49,7 @@ def walk(folder: str) -> Iterator[Found]:
 
 
 def _read(path: str, prefix: str, *, is_hidden: bool) -> tuple[list[Found], list[str], list[str]]:
-    """The folder's files, its folders, and the folders that its links lead to."""
+    """Returns the folder's files, its folders, and the folders that its links lead to."""
     files: list[Found] = []
     folders: list[str] = []
     links: list[str] = []

@@ -1,4 +1,4 @@
-"""Tracks which keys the records of a log day have: a field that the app renamed, or stopped logging, shows here.
+"""Tracks which keys the records of a log day have, so that fields that the app renamed or dropped are noticed.
 
 The app leaves keys out where they have no value, so a key counts as missing only where a record should have it.
 """
@@ -26,7 +26,7 @@ ABSENT_RAW = msgspec.Raw(b"null")
 
 @dataclass
 class FieldTracker:
-    """The columns whose keys were found, those that were due, and the keys that are no column's."""
+    """The columns whose keys were found, those that were due, and the keys that belong to no column."""
 
     found: set[str] = field(default_factory=set)
     due: set[str] = field(default_factory=set)
@@ -76,7 +76,7 @@ class FieldTracker:
         )
 
     def _is_open(self, columns: Iterable[str]) -> bool:
-        """Returns whether anything about the columns could still be found out."""
+        """Returns whether some of the columns have not been found yet."""
         return not self.found.issuperset(columns)
 
 
@@ -90,6 +90,6 @@ def _has(event: Any, column: str) -> bool:
 
 
 def _storable(name: str) -> str:
-    """Returns a key's name as any warehouse can hold it."""
+    """Returns a key's name in a form that every warehouse can store."""
     shown = name.encode(errors="replace").decode().replace("\x00", "\N{REPLACEMENT CHARACTER}")
     return shown[:_MAX_NAME_CHARACTERS]

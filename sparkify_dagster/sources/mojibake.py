@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 
 def repair(text: str) -> str:
-    """The text that was meant, without blanks at its end. Blanks go last: some belong to a broken character."""
+    """Returns the repaired text without trailing blanks. These are removed last: some belong to a broken character."""
     while not text.isascii():
         try:
             decoded = text.encode("latin-1").decode("utf-8")
@@ -15,7 +15,7 @@ def repair(text: str) -> str:
 
 
 def repairs(texts: Iterable[str]) -> dict[str, str]:
-    """Maps each text that the repair changes, without blanks at its end, to the repaired text."""
+    """Maps each text that the repair changes, without its trailing blanks, to the repaired text."""
     found = {}
     for text in texts:
         broken = text.rstrip(" ")

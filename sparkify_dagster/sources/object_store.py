@@ -1,4 +1,4 @@
-"""Lists and reads the objects of a source: a local folder or an S3 prefix, alike."""
+"""Lists and reads the objects of a source, which is a local folder or an S3 prefix."""
 
 import asyncio
 import itertools
@@ -42,17 +42,17 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef
     from obstore import ObjectMeta
 
-# S3 answers a small object in some 30 ms, so many requests are kept in flight; more only helps beyond 128.
+# S3 answers a request for a small object in some 30 ms, so many are kept in flight; beyond 128 more does not help.
 MAX_CONCURRENT_READS = 128
 READS_PER_BATCH = 4_096
 
 
 class SourceError(SparkifyError):
-    """The source cannot be listed or read. Never a data error: the load fails and changes nothing."""
+    """The source cannot be listed or read: the load fails and changes nothing. Bad data is never one."""
 
 
 class ObjectNotFoundError(SourceError):
-    """The object is not there (any more)."""
+    """The object does not exist (any more)."""
 
 
 class ObjectStore(ABC):
@@ -62,11 +62,14 @@ class ObjectStore(ABC):
 
     @abstractmethod
     def list(self) -> list[StoredObject]:
-        """Every object below the location, in the order of the keys' UTF-8 bytes. Raises SourceError."""
+        """Returns every object below the location, in the order of the keys' UTF-8 bytes. Raises SourceError."""
 
     @abstractmethod
     def read(self, key: str) -> tuple[StoredObject, bytes]:
-        """The object as it is now, with the ETag and size of what was read. Raises SourceError, ObjectNotFoundError."""
+        """Reads an object and returns it with the ETag and size of what was read.
+
+        Raises SourceError, ObjectNotFoundError.
+        """
 
     @abstractmethod
     def read_many(self, keys: Sequence[str]) -> Iterator[tuple[StoredObject, bytes]]:
@@ -74,14 +77,14 @@ class ObjectStore(ABC):
 
     @abstractmethod
     def head(self, key: str) -> StoredObject:
-        """The object as it is now, without its content. Raises SourceError, ObjectNotFoundError."""
+        """Returns an object without its content. Raises SourceError, ObjectNotFoundError."""
 
     def local_path(self, key: str) -> Path | None:
-        """Where the object lies on this machine, if it does."""
+        """Returns the object's path on this machine, or None if it has none."""
         return None
 
     def uri(self, key: str) -> str | None:
-        """The object's s3:// URL, if it lies in S3."""
+        """Returns the object's s3:// URL, or None if it is not in S3."""
         return None
 
 
@@ -139,7 +142,7 @@ class LocalFolder(ObjectStore):
 
 
 class S3Prefix(ObjectStore):
-    """Keys are exact, whatever S3 allows in them. obstore reads what it can, many at once; boto3 does the rest."""
+    """An S3 prefix with exact keys: obstore reads what it can address, concurrently, and boto3 the rest."""
 
     def __init__(self, bucket: str, prefix: str, access: AwsAccess) -> None:
         self.location = f"s3://{bucket}/{prefix}".rstrip("/")
@@ -206,13 +209,13 @@ class S3Prefix(ObjectStore):
             raise SourceError(f"{place}: cannot be read: {s3_cause(error)}") from error
 
 
-# Narrower than what obstore can address, which nobody promises: no empty segment, no `.` or `..`, ASCII alone.
+# Narrower than what obstore can address, which is not documented: no empty segment, no `.` or `..`, only ASCII.
 _ADDRESSABLE_SEGMENT = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9_=+,@() .-]+"
 _ADDRESSABLE_KEY = re.compile(rf"{_ADDRESSABLE_SEGMENT}(?:/{_ADDRESSABLE_SEGMENT})*")
 
 
 def _is_addressable(key: str) -> bool:
-    """Returns whether obstore addresses just this object by the key."""
+    """Returns whether obstore addresses exactly this object by the key."""
     return _ADDRESSABLE_KEY.fullmatch(key) is not None
 
 
@@ -225,14 +228,14 @@ def _answered(key: str, answer: "GetObjectOutputTypeDef | HeadObjectOutputTypeDe
 
 
 def open_store(location: str, access: AwsAccess) -> ObjectStore:
-    """The store below an s3:// URL, a file:// URL or a local path. Raises SourceError where it cannot be one."""
+    """Returns the store of an s3:// URL, a file:// URL or a local path. Raises SourceError if it is none of these."""
     if location.startswith("s3://"):
         return S3Prefix(*split_s3_url(location), access)
     return LocalFolder(_local_path(location))
 
 
 def key_below(location: str, other: str) -> str:
-    """Returns the key by which a location lies in another one; nothing where it does not, or is the same."""
+    """Returns the key of a location within another one; empty if it is not within it, or is the same."""
     if location.startswith("s3://") or other.startswith("s3://"):
         prefix = location.rstrip("/") + "/"
         return other.rstrip("/").removeprefix(prefix) if other.startswith(prefix) else ""
@@ -241,20 +244,20 @@ def key_below(location: str, other: str) -> str:
 
 
 def read_object(location: str, access: AwsAccess) -> bytes:
-    """The bytes of the one object at a location. Raises SourceError, ObjectNotFoundError."""
+    """Returns the bytes of the object at a location. Raises SourceError, ObjectNotFoundError."""
     store, name = _store_and_name(location, access)
     _, content = store.read(name)
     return content
 
 
 def head_object(location: str, access: AwsAccess) -> StoredObject:
-    """The one object at a location, without its content. Raises SourceError, ObjectNotFoundError."""
+    """Returns the object at a location without its content. Raises SourceError, ObjectNotFoundError."""
     store, name = _store_and_name(location, access)
     return store.head(name)
 
 
 def writable_store(location: str, access: AwsAccess) -> LocalStore | S3Store:
-    """A store to write to below a location, which is made if it is a folder. Raises SourceError."""
+    """Returns a store to write to below a location; a local folder is created. Raises SourceError."""
     if location.startswith("s3://"):
         return _s3_store(location, *split_s3_url(location), access)
     return LocalStore(Path(location).expanduser().absolute(), mkdir=True)
@@ -282,7 +285,7 @@ def _s3_store(location: str, bucket: str, prefix: str, access: AwsAccess) -> S3S
 
 
 def _local_object(key: str, status: os.stat_result) -> StoredObject:
-    # The time of the last change of any kind, since who writes a file can set the time of its content.
+    # The time of the last change of any kind (ctime), since a writer can set the time of the content (mtime).
     etag = f"{status.st_ino:x}-{status.st_ctime_ns:x}-{status.st_size:x}"
     return StoredObject(key, etag, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
@@ -294,5 +297,5 @@ def _batches(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """A pipe would else be waited for until somebody writes to it."""
+    """Opens a file without blocking: opening a named pipe would wait for a writer."""
     return os.open(path, flags | os.O_NONBLOCK)

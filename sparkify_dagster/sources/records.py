@@ -16,7 +16,7 @@ from sparkify_dagster.sources.coerce import JSON_DECODER, InvalidValueError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MAX_RECORD_BYTES = 64 << 20
-# Python's own decoder gives up at some 1,000 levels, and sooner where the stack is deep already.
+# Python's own decoder fails at some 1,000 levels, and sooner if the stack is deep already.
 MAX_NESTING = 500
 
 _WHITE_SPACE = re.compile(r"[ \t\r\n]*")
@@ -26,7 +26,7 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 class Record(NamedTuple):
-    """A record of a log file. `problem` is set where it is known already that the text is no JSON."""
+    """A record of a log file. `problem` is set if the text is already known not to be JSON."""
 
     line_number: int
     text: bytes
@@ -34,7 +34,7 @@ class Record(NamedTuple):
 
 
 class Document(NamedTuple):
-    """A JSON value, numbers as they are written, or in its place the reason why the text is none."""
+    """A JSON value with its numbers as written, or the InvalidValueError that says why the text is not JSON."""
 
     line_number: int
     text: str
@@ -61,7 +61,7 @@ def log_records(content: bytes) -> Iterator[Record]:
 
 
 def documents_of(text: str) -> Iterator[Document]:
-    """Returns JSON values, one after the other. Text that is not JSON is the last one, as a InvalidValueError."""
+    """Yields the JSON values of a text. Text that is not JSON comes last, as an InvalidValueError."""
     position = counted = 0
     line_number = 1
     while (position := _end_of_white_space(text, position)) < len(text):
@@ -100,7 +100,7 @@ def require_within_limits(document: Document) -> None:
 
 
 def raw_text(text: bytes) -> str:
-    """Returns a record's text as load_errors keeps it; PostgreSQL and Redshift hold no NUL."""
+    """Returns a record's text for load_errors: cut, and without NUL, which PostgreSQL and Redshift cannot store."""
     shown = text[: 4 * RAW_TEXT_CHARACTERS].decode(errors="replace")[:RAW_TEXT_CHARACTERS]
     return shown.replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
@@ -109,7 +109,7 @@ _TOO_DEEP = f"nested too deeply: more than {MAX_NESTING} levels"
 
 
 def _array_elements(text: str) -> list[tuple[int, int, int]] | None:
-    """Returns line, begin and end of each element of a text that is one JSON array; None for any other text."""
+    """Returns line, begin and end of each element if the text is one JSON array, and None for any other text."""
     position = _end_of_white_space(text, 0) + 1
     elements: list[tuple[int, int, int]] = []
     line_number, counted = 1, 0
@@ -139,7 +139,7 @@ def _require_length(length: int) -> None:
 
 
 def _depth(text: str) -> int:
-    """Returns how many arrays and objects are in each other."""
+    """Returns the depth to which arrays and objects are nested."""
     steps = (1 if bracket in "[{" else -1 for bracket in re.findall(r"[\[\]{}]", _STRING.sub("", text)))
     return max(accumulate(steps), default=0)
 
@@ -164,7 +164,7 @@ def _decode(text: str, position: int) -> tuple[object, int]:
     except RecursionError:
         raise InvalidValueError(_TOO_DEEP) from None
     except json.JSONDecodeError as error:
-        # Without the decoder's own count of lines.
+        # The decoder's own line number is left out: it counts from the beginning of this text.
         raise InvalidValueError(f"not JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}") from None
     except ValueError as error:
         raise InvalidValueError(f"not JSON: {error}") from None
@@ -184,7 +184,7 @@ def _line_at(content: bytes, start: int) -> bytes:
 
 
 def _decoded(content: bytes) -> str | None:
-    """Returns the content as text; None where it is not UTF-8 throughout."""
+    """Returns the content as text, or None if it is not UTF-8."""
     try:
         return content.decode()
     except UnicodeDecodeError:

@@ -1,7 +1,7 @@
 """Lists the objects of an S3 prefix with their exact keys.
 
-obstore, which reads them, cannot: it takes the `/` from the end of a folder marker, and refuses a whole listing for one
-key with `//`, a segment `.` or `..`, or a control character.
+obstore, which reads them, cannot: it strips the `/` from a folder marker, and rejects a whole listing for one key with
+`//`, a segment `.` or `..`, or a control character.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
 
-# S3's own maximum. A catalogue of 400,000 songs takes 400 requests, one after the other for want of folders.
+# S3's own maximum. 400,000 songs without folders take 400 requests, one after the other.
 KEYS_PER_REQUEST = 1_000
 MAX_CONCURRENT_LISTINGS = 64
 
 
 def list_objects(client: "S3Client", bucket: str, prefix: str) -> Iterable[StoredObject]:
-    """Every object below the prefix, which ends in a slash or is empty, in any order. Raises S3_ERRORS."""
+    """Yields every object below the prefix, which ends in a slash or is empty, in any order. Raises S3_ERRORS."""
     pages = _pages(client, bucket, prefix)
     first = next(pages)
     if first["IsTruncated"]:
         top = next(_pages(client, bucket, prefix, delimiter="/"))
         folders = [folder["Prefix"] for folder in top.get("CommonPrefixes", ())]
-        # A page that is cut short has too many folders, or none to gain by.
+        # A truncated page has too many folders to list them concurrently, or none.
         if not top["IsTruncated"] and 1 < len(folders) <= MAX_CONCURRENT_LISTINGS:
             with ThreadPoolExecutor(len(folders), thread_name_prefix="listing") as listing:
                 in_folders = listing.map(lambda folder: list(_pages(client, bucket, folder)), folders)

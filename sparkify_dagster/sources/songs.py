@@ -1,4 +1,4 @@
-"""Inspects song files: one JSON object after the other, nearly always one, each of them a song or an error."""
+"""Inspects song files: JSON objects, nearly always one per file, each of which is a song or an error."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -32,14 +32,14 @@ _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 def is_song_file(stored: StoredObject) -> bool:
-    """Returns whether the object is a song file: empty ones, dot-files and files under a dot-folder are none."""
+    """Returns whether the object is a song file, which empty objects, dot-files and files in dot-folders are not."""
     return stored.key.endswith((".json", ".json.gz")) and stored.size > 0 and not is_hidden(stored.key)
 
 
 def inspect_songs(
     store: ObjectStore, keys: Sequence[str], *, keep_errors: int, max_inflated_bytes: int = MAX_INFLATED_BYTES
 ) -> Iterator[InspectedSongs]:
-    """Reads and inspects the song files, some thousands or some megabytes at a time. Raises SourceError."""
+    """Reads and inspects song files in batches of some thousand files or some megabytes. Raises SourceError."""
     files: list[InspectedFile] = []
     rows: list[bytes] = []
     errors: list[LoadError] = []
@@ -87,7 +87,7 @@ def inspect_song_file(
 
 
 def _documents(content: bytes) -> Iterator[Document]:
-    """Returns the file's JSON values. What is not JSON, or not UTF-8, is the last one, as a InvalidValueError."""
+    """Yields the file's JSON values. Text that is not JSON, or not UTF-8, comes last, as an InvalidValueError."""
     content = content.removeprefix(BYTE_ORDER_MARK)
     try:
         yield from documents_of(content.decode())

@@ -1,4 +1,4 @@
-"""The source as Dagster's resource: where logs, JSONPaths file and songs are, and what lies there."""
+"""The source (Dagster resource): locations of logs, JSONPaths file and songs, and their listings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,10 +22,10 @@ MAX_EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Listing:
-    """What a listing found: the source's files, and the objects that are none.
+    """A listing: the source's files, and the objects that are not files of the source.
 
-    `ignored` counts all of those. `unrecognized` are the keys of the ones that people must hear of: neither dot-files,
-    nor folder markers or other empty objects, nor another configured source's below the same location.
+    `ignored` counts the latter. `unrecognized` has the keys of those that are reported: not dot-files, not folder
+    markers or other empty objects, and not what another setting names below the same location.
     """
 
     location: str
@@ -39,17 +39,17 @@ class Listing:
 
     @property
     def newest(self) -> StoredObject | None:
-        """The file that was written last."""
+        """Returns the file that was written last, or None if there are no files."""
         return max(self.files, key=lambda file: file.modified, default=None)
 
     @property
     def examples(self) -> Sequence[str]:
-        """Some of the unrecognized keys, as people can read them."""
+        """Returns some of the unrecognized keys in printable form."""
         return [printable(key) for key in self.unrecognized[:MAX_EXAMPLES]]
 
     @cached_property
     def by_day(self) -> Mapping[date, Sequence[StoredObject]]:
-        """The log files of each day, in the order of their keys."""
+        """Returns the log files of each day, in the order of their keys."""
         days: dict[date, list[StoredObject]] = {}
         for file in self.files:
             if (day := log_date(file.key)) is not None:
@@ -77,11 +77,11 @@ class Source(ConfigurableResource[None]):
         return open_store(self.song_data, self._access())
 
     def json_paths(self) -> JsonPaths:
-        """Which key of a log line is which column. Raises SourceError."""
+        """Returns the JSON key of each column of the log. Raises SourceError."""
         return read_jsonpaths(self.log_jsonpath, self._access())
 
     def json_paths_etag(self) -> str | None:
-        """Returns the ETag of the JSONPaths file; None where none is configured. Raises SourceError."""
+        """Returns the ETag of the JSONPaths file, or None if none is configured. Raises SourceError."""
         return head_jsonpaths(self.log_jsonpath, self._access())
 
     def list_log_files(self) -> Listing:
@@ -95,7 +95,7 @@ class Source(ConfigurableResource[None]):
         return replace(access, endpoint_url=self.aws_endpoint_url, region=self.aws_region)
 
     def _other_places(self, location: str) -> Sequence[str]:
-        """The keys, in the location, of the other things that are configured to lie below it."""
+        """Returns the keys, within the location, of the other configured locations below it."""
         others = (self.log_data, self.song_data, self.log_jsonpath, *self.other_locations)
         return [key for other in others if other is not None and (key := key_below(location, other))]
 

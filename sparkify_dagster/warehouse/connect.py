@@ -7,7 +7,7 @@ from sparkify_dagster.warehouse.server import without_password
 
 
 def create_warehouse(settings: Settings) -> Warehouse:
-    """The warehouse of SPARKIFY_WAREHOUSE. Raises SettingsError where there is none for that kind of URL."""
+    """Returns the warehouse of SPARKIFY_WAREHOUSE. Raises SettingsError for an unsupported kind of URL."""
     url = settings.warehouse
     if url.get_backend_name() == "duckdb":
         from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
@@ -20,7 +20,7 @@ def create_warehouse(settings: Settings) -> Warehouse:
     if url.get_backend_name() == "postgresql":
         from sparkify_dagster.warehouse.postgres import PostgresWarehouse
 
-        # The resource's fields are shown in the UI; the password is read where it is needed.
+        # The UI shows a resource's fields, so the password is read when it is needed.
         return PostgresWarehouse(address=without_password(url).render_as_string())
     from sparkify_dagster.warehouse.redshift.warehouse import RedshiftWarehouse
 

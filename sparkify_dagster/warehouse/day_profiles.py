@@ -1,7 +1,7 @@
-"""Profiles of the log days that staging holds: counts of values, keys found and new values, for the checks on drift.
+"""Profiles of the staged log days: counts of values, keys found and new values, for the checks on drift.
 
-They are taken in the transaction that replaces a day's events, from its rows, so that checks read a few numbers per day
-and never the events. Functions work inside the caller's transaction.
+They are computed in the transaction that replaces a day's events, so that checks read a few numbers per day and never
+the events. Functions work inside the caller's transaction.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from sparkify_dagster.schema.tables import staging_events as events
 from sparkify_dagster.warehouse.base import Warehouse
 
 _PLAY_COLUMNS: Final = columns_due(Population.PLAYS)
-# Of all 29 configurations that eventsim comes with.
+# The values of all 29 configurations that eventsim comes with.
 KNOWN_VALUES: Final[Mapping[str, frozenset[str]]] = {
     "page": frozenset(
         {
@@ -35,14 +35,14 @@ KNOWN_VALUES: Final[Mapping[str, frozenset[str]]] = {
     "method": frozenset({"GET", "PUT"}),
 }
 MAX_NEW_VALUES: Final = 20
-# In the place of a value that is some listener's name, place or browser: profiles are shown in Dagster.
+# Replaces a value that is also some listener's name, place or browser: profiles are shown in Dagster.
 WITHHELD: Final = "(withheld: personal data)"
 _PERSONAL: Final = tuple(filter(is_personal, events.columns))
 
 
 @dataclass(frozen=True)
 class Held:
-    """Log files and events that staging holds of a day."""
+    """The numbers of a day's staged log files and events."""
 
     files: int = 0
     events: int = 0
@@ -50,7 +50,7 @@ class Held:
 
 @dataclass(frozen=True)
 class DayProfile:
-    """A day as it was loaded last. Of a day whose files are gone only run_id and what it held before mean anything."""
+    """A day as of its last load. If its files are gone, only `run_id` and `before` have a meaning."""
 
     day: date
     run_id: str
@@ -74,7 +74,7 @@ class DayProfile:
 
 
 def loaded_before(connection: Connection, days: Sequence[date]) -> Mapping[date, Held]:
-    """Returns what the days hold, to be called before they are replaced."""
+    """Returns what is staged of the days. It is called before they are replaced."""
     day = loaded_objects.c.log_date
     held = connection.execute(
         select(day, func.count(), func.sum(loaded_objects.c.staged)).where(day.in_(days)).group_by(day)
@@ -89,7 +89,7 @@ def replace_profiles(
     before: Mapping[date, Held],
     run_id: str,
 ) -> None:
-    """Profiles the days that a run has just loaded. A day that lost its files keeps a row that says so."""
+    """Profiles the days that a run has just loaded. A day without files left keeps a row that says so."""
     numbers = [day.day for day in days]
     connection.execute(delete(day_profiles).where(day_profiles.c.log_date.in_(numbers)))
     with_events = [day.day for day in days if day.staged]
@@ -170,7 +170,7 @@ def _count(condition: ColumnElement[bool], value: ColumnElement[Any] | int = 1) 
 
 
 def _new_values(connection: Connection, days: Sequence[date]) -> Mapping[date, Mapping[str, Sequence[str]]]:
-    """Returns the values of each day, by column, that the app is not known to log."""
+    """Returns the values per day and column that the app is not known to log."""
     combinations = select(events.c.log_date, *(events.c[name] for name in KNOWN_VALUES)).distinct()
     found: dict[date, dict[str, set[str]]] = {}
     for day, *values in connection.execute(combinations.where(events.c.log_date.in_(days))):
@@ -191,7 +191,7 @@ def _new_values(connection: Connection, days: Sequence[date]) -> Mapping[date, M
 
 
 def _personal(connection: Connection, values: set[str]) -> Iterator[str]:
-    """Returns those of the values that some event has as a name, a place or a browser."""
+    """Returns the values that occur as a name, a place or a browser in some event."""
     for column in _PERSONAL:
         trimmed = func.rtrim(column, " ")
         yield from connection.scalars(select(trimmed).where(trimmed.in_(sorted(values))).distinct())

@@ -17,12 +17,12 @@ from sparkify_dagster.warehouse.database_errors import RowCountMismatchError, Wa
 from sparkify_dagster.warehouse.ddl import create_tables
 
 _REMEDY = "name another file in SPARKIFY_WAREHOUSE, as duckdb:///path/warehouse.duckdb"
-# A progress bar has no place in a log, and a checkpoint in the middle of a load writes everything twice.
+# A log is no place for a progress bar, and a checkpoint in the middle of a load writes everything twice.
 _SESSION = "SET enable_progress_bar = false; SET wal_autocheckpoint = '1GB'"
 
 
 class DuckDBWarehouse(Warehouse):
-    """A DuckDB file. An operating-system lock, which dies with its holder, keeps other processes waiting."""
+    """A DuckDB file. Other processes wait for an operating-system lock, which ends with the process that holds it."""
 
     path: str
 
@@ -38,7 +38,7 @@ class DuckDBWarehouse(Warehouse):
     def connect(self, purpose: str) -> Iterator[Engine]:
         path = Path(self.path)
         with _file_lock(path, purpose):
-            # One connection, closed at the end: it keeps DuckDB's own lock, and closing it costs a checkpoint.
+            # One connection, closed at the end: it holds DuckDB's own lock, and closing it costs a checkpoint.
             engine = create_engine(self.database, poolclass=StaticPool, hide_parameters=True)
             event.listen(engine, "connect", lambda connection, _: connection.execute(_SESSION))
             try:
@@ -65,12 +65,12 @@ class DuckDBWarehouse(Warehouse):
 
     def fingerprint(self, connection: Connection, table: Table) -> str:
         columns = ", ".join(column.name for column in table.columns)
-        # The sum of a hash a row: no order counts, and a row that comes twice does not cancel itself.
+        # The sum of a hash per row does not depend on their order, and duplicates do not cancel each other.
         rows = connection.exec_driver_sql(f"SELECT COUNT(*), SUM(hash({columns})) FROM {table.fullname}").one()  # noqa: S608
         return f"{rows[0]} {rows[1]}"
 
     def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
-        # As a file, since DuckDB takes a fraction of a millisecond to look at each value of a parameter.
+        # By way of a file, since DuckDB takes a fraction of a millisecond per value of a parameter.
         if not rows:
             return
         with duckdb_reader.rows_select(table, rows) as select:
@@ -78,12 +78,12 @@ class DuckDBWarehouse(Warehouse):
 
 
 def _connect(path: Path, engine: Engine) -> None:
-    """Opens the file, which is created where it is missing. Raises WarehouseError."""
+    """Opens the file, which is created if it is missing. Raises WarehouseError."""
     if path.is_dir():
         raise WarehouseError(f"{path} is a folder; {_REMEDY}")
     try:
         if path.is_file() and not path.stat().st_size:
-            # A process that is killed just then leaves such a file. DuckDB refuses it, and it holds nothing.
+            # A process that is killed at this moment leaves an empty file, which DuckDB rejects.
             path.resolve().unlink()
         if not path.exists():
             _inode_with_tables.pop(path, None)
@@ -103,7 +103,7 @@ _inode_with_tables: dict[Path, int] = {}
 
 
 def _create_tables_once(path: Path, engine: Engine) -> None:
-    # Another process may have put another file in the place of the one that had them.
+    # Another process may have replaced the file that had the tables.
     if _inode_with_tables.get(path) != path.stat().st_ino:
         with engine.begin() as connection:
             create_tables(connection)
@@ -112,7 +112,7 @@ def _create_tables_once(path: Path, engine: Engine) -> None:
 
 @contextmanager
 def _file_lock(path: Path, purpose: str) -> Iterator[None]:
-    """Waits, with a line that says for whom, until no other process has the file open. Raises WarehouseError."""
+    """Waits until no other process has the file open, and logs which one does. Raises WarehouseError."""
     holder = path.with_name(path.name + ".holder")
     with ExitStack() as locked:
         try:

@@ -1,6 +1,6 @@
-"""Keeps staging: which objects it holds, and the replacing of days and song files with all that is counted about them.
+"""The load log: replaces days and song files in staging, together with the bookkeeping on what was loaded or rejected.
 
-Every function works inside the caller's transaction: rows and what is counted about them change together.
+Every function works inside the caller's transaction, so rows and bookkeeping change together.
 """
 
 import hashlib
@@ -135,7 +135,7 @@ def staged_song_files(connection: Connection) -> Mapping[str, StagedSongFile]:
 def events_by_day(
     connection: Connection, first_day: date | None = None, last_day: date | None = None
 ) -> Mapping[date, int]:
-    """How many events staging holds of each day that has a file, from the bookkeeping: the events are not read."""
+    """Returns the staged events per day from the bookkeeping, without reading the events."""
     day = loaded_objects.c.log_date
     counts = select(day, func.sum(loaded_objects.c.staged)).where(day.is_not(None)).group_by(day)
     if first_day is not None:
@@ -146,21 +146,21 @@ def events_by_day(
 
 
 def staged_days(connection: Connection) -> Sequence[date]:
-    """The days of which staging holds a file."""
+    """Returns the days that have a staged file."""
     return connection.scalars(
         select(loaded_objects.c.log_date).where(loaded_objects.c.log_date.is_not(None)).distinct()
     ).all()
 
 
 def known_days(connection: Connection) -> Set[date]:
-    """Returns every day that the warehouse knows of: held, refused, or not followed yet by the star."""
+    """Returns every day that the warehouse knows of: staged, rejected, or still to be rebuilt in the star."""
     tables = (loaded_objects, rejected_loads, load_errors, stale_days, pending_rematch)
     days = connection.scalars(union(*(select(table.c.log_date) for table in tables)))
     return {day for day in days if day is not None}
 
 
 def replace_days(connection: Connection, warehouse: Warehouse, days: Sequence[InspectedDay], run_id: str) -> None:
-    """Each of the days holds just its files from now on. Raises RowCountMismatchError."""
+    """Replaces each of the days by its files. Raises RowCountMismatchError."""
     with _replacing(connection, warehouse, [day.day for day in days], run_id) as loaded:
         warehouse.insert_events(connection, days)
         loaded += days
@@ -173,7 +173,7 @@ def replace_trusted_day(
     repairs: Callable[[Set[str]], Mapping[str, str]],
     run_id: str,
 ) -> InspectedDay:
-    """The day holds just its files from now on, as the warehouse reads them. Raises WarehouseError."""
+    """Replaces a day by its files as the warehouse reads them, and returns its counts. Raises WarehouseError."""
     with _replacing(connection, warehouse, [day.day], run_id) as loaded:
         counted = warehouse.read_trusted(connection, day, repairs)
         loaded.append(counted)
@@ -184,7 +184,7 @@ def replace_trusted_day(
 def _replacing(
     connection: Connection, warehouse: Warehouse, days: Sequence[date], run_id: str
 ) -> Iterator[list[InspectedDay]]:
-    """Empties the days, and records what the block loads instead, which it adds to the list."""
+    """Empties the days, and records the days that the block loads and adds to the yielded list."""
     before = loaded_before(connection, days)
     loaded: list[InspectedDay] = []
     for table in (staging_events, loaded_objects, load_errors, rejected_loads, stale_days):
@@ -205,7 +205,7 @@ def _record_days(connection: Connection, warehouse: Warehouse, days: Sequence[In
 def reject_day(
     connection: Connection, warehouse: Warehouse, day: InspectedDay, max_load_errors: int, reason: str
 ) -> None:
-    """The day keeps what it holds; the first errors of what it was to hold are recorded."""
+    """Records why a day was rejected, with its first errors. Its staged events stay."""
     for table in (load_errors, rejected_loads):
         connection.execute(delete(table).where(table.c.log_date == day.day))
     _record_errors(connection, warehouse, [(day.day, error) for error in day.errors])
@@ -215,9 +215,9 @@ def reject_day(
 def replace_songs(
     connection: Connection, warehouse: Warehouse, gone: Sequence[str], batches: Iterable[InspectedSongs]
 ) -> None:
-    """Removes the rows of the objects that changed or went, and adds those of the batches.
+    """Removes the songs of objects that changed or are gone, and adds those of the batches.
 
-    Days whose plays match otherwise from then on are noted in pending_rematch.
+    Days whose plays would now match a different song are noted in pending_rematch.
     """
     connection.execute(text("CREATE TEMPORARY TABLE matches_before AS SELECT * FROM staging.song_matches"))
     if gone:
@@ -234,7 +234,7 @@ def replace_songs(
 def reject_songs(
     connection: Connection, warehouse: Warehouse, errors: Sequence[LoadError], error_count: int, max_load_errors: int
 ) -> None:
-    """Staging keeps the songs it holds; the first errors of what it was to hold are recorded beside theirs."""
+    """Records why a load of songs was rejected, with its first errors. The staged songs stay."""
     with _temporary_keys(connection, warehouse, sorted({error.key for error in errors})) as keys:
         connection.execute(
             delete(load_errors).where(load_errors.c.log_date.is_(None), load_errors.c.key.in_(select(keys.c.key)))
@@ -246,7 +246,7 @@ def reject_songs(
 
 
 def pending_days(connection: Connection) -> list[date]:
-    """Days whose plays were matched with an older catalogue and would now match otherwise."""
+    """Returns the days whose plays would now match a different song."""
     return list(connection.scalars(select(pending_rematch.c.log_date).order_by(pending_rematch.c.log_date)))
 
 
@@ -259,7 +259,7 @@ def _delete_songs(connection: Connection, warehouse: Warehouse, gone: Sequence[s
 
 @contextmanager
 def _temporary_keys(connection: Connection, warehouse: Warehouse, keys: Sequence[str]) -> Iterator[Table]:
-    """The keys as a table, since they may be more than a statement can hold."""
+    """Creates a temporary table of the keys, which may be too many for one statement."""
     table = Table(
         "chosen_keys", MetaData(), Column("key", ByteOrdered(TEXT_BYTES), nullable=False), prefixes=["TEMPORARY"]
     )
@@ -330,7 +330,7 @@ def _record_errors(
 
 
 def _record_rejection(connection: Connection, day: date | None, errors: int, max_load_errors: int, reason: str) -> None:
-    # A key alone may be as long as the column.
+    # The key in it may be as long as the column.
     shown = reason.encode()[:TEXT_BYTES].decode(errors="ignore")
     row = {"log_date": day, "errors": errors, "max_load_errors": max_load_errors, "reason": shown}
     connection.execute(insert(rejected_loads).values(**row, rejected_at=utc_now()))

@@ -1,4 +1,4 @@
-"""PostgreSQL, 15 and later: DuckDB reads the inspected files, COPY FROM STDIN takes what it reads, as it comes."""
+"""PostgreSQL, 15 and later: DuckDB reads the inspected files and streams the rows into COPY FROM STDIN."""
 
 import logging
 import os
@@ -22,7 +22,7 @@ from sparkify_dagster.warehouse.server import KEEPALIVES, ServerWarehouse
 
 log = logging.getLogger(__name__)
 
-# Any number that no other program is likely to lock.
+# An arbitrary number that other programs are unlikely to lock.
 _WRITERS_LOCK = int.from_bytes(b"sparkif")
 _CONNECT_TIMEOUT_SECONDS = 10
 _APPLICATION_NAME_CHARACTERS = 63
@@ -33,7 +33,7 @@ _REMEDY = "check SPARKIFY_WAREHOUSE, that the server runs, and the password"
 
 
 class PostgresWarehouse(ServerWarehouse):
-    """A PostgreSQL database. Transactions take turns by an advisory lock, so that two runs never see half of a day.
+    """A PostgreSQL database. An advisory lock serialises the transactions, so that no run sees half of a day.
 
     The address is a SQLAlchemy URL without a password: that comes from SPARKIFY_WAREHOUSE, PGPASSWORD or .pgpass.
     """
@@ -72,7 +72,7 @@ class PostgresWarehouse(ServerWarehouse):
                 raise
             raise WarehouseError(f"{self.database}: {first_line(error)}; {self._owner_remedy(engine)}") from error
         except (DBAPIError, psycopg2.Error, duckdb.Error) as error:
-            # COPY is the driver's own, and quotes the line at which it stopped, whatever the reason is.
+            # The driver's own COPY error quotes the line at which it stopped, whatever the reason is.
             if not isinstance(error, DBAPIError) or quotes_data(error):
                 raise WarehouseError(f"{self.database}: {first_line(error)}") from None
             raise
@@ -127,14 +127,14 @@ class PostgresWarehouse(ServerWarehouse):
 
 
 def _hide_values(context: ExceptionContext) -> None:
-    """Keeps the first line of an error: the others quote the statement and its row, and errors are logged."""
+    """Keeps the first line of an error only: errors are logged, and the other lines quote the statement and its row."""
     for error in (context.original_exception, context.sqlalchemy_exception):
         if error is not None:
             error.args = (str(error.args[0]).partition("\n")[0], *error.args[1:])
 
 
 def _wait_for_other_writers(connection: Connection) -> None:
-    """Two runs that touch the same user, or the same day, would wait for each other's rows or miss them."""
+    """Takes the writers' lock: two runs on the same user or day would wait for each other's rows, or miss them."""
     with _driver_connection(connection).cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", (_WRITERS_LOCK,))
         if cursor.fetchall() == [(True,)]:
@@ -149,7 +149,7 @@ def _wait_for_other_writers(connection: Connection) -> None:
 
 
 def _copy(connection: Connection, table: Table, select: str, names: Sequence[str] = ()) -> int:
-    """Copies what DuckDB selects into the table's columns, without holding it; returns the number of rows."""
+    """Streams what DuckDB selects into the table and returns the number of rows."""
     names = names or tuple(column.name for column in table.columns)
     copy = f"COPY {table.fullname} ({', '.join(names)}) FROM STDIN (FORMAT csv, ENCODING 'UTF8')"
     read_end, write_end = os.pipe()
@@ -158,7 +158,7 @@ def _copy(connection: Connection, table: Table, select: str, names: Sequence[str
         try:
             with duckdb.connect() as reader:
                 reader.execute("SET enable_progress_bar = false")
-                # Every text in quotes, so that an empty one is not taken for NULL.
+                # Every text is quoted, so that an empty one does not become NULL.
                 reader.execute(f"COPY ({select}) TO '/dev/fd/{write_end}' (FORMAT csv, HEADER false, FORCE_QUOTE *)")
         finally:
             os.close(write_end)
@@ -170,7 +170,7 @@ def _copy(connection: Connection, table: Table, select: str, names: Sequence[str
                 cursor.copy_expert(copy, rows, size=1 << 20)
                 copied = cursor.rowcount
         except psycopg2.DataError:
-            # What DuckDB could not read to its end may end in the middle of a row, which is no fault of the row.
+            # When DuckDB fails, its output may end in the middle of a row, which is not an error of that row.
             failed = written.exception()
             if isinstance(failed, duckdb_reader.READ_ERRORS) and not isinstance(failed, duckdb.IOException):
                 raise failed from None
@@ -180,7 +180,7 @@ def _copy(connection: Connection, table: Table, select: str, names: Sequence[str
 
 
 def _analyze(connection: Connection, table: Table) -> None:
-    # The transforms come at once; joins planned for an empty table take hours, and autovacuum looks once a minute.
+    # The transforms follow immediately: joins planned for an empty table take hours, and autovacuum comes too late.
     connection.exec_driver_sql(f"ANALYZE {table.fullname}")
 
 

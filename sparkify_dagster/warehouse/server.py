@@ -1,4 +1,4 @@
-"""What the warehouses that are servers share: an address without its password, tables made once, a role for readers."""
+"""Code shared by the warehouses that are servers: addresses without passwords, one-time DDL, a role for readers."""
 
 from abc import ABC
 from threading import Lock
@@ -13,8 +13,8 @@ from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line
 from sparkify_dagster.warehouse.ddl import create_tables
 
-# Firewalls cut idle connections without a word, also while a long statement runs
-# (redshift/latest/mgmt/connecting-firewall-guidance).
+# Firewalls silently cut idle connections, also while a long statement runs
+# (https://docs.aws.amazon.com/redshift/latest/mgmt/connecting-firewall-guidance.html).
 KEEPALIVES = {"keepalives": 1, "keepalives_idle": 60, "keepalives_interval": 30, "keepalives_count": 5}
 
 _databases_with_tables: set[str] = set()
@@ -22,7 +22,7 @@ _making_tables = Lock()
 
 
 class ServerWarehouse(Warehouse, ABC):
-    """A database at an address, a SQLAlchemy URL without a password: the UI shows it; the settings know the rest."""
+    """A database at an address, a SQLAlchemy URL without its password, since the UI shows it."""
 
     ROLES: ClassVar[str]
     """The catalog's table of roles and its column of their names."""
@@ -46,7 +46,7 @@ class ServerWarehouse(Warehouse, ABC):
                 connection.execute(text(f"GRANT USAGE ON SCHEMA {schema} TO {grantee}"))
             connection.execute(text(f"GRANT SELECT ON {', '.join(t.name for t in STAR_TABLES)} TO {grantee}"))
             connection.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA {ANALYTICS_SCHEMA} TO {grantee}"))
-            # Also on the tables of queries that are still to come.
+            # Also on the tables of future queries.
             connection.execute(
                 text(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {ANALYTICS_SCHEMA} GRANT SELECT ON TABLES TO {grantee}")
             )
@@ -59,7 +59,7 @@ class ServerWarehouse(Warehouse, ABC):
         return configured if url.password is None and without_password(configured) == url else url
 
     def _create_tables_once(self, engine: Engine) -> None:
-        # Threads that make the views at once, while one of them reads through them already, wait for each other.
+        # Threads that create the views concurrently, while one of them already reads from them, wait for each other.
         with _making_tables:
             if self.address not in _databases_with_tables:
                 self.run_in_transaction(engine, create_tables)
@@ -67,5 +67,5 @@ class ServerWarehouse(Warehouse, ABC):
 
 
 def without_password(url: URL) -> URL:
-    """The same address; URL.set(password=None) would leave the password where it is."""
+    """Returns the URL without its password, which URL.set(password=None) would keep."""
     return url._replace(password=None)

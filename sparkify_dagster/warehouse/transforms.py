@@ -12,7 +12,7 @@ from sparkify_dagster.schema import sql_files, tables
 
 
 def replace_songplays(connection: Connection, first_day: date, last_day: date) -> None:
-    """Rebuilds the plays of the days (both included), which with that match the catalogue as it is now."""
+    """Rebuilds the plays of the days (both included) and matches them with the current songs."""
     start, end = day_bounds(first_day, last_day)
     table = tables.songplays
     connection.execute(delete(table).where(table.c.start_time >= start, table.c.start_time < end))
@@ -32,9 +32,9 @@ def replace_time(connection: Connection, first_day: date, last_day: date) -> Non
 
 
 def replace_users(connection: Connection, first_day: date, last_day: date) -> None:
-    """Rebuilds the users whom the days (both included) hold now or held when users was last built from them."""
+    """Rebuilds the users seen on the days (both included), now or when users was last built from these days."""
     days = tables.user_days
-    # What a day held before is read from user_days, which changes only here, in the transaction that changes users.
+    # The users of the replaced days are in user_days, which changes only here, in the transaction that changes users.
     connection.execute(text("CREATE TEMPORARY TABLE touched_users (user_id BIGINT)"))
     connection.execute(
         text(
@@ -54,7 +54,7 @@ def replace_users(connection: Connection, first_day: date, last_day: date) -> No
 
 
 def replace_song_dimension(connection: Connection, table: Table) -> None:
-    """Rebuilds songs or artists from the whole catalogue."""
+    """Rebuilds songs or artists from all staged songs."""
     connection.execute(delete(table))
     _insert(connection, table)
 
@@ -73,5 +73,5 @@ def _insert(connection: Connection, table: Table, **parameters: date) -> None:
 
 
 def day_bounds(first_day: date, last_day: date) -> tuple[datetime, datetime]:
-    """The days' UTC bounds: start included, end not."""
+    """Returns the UTC bounds of the days: start included, end excluded."""
     return datetime.combine(first_day, time()), datetime.combine(last_day + timedelta(days=1), time())

@@ -1,7 +1,7 @@
-"""COPY: what it is to read lies in a folder of its own below the staging location, and goes again whatever happens.
+"""Runs COPY from a temporary S3 prefix that is always cleaned up.
 
-Pages: redshift/latest/dg/r_COPY, loading-data-files-using-manifest, copy-usage_notes-copy-from-json,
-SYS_LOAD_ERROR_DETAIL, r_STL_LOAD_ERRORS.
+Sources, below https://docs.aws.amazon.com/redshift/latest/dg/: r_COPY, loading-data-files-using-manifest,
+copy-usage_notes-copy-from-json, SYS_LOAD_ERROR_DETAIL, r_STL_LOAD_ERRORS.
 """
 
 import gzip
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 MAX_CONCURRENT_WRITES = 16
 SHOWN_ERRORS = 20
-# What COPY refused is in the system tables a moment after its transaction has ended.
+# The records that COPY rejected appear in the system tables a moment after its transaction has ended.
 _ERROR_TABLE_SECONDS = 5.0
 # "Invalid digit, Value 'K', Pos 0, Type: Integer", and whatever else it may quote.
 _QUOTED = re.compile(r""" Value '.*',(?= Pos)|(?<!\w)(["']).*\1""")
@@ -42,7 +42,7 @@ _QUOTED = re.compile(r""" Value '.*',(?= Pos)|(?<!\w)(["']).*\1""")
 
 @dataclass
 class CopyFolder:
-    """A folder in S3 for what one COPY, or a few, are to read."""
+    """A temporary folder in S3 with the input of one COPY, or a few."""
 
     url: str
     region: str | None
@@ -50,7 +50,7 @@ class CopyFolder:
     _names: list[str] = field(default_factory=list)
 
     def put_all(self, contents: dict[str, bytes]) -> list[str]:
-        """Writes some objects at once; gives their URLs. Raises WarehouseError."""
+        """Writes objects concurrently and returns their URLs. Raises WarehouseError."""
         self._names += contents
         try:
             with ThreadPoolExecutor(MAX_CONCURRENT_WRITES) as writers:
@@ -66,7 +66,7 @@ class CopyFolder:
         return self.put_all({name: content})[0]
 
     def put_manifest(self, name: str, urls: Sequence[str]) -> str:
-        """A manifest: just these objects, none of which may be missing."""
+        """Writes a manifest of these objects, all of which are mandatory, and returns its URL."""
         entries = [{"url": url, "mandatory": True} for url in urls]
         return self.put(name, json.dumps({"entries": entries}).encode())
 
@@ -74,15 +74,15 @@ class CopyFolder:
         try:
             obstore.delete(self.store, self._names)
         except S3_ERRORS as error:
-            # The load is done, or has failed for another reason; the bucket's expiry rule takes what is left.
+            # The load is done, or has failed for another reason; the bucket's expiry rule removes what is left.
             log.warning("%s could not be removed: %s", self.url, aws.s3_cause(error))
 
 
 @contextmanager
 def copy_folder(staging: str, region: str | None, access: AwsAccess) -> Iterator[CopyFolder]:
-    """A new folder below the staging location, which is removed at the end of the block. Raises WarehouseError.
+    """Yields a new folder below the staging location and removes it at the end. Raises WarehouseError.
 
-    The bucket's region may be another than the source's, which `access` is for.
+    The bucket's region may differ from the source's, for which `access` is.
     """
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(6)}"
     bucket, prefix = aws.split_s3_url(staging)
@@ -110,7 +110,7 @@ _regions: dict[tuple[str, str | None], str | None] = {}
 
 
 def bucket_region(bucket: str, access: AwsAccess) -> str | None:
-    """The bucket's region, which never changes; None where the server does not tell. Raises WarehouseError."""
+    """Returns the bucket's region, which never changes, or None if the server does not say. Raises WarehouseError."""
     asked = (bucket, access.endpoint_url)
     if asked not in _regions:
         try:
@@ -170,7 +170,7 @@ class Copy:
 
 
 def _remedy(said: str, role: str | None) -> str | None:
-    """What to do about what COPY says of S3 or of its role; None where it was something else."""
+    """Returns the remedy for an error of COPY about S3 or its role, or None for any other error."""
     if "IAM" in said or "assume" in said:
         return f"attach the role {role or '(default)'} to the cluster, or correct [IAM_ROLE] ARN"
     if "S3" in said or "manifest" in said:
@@ -182,9 +182,9 @@ def _remedy(said: str, role: str | None) -> str | None:
 
 
 def _refused_lines(connection: Connection, process: int, began: datetime) -> list[LoadError]:
-    """What this session's COPY refused, after a rollback; Serverless has it in the first of the two tables only.
+    """Returns the records that this session's COPY rejected, after a rollback.
 
-    The lines and the wrong values, which these tables have too, stay there.
+    Serverless has only the first of the two system tables. Their raw lines and values are not read.
     """
     driver = cast(psycopg2.extensions.connection, connection.connection.driver_connection)
     end = time.monotonic() + _ERROR_TABLE_SECONDS
@@ -212,7 +212,7 @@ def _without_values(reason: str) -> str:
     return _QUOTED.sub("", reason)
 
 
-# The columns are CHAR, padded with blanks.
+# The columns are CHAR: padded with blanks.
 _SYS_ERRORS = """
 SELECT TRIM(file_name), line_number, TRIM(column_name), error_code, TRIM(error_message)
 FROM sys_load_error_detail WHERE session_id = %s AND start_time >= %s
@@ -226,5 +226,5 @@ ORDER BY starttime, filename, line_number LIMIT %s
 
 
 def compressed(content: bytes) -> bytes:
-    """As fast as gzip goes: the object is read once and removed."""
+    """Compresses at gzip's fastest level: the object is read once and removed."""
     return gzip.compress(content, compresslevel=1)

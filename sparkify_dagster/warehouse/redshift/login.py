@@ -1,7 +1,8 @@
-"""Where the cluster is and who logs in: looked up from AWS anew for every connection, so that nothing can expire.
+"""Host and credentials of the cluster, fetched from AWS for every connection, so that none can expire.
 
-Pages: redshift/latest/APIReference/API_DescribeClusters, API_GetClusterCredentials, API_GetClusterCredentialsWithIAM,
-redshift-serverless/latest/APIReference/API_GetCredentials, redshift/latest/mgmt/redshift-secrets-manager-integration.
+Sources, below https://docs.aws.amazon.com/: redshift/latest/APIReference/API_DescribeClusters,
+API_GetClusterCredentials, API_GetClusterCredentialsWithIAM, redshift-serverless/latest/APIReference/API_GetCredentials,
+redshift/latest/mgmt/redshift-secrets-manager-integration.
 """
 
 import json
@@ -22,7 +23,7 @@ from sparkify_dagster.warehouse.database_errors import WarehouseError
 if TYPE_CHECKING:
     from boto3 import Session
 
-# The shortest that AWS gives: a connection outlives the credentials that opened it.
+# The minimum that AWS allows: a connection outlives the credentials that opened it.
 CREDENTIALS_SECONDS = 900
 _SERVERLESS_HOST = re.compile(r"(?P<name>[^.]+)\.\d{12}\.(?P<region>[^.]+)\.redshift-serverless\.amazonaws\.com.*")
 _CLUSTER_HOST = re.compile(r"(?P<name>[^.]+)\.[^.]+\.(?P<region>[^.]+)\.redshift\.amazonaws\.com.*")
@@ -41,7 +42,7 @@ _REMEDIES = {
 
 @dataclass(frozen=True)
 class Cluster:
-    """What the settings say of the cluster. Without a password, the secret is asked, or else AWS."""
+    """The settings of the cluster. Without a password, credentials come from the secret, or else from AWS."""
 
     url: URL
     identifier: str | None = None
@@ -50,9 +51,9 @@ class Cluster:
 
 
 def connection_parameters(cluster: Cluster, access: AwsAccess) -> dict[str, Any]:
-    """Host, port, user and password for one new connection. Raises WarehouseError."""
+    """Returns host, port, user and password for one new connection. Raises WarehouseError."""
     with _clear_errors(cluster):
-        # A session only where AWS is to be asked: with host and password no credentials of AWS are needed.
+        # A session is opened only if needed: with host and password no AWS credentials are required.
         found = _endpoint(cluster, access)
         return found | _login(cluster, str(found["host"]), access)
 
@@ -104,7 +105,7 @@ def _login(cluster: Cluster, host: str, access: AwsAccess) -> dict[str, Any]:
             DurationSeconds=CREDENTIALS_SECONDS,
             AutoCreate=False,
         )
-        # AWS puts a prefix before the user's name.
+        # AWS adds a prefix to the user's name.
         return {"user": login["DbUser"], "password": login["DbPassword"]}
     of_identity = redshift.get_cluster_credentials_with_iam(
         DbName=database, ClusterIdentifier=identifier, DurationSeconds=CREDENTIALS_SECONDS
@@ -113,13 +114,13 @@ def _login(cluster: Cluster, host: str, access: AwsAccess) -> dict[str, Any]:
 
 
 def _secret_login(secret: str, user: str | None, session: "Session") -> dict[str, Any]:
-    # Not dagster-aws's resource, which is beta: it would only call this client.
+    # Not dagster-aws's resource, which is beta and would only call this client.
     held = session.client("secretsmanager").get_secret_value(SecretId=secret)
     try:
         document = json.loads(held["SecretString"])
         return {"user": user or document["username"], "password": document["password"]}
     except (KeyError, TypeError, ValueError):
-        # Without the cause, which may show the secret.
+        # The cause is suppressed: it may show the secret.
         raise WarehouseError(
             f"the secret {secret} does not hold JSON with `username` and `password`, as those that Redshift manages do"
         ) from None
@@ -132,7 +133,7 @@ def _session(access: AwsAccess, region: str | None) -> "Session":
 @contextmanager
 def _clear_errors(cluster: Cluster) -> Iterator[None]:
     name = cluster.identifier or cluster.url.host or cluster.url.query.get("host")
-    # Without the causes: in some of them is the session token.
+    # The causes are suppressed: some of them show the session token.
     try:
         yield
     except ClientError as error:
@@ -145,13 +146,13 @@ def _said_by_aws(error: ClientError) -> str:
     code, message = (str(error.response["Error"].get(part, "")) for part in ("Code", "Message"))
     denied = f"the AWS identity of this process needs the permission for {error.operation_name}"
     remedy = denied if code.startswith("AccessDenied") else _REMEDIES.get(code)
-    # What follows the first line of SignatureDoesNotMatch are the headers that were sent.
+    # After its first line, SignatureDoesNotMatch quotes the headers that were sent.
     said = ": ".join([error.operation_name, code, *message.splitlines()[:1]]).removesuffix(".")
     return f"{said}; {remedy}" if remedy else said
 
 
 def _said_by_boto3(error: Exception) -> str:
-    # A header that cannot be sent becomes an HTTPClientError, which shows it; other errors have classes of their own.
+    # An HTTPClientError shows a header that cannot be sent; other errors have their own classes.
     if type(error) is HTTPClientError:
         return "the request to AWS cannot be sent; check that no AWS credential has a line break at its end"
     said = " ".join(str(error).split()).removesuffix(".")

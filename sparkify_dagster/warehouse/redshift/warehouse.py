@@ -1,6 +1,6 @@
 """Amazon Redshift, provisioned and Serverless: COPY reads canonical objects in place, and copies of all others.
 
-COPY fills a temporary table, and one INSERT makes typed rows of it (redshift_arrivals).
+COPY fills a landing table, and one INSERT casts its rows into staging (landing.py).
 """
 
 import re
@@ -39,16 +39,16 @@ from sparkify_dagster.warehouse.redshift.landing import (
 from sparkify_dagster.warehouse.redshift.login import Cluster, connection_parameters
 from sparkify_dagster.warehouse.server import KEEPALIVES, ServerWarehouse
 
-# A paused Serverless workgroup takes some seconds to answer.
+# A paused Serverless workgroup needs some seconds to respond.
 _CONNECT_TIMEOUT_SECONDS = 30
 _QUERY_GROUP_CHARACTERS = 30
-# What one transaction did while another one went on: errors 1023 and 1018 (dg/c_serial_isolation-serializable-isolation
-# -troubleshooting), or a change of a table's definition.
+# Conflicts of concurrent transactions (errors 1023 and 1018, see c_serial_isolation-serializable-isolation-
+# troubleshooting in https://docs.aws.amazon.com/redshift/latest/dg/), or a changed table definition.
 _CONFLICT_CODES = (
     "40001",
     # Deadlock.
     "40P01",
-    # Schema, table or catalog entry is there already: another process creates the same tables at the moment.
+    # A schema, table or catalog entry already exists: another process is creating the same tables.
     *("42P06", "42P07", "23505"),
 )
 _CONFLICT = re.compile(
@@ -56,12 +56,12 @@ _CONFLICT = re.compile(
     r"|concurrent transaction|could not open relation with OID",
     re.IGNORECASE | re.DOTALL,
 )
-# More rows than these are faster by COPY.
+# Beyond this number of rows COPY is faster.
 _ROWS_BY_INSERT = 500
-# Of so much JSON gzip makes a megabyte, the least that AWS advises for an object.
+# gzip compresses this much JSON to about a megabyte, the minimum object size that AWS recommends.
 _BUNDLE_BYTES = 4 << 20
 
-# Per cent of a table's rows that are not in its sort order (SVV_TABLE_INFO), from which VACUUM is worth its time.
+# Minimum percentage of unsorted rows (SVV_TABLE_INFO) at which VACUUM is worth its time.
 _UNSORTED = """
 SELECT TRIM(t.schema), TRIM(t."table"), t.unsorted
 FROM svv_table_info AS t
@@ -71,10 +71,10 @@ ORDER BY t.unsorted DESC
 
 
 class RedshiftWarehouse(ServerWarehouse):
-    """A database of a cluster or of a Serverless workgroup. Writers take turns by the lock of one small table.
+    """A database of a cluster or of a Serverless workgroup. A lock on one small table serialises the writers.
 
-    The address is a SQLAlchemy URL without a password, and without a host where `cluster_identifier` names one. The
-    password comes from dwh.cfg, from a secret, or as temporary credentials from AWS. `staging` is an s3:// location.
+    The address is a SQLAlchemy URL without a password, and without a host if `cluster_identifier` is set. The password
+    comes from dwh.cfg, from a secret, or as temporary credentials from AWS. `copy_staging` is an s3:// location.
     """
 
     ROLES = "svv_roles.role_name"
@@ -100,7 +100,7 @@ class RedshiftWarehouse(ServerWarehouse):
     @contextmanager
     def connect(self, purpose: str) -> Iterator[Engine]:
         url = self._url_with_password()
-        # One connection, verified before it is used again, and with fresh credentials where it has to be made anew.
+        # One connection, verified before it is reused, and reopened with fresh credentials if it is broken.
         engine = create_engine(
             url,
             pool_size=1,
@@ -145,14 +145,14 @@ class RedshiftWarehouse(ServerWarehouse):
         )
 
     def reads_in_place(self, location: str) -> bool:
-        """S3 objects in the staging location's region; from another, COPY would want all of it there."""
+        """Returns whether the location is in S3 and in the region of the COPY staging location, as COPY requires."""
         region = self._staging_region()
         if not location.startswith("s3://"):
             return False
         try:
             return region == bucket_region(aws.split_s3_url(location)[0], current.aws_access())
         except WarehouseError:
-            # Whether it can be read at all is for the inspection to tell.
+            # If it cannot be read at all, the inspection reports that.
             return False
 
     def read_events(self, connection: Connection, days: Sequence[InspectedDay]) -> int:
@@ -178,7 +178,7 @@ class RedshiftWarehouse(ServerWarehouse):
         files: list[InspectedFile] = []
         with self._copy_folder() as folder:
             paths = folder.put("jsonpaths.json", _json_paths(day.event_keys))
-            # One COPY a file: what each of them holds is known only by what it adds.
+            # One COPY per file: the rows that it adds are the only count of the file's events.
             for number, (source, uri) in enumerate(zip(day.files, day.uris, strict=True), start=1):
                 before = sum(file.lines for file in files)
                 if source.size:
@@ -200,7 +200,7 @@ class RedshiftWarehouse(ServerWarehouse):
         return inserted
 
     def fingerprint(self, connection: Connection, table: Table) -> str:
-        # CHR(31) separates the values, CHR(30) stands for NULL; 15 hexadecimal digits are what a BIGINT can hold.
+        # CHR(31) separates the values, CHR(30) stands for NULL; a BIGINT holds at most 15 hexadecimal digits.
         values = " || CHR(31) || ".join(
             f"COALESCE(CAST({column.name} AS VARCHAR), CHR(30))" for column in table.columns
         )
@@ -210,17 +210,17 @@ class RedshiftWarehouse(ServerWarehouse):
 
     def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
         if len(rows) > _ROWS_BY_INSERT:
-            # COPY expects times with a blank between day and hour.
+            # COPY expects a blank between the day and the hour of a time.
             shown = [{k: str(v) if isinstance(v, datetime) else v for k, v in row.items()} for row in rows]
             self._copy_lines(connection, table, msgspec.json.Encoder().encode_lines(shown).rstrip(b"\n"))
         elif rows:
             connection.execute(insert(table), rows)
 
     def maintain(self, engine: Engine) -> Sequence[str]:
-        """Redshift sorts and cleans by itself where it finds time; VACUUM does it now, for tables that need it."""
+        """Refreshes the statistics and runs VACUUM if needed, which Redshift does only when it is idle."""
         done = list(super().maintain(engine))
         worth_it = self.run_in_transaction(engine, lambda connection: connection.execute(text(_UNSORTED)).all())
-        # In no transaction, and one VACUUM at a time.
+        # VACUUM runs outside of a transaction, and one at a time.
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             default_schema = connection.dialect.default_schema_name
             ours = {(table.schema or default_schema, table.name) for table in metadata.sorted_tables}
@@ -250,7 +250,7 @@ class RedshiftWarehouse(ServerWarehouse):
         json_option: str,
         is_gzip: bool,
     ) -> None:
-        # Of JSONPaths the order counts, and of 'auto' the names.
+        # With JSONPaths COPY maps by position, with 'auto' by name.
         columns = [column.name for column in table.columns]
         Copy(table, columns, manifest, json_option, self.iam_role, folder.region, is_gzip).run(connection)
 
@@ -262,7 +262,7 @@ class RedshiftWarehouse(ServerWarehouse):
             raise WarehouseError(f"SPARKIFY_COPY_STAGING: {error}") from error
 
     def _copy_lines(self, connection: Connection, table: Table, lines: bytes) -> None:
-        """Lines of JSON whose keys are the table's columns."""
+        """Copies lines of JSON whose keys are the table's columns."""
         if not lines:
             return
         with self._copy_folder() as folder:
@@ -274,9 +274,10 @@ class RedshiftWarehouse(ServerWarehouse):
 
 
 def _wait_for_other_writers(connection: Connection) -> None:
-    """The first statement takes the lock, and only the next one the snapshot (dg/c_serial_isolation).
+    """Takes the writers' lock in the first statement, since the snapshot is taken by the next one.
 
-    Two runs that touch the same user, or the same day, would fail each other, or miss what the other one did.
+    Two concurrent runs on the same user or day would make each other fail, or miss each other's rows
+    (https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html).
     """
     if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
         connection.exec_driver_sql(f"LOCK {pending_rematch.fullname}")
@@ -296,7 +297,7 @@ def _remedy(error: OperationalError) -> str:
 
 
 def _to_copy(folder: CopyFolder, files: Sequence[InspectedFile]) -> dict[str, tuple[list[str], bool]]:
-    """URLs by kind, one COPY each, and whether they are compressed; what is not read in place gets a copy."""
+    """Returns the URLs for each COPY, by name, and whether they are compressed. Files not read in place are copied."""
     copies = {
         f"{number:04}-{file.source.key.rpartition('/')[2].removesuffix('.gz')}.gz": _gzipped(file)
         for number, file in enumerate(files, start=1)
@@ -322,7 +323,7 @@ def _json_paths(keys: Sequence[str]) -> bytes:
 
 
 def _parts(lines: bytes) -> Iterator[bytes]:
-    """Whole lines, a few megabytes at a time."""
+    """Yields the lines in parts of a few megabytes, cut at line ends."""
     start = 0
     while start < len(lines):
         end = lines.find(b"\n", start + _BUNDLE_BYTES)
