@@ -63,7 +63,7 @@ defs = dg.Definitions(
             song_data=_settings.song_data,
             aws_endpoint_url=_settings.aws_endpoint_url,
             aws_region=_settings.aws_region,
-            other_locations=[location for location in (_settings.expected, _settings.staging) if location],
+            other_locations=[location for location in (_settings.expected, _settings.copy_staging) if location],
         ),
         "warehouse": _warehouse,
         **({"expected": ExpectedResults(location=_settings.expected)} if _settings.expected else {}),

@@ -216,7 +216,7 @@ def test_dwh_cfg_of_the_outputs_is_understood(tmp_path: Path) -> None:
         "s3://udacity-dend/log_json_path.json",
         "s3://udacity-dend/song_data",
     )
-    assert settings.staging == "s3://staging"
+    assert settings.copy_staging == "s3://staging"
 
 
 def test_page_names_every_parameter_and_output() -> None:

@@ -190,77 +190,74 @@ class Key(Generic[T]):
 # fmt: off
 CONFIG = Key("File to read instead of `dwh.cfg` in the working directory. Set but empty: no file is read.",
              Path, ("SPARKIFY_CONFIG",), default=Path("dwh.cfg"))
-WAREHOUSE = Key("SQLAlchemy URL of the warehouse: duckdb, postgresql or redshift. It is used instead of the cluster "
-                "in `dwh.cfg`.", parse_warehouse, ("SPARKIFY_WAREHOUSE",), secret=True,
+WAREHOUSE = Key("SQLAlchemy URL of the warehouse: duckdb, postgresql or redshift. Overrides the cluster in `dwh.cfg`.",
+                parse_warehouse, ("SPARKIFY_WAREHOUSE",), secret=True,
                 default=make_url("duckdb:///.sparkify/warehouse.duckdb"),
                 default_note="the cluster in `dwh.cfg`, else `duckdb:///.sparkify/warehouse.duckdb`")
-HOST = Key("Host of the Redshift cluster; its endpoint `host:port/database` will do.", parse_endpoint,
+HOST = Key("Host of the Redshift cluster, or its endpoint `host:port/database`.", parse_endpoint,
            cfg=("CLUSTER", "HOST"))
-DB_NAME = Key("Database of the cluster; wins over the one in HOST.", str, cfg=("CLUSTER", "DB_NAME"))
-DB_USER = Key("User of the database. Without one, the user that AWS gives to the IAM identity.", str,
+DB_NAME = Key("Database of the cluster. Overrides the one in HOST.", str, cfg=("CLUSTER", "DB_NAME"))
+DB_USER = Key("Database user. Without one, the user that AWS assigns to the IAM identity.", str,
               cfg=("CLUSTER", "DB_USER"))
 DB_PASSWORD = Key("Password of DB_USER. Without one, temporary credentials are fetched for every connection.", Secret,
                   cfg=("CLUSTER", "DB_PASSWORD"), secret=True)
-DB_PORT = Key("Port of the cluster; wins over the one in HOST.", parse_port, cfg=("CLUSTER", "DB_PORT"),
+DB_PORT = Key("Port of the cluster. Overrides the one in HOST.", parse_port, cfg=("CLUSTER", "DB_PORT"),
               default_note=f"`{REDSHIFT_PORT}`")
 DB_REGION = Key("AWS region of the cluster.", str, cfg=("CLUSTER", "DB_REGION"))
-CLUSTER_IDENTIFIER = Key("Name of the cluster, whose host is looked up where HOST is not given.", str,
+CLUSTER_IDENTIFIER = Key("Name of the cluster. AWS provides the host if HOST is not set.", str,
                          cfg=("CLUSTER", "CLUSTER_IDENTIFIER"))
-IAM_ROLE = Key("Role by which Redshift reads from S3, or a chain of them with commas and no blanks.", parse_role,
+IAM_ROLE = Key("Role by which Redshift reads from S3, or a comma-separated chain of roles, no spaces.", parse_role,
                cfg=("IAM_ROLE", "ARN"), default_note="the cluster's default role")
-WAREHOUSE_SECRET = Key("Name or ARN of the secret in AWS Secrets Manager that holds user and password of the "
-                       "warehouse, as the one that Redshift manages does.", str, ("SPARKIFY_WAREHOUSE_SECRET",))
-STAGING = Key("Where manifests and copies lie while Redshift's COPY reads them: `s3://bucket/prefix`. Redshift only.",
-              parse_s3_location, ("SPARKIFY_COPY_STAGING",))
-TRUSTED_LOGS = Key("Whether Redshift is to read log files that nobody has inspected (true or false): for logs too "
-                   "large to be read twice, that hold no event twice.", parse_flag, ("SPARKIFY_TRUSTED_LOGS",),
-                   default=False)
-STATEMENT_TIMEOUT = Key("Seconds after which Redshift gives up a statement, waiting included; 0 means never.",
-                        parse_count, ("SPARKIFY_STATEMENT_TIMEOUT",), default=3600)
-LOG_DATA = Key("Where the event logs lie: `s3://bucket/prefix`, `file:///path` or a local path. A simulated source is "
-               "used where neither they nor the song files are given.",
+WAREHOUSE_SECRET = Key("Name or ARN of the AWS Secrets Manager secret with user and password of the warehouse, in the "
+                       "form of those that Redshift manages.", str, ("SPARKIFY_WAREHOUSE_SECRET",))
+COPY_STAGING = Key("Location for the temporary manifests and files that Redshift's COPY reads: `s3://bucket/prefix`. "
+                   "Redshift only.", parse_s3_location, ("SPARKIFY_COPY_STAGING",))
+TRUSTED_LOGS = Key("Skip inspection and let Redshift COPY log files directly (true or false): for logs too large to "
+                   "be read twice and free of duplicates.", parse_flag, ("SPARKIFY_TRUSTED_LOGS",), default=False)
+STATEMENT_TIMEOUT = Key("Statement timeout of Redshift in seconds, including time spent waiting for locks; 0 means "
+                        "none.", parse_count, ("SPARKIFY_STATEMENT_TIMEOUT",), default=3600)
+LOG_DATA = Key("Location of the event logs: `s3://bucket/prefix`, `file:///path` or a local path. If neither it nor "
+               "the location of the song files is set, a source is simulated.",
                parse_location, ("SPARKIFY_LOG_DATA",), ("S3", "LOG_DATA"), ".sparkify/simulated/log_data")
-LOG_JSONPATH = Key("Where the JSONPaths file of the event logs lies.",
+LOG_JSONPATH = Key("Location of the JSONPaths file of the event logs.",
                    parse_location, ("SPARKIFY_LOG_JSONPATH",), ("S3", "LOG_JSONPATH"),
                    ".sparkify/simulated/log_json_path.json",
                    "none; for the simulated source `.sparkify/simulated/log_json_path.json`")
-SONG_DATA = Key("Where the song files lie.",
+SONG_DATA = Key("Location of the song files.",
                 parse_location, ("SPARKIFY_SONG_DATA",), ("S3", "SONG_DATA"), ".sparkify/simulated/song_data")
-EXPECTED = Key("Where expected results lie, a file `NAME.csv` a query: each query then has a check. "
+EXPECTED = Key("Location of expected query results, one `NAME.csv` per query; each query then has a check. "
                "`s3://bucket/prefix`, `file:///path` or a local path.",
                parse_location, ("SPARKIFY_EXPECTED_RESULTS",), default=".sparkify/simulated/expected",
                default_note="none; for the simulated month `.sparkify/simulated/expected`")
 LOG_START = Key("First day of the event logs (ISO date).", parse_first_day, ("SPARKIFY_LOG_START",),
                 default=date(2018, 11, 1))
 LOG_END = Key("Day after the last day of the event logs (ISO date). Set but empty: the logs have no end.", parse_date,
-              ("SPARKIFY_LOG_END",), None, date(2018, 12, 1), "`2018-12-01`; none where SPARKIFY_LOG_START is set")
-MAX_LOAD_ERRORS = Key("Broken records that one load tolerates (count).", parse_count, ("SPARKIFY_MAX_LOAD_ERRORS",),
+              ("SPARKIFY_LOG_END",), None, date(2018, 12, 1), "`2018-12-01`; none if SPARKIFY_LOG_START is set")
+MAX_LOAD_ERRORS = Key("Maximum number of rejected records per load.", parse_count, ("SPARKIFY_MAX_LOAD_ERRORS",),
                       default=100)
-MAX_INFLATED_BYTES = Key("Maximum size of a compressed file once it is decompressed (bytes). Nothing of a larger "
-                         "one is loaded.", parse_count, ("SPARKIFY_MAX_INFLATED_BYTES",),
-                         default=batches.MAX_INFLATED_BYTES)
-MIN_MATCH_RATE = Key("Least share of the song plays that have to match a song (0 to 1).", parse_rate,
+MAX_INFLATED_BYTES = Key("Maximum size of a compressed file after decompression, in bytes. A larger file is rejected.",
+                         parse_count, ("SPARKIFY_MAX_INFLATED_BYTES",), default=batches.MAX_INFLATED_BYTES)
+MIN_MATCH_RATE = Key("Minimum share of plays that must match a song (0 to 1).", parse_rate,
                      ("SPARKIFY_MIN_MATCH_RATE",), default=0.0)
-ALERT_WEBHOOK = Key("Where the sensor `failures` posts what failed, as `{\"text\": ...}`: an incoming webhook of "
-                    "Slack, or what takes the same. Without one it only logs.", parse_webhook,
+ALERT_WEBHOOK = Key("Incoming webhook of Slack, or of a service with the same format, to which the sensor "
+                    "`failure_alerts` posts `{\"text\": ...}`. Without one it only logs.", parse_webhook,
                     ("SPARKIFY_ALERT_WEBHOOK",), secret=True)
-UI_URL = Key("Where people reach the Dagster UI: reports of failures link there.", parse_http_url, ("SPARKIFY_UI_URL",),
+UI_URL = Key("URL of the Dagster UI, for the links in alerts.", parse_http_url, ("SPARKIFY_UI_URL",),
              default="http://127.0.0.1:3000")
-CODE_URL = Key("Where the repository can be read, for the UI's links from an asset to its code: "
-               "`https://github.com/org/repo/tree/main`. Without one they lead to the files on this machine.",
+CODE_URL = Key("URL of the repository, for the UI's links from an asset to its code: "
+               "`https://github.com/org/repo/tree/main`. Without one they point to the files on this machine.",
                parse_http_url, ("SPARKIFY_CODE_URL",))
-AWS_ENDPOINT_URL = Key("Endpoint of an S3 which is not Amazon's; the first that is set wins.", parse_http_url,
-                       ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
-AWS_REGION = Key("AWS region; the first that is set wins.", str, ("AWS_REGION", "AWS_DEFAULT_REGION"))
-ACCESS_KEY = Key("Access key for where AWS's own chain (environment, profile, role) finds none. Not read where "
+AWS_ENDPOINT_URL = Key("Endpoint of an S3 service other than Amazon's. The first variable that is set wins.",
+                       parse_http_url, ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
+AWS_REGION = Key("AWS region. The first variable that is set wins.", str, ("AWS_REGION", "AWS_DEFAULT_REGION"))
+ACCESS_KEY = Key("Access key, used if AWS's own chain (environment, profile, role) has none. Ignored if "
                  "AWS_ACCESS_KEY_ID is set.", Secret, cfg=("AWS", "ACCESS_KEY"), cfg_alias="KEY", secret=True)
-SECRET_KEY = Key("Secret key that belongs to ACCESS_KEY.", Secret, cfg=("AWS", "SECRET_KEY"), cfg_alias="SECRET",
-                 secret=True)
+SECRET_KEY = Key("Secret key of ACCESS_KEY.", Secret, cfg=("AWS", "SECRET_KEY"), cfg_alias="SECRET", secret=True)
 # fmt: on
 
 KEYS: tuple[Key[Any], ...] = (
     *(CONFIG, WAREHOUSE, HOST, DB_NAME, DB_USER, DB_PASSWORD, DB_PORT, DB_REGION, CLUSTER_IDENTIFIER, IAM_ROLE),
-    *(WAREHOUSE_SECRET, STAGING, TRUSTED_LOGS, STATEMENT_TIMEOUT),
+    *(WAREHOUSE_SECRET, COPY_STAGING, TRUSTED_LOGS, STATEMENT_TIMEOUT),
     *(
         LOG_DATA,
         LOG_JSONPATH,

@@ -23,6 +23,7 @@ from sparkify_dagster.config.keys import (
     CLUSTER_IDENTIFIER,
     CODE_URL,
     CONFIG,
+    COPY_STAGING,
     DB_NAME,
     DB_PASSWORD,
     DB_PORT,
@@ -42,7 +43,6 @@ from sparkify_dagster.config.keys import (
     REDSHIFT_PORT,
     SECRET_KEY,
     SONG_DATA,
-    STAGING,
     STATEMENT_TIMEOUT,
     TRUSTED_LOGS,
     UI_URL,
@@ -72,7 +72,7 @@ class Settings(BaseModel):
     cluster_region: str | None = _field(DB_REGION)
     iam_role_arn: str | None = _field(IAM_ROLE)
     warehouse_secret: str | None = _field(WAREHOUSE_SECRET)
-    staging: str | None = _field(STAGING)
+    copy_staging: str | None = _field(COPY_STAGING)
     trusted_logs: bool = _field(TRUSTED_LOGS)
     statement_timeout: int = _field(STATEMENT_TIMEOUT)
     log_data: str = _field(LOG_DATA)
@@ -225,7 +225,7 @@ def _read_warehouse(reader: _Reader) -> dict[str, Any]:
         "cluster_identifier": reader.read(CLUSTER_IDENTIFIER),
         "iam_role_arn": reader.read(IAM_ROLE),
         "warehouse_secret": reader.read(WAREHOUSE_SECRET),
-        "staging": reader.read(STAGING),
+        "copy_staging": reader.read(COPY_STAGING),
         "trusted_logs": reader.read(TRUSTED_LOGS),
         "statement_timeout": reader.read(STATEMENT_TIMEOUT),
     }

@@ -1,15 +1,14 @@
 """The warehouse's tables: types, sizes, keys, comments and Redshift's distribution, each stated once.
 
-Every warehouse creates its tables from this metadata, and Dagster's column schemas are read from it. All timestamps are
+All warehouses create their tables from this metadata, and Dagster's column schemas are read from it. All timestamps are
 UTC without a zone, kept to the millisecond. Text sizes are UTF-8 bytes, as Redshift counts them. The columns that
 users can rely on are in docs/contract.md.
 
-A column's `info` says what SQL cannot: "form_of" names the column of the same table of which the loader writes another
-form, "references" the dimension's column that it points to (no SQL foreign key: Redshift would trust it unchecked).
-"personal": True marks the columns that hold a listener's name, location or browser (an artist's location is none): they
-stay in their tables, and Dagster's history shows nothing of them. A query's column inherits the mark from those that
-its SELECT makes it of (analytics/query.py).
-The `info` of a query's table, which is none of these, has its SELECT as "select".
+A column's `info` has what SQL cannot express: "form_of" names the column of the same table of which it is another form,
+"references" the column of a dimension that it points to (no SQL foreign key: Redshift would trust it unchecked).
+"personal": True marks the columns with a listener's name, location or browser (an artist's location is not personal):
+they stay in their tables, and never appear in Dagster's history. A query's column inherits the mark from the columns
+that its SELECT makes it of (analytics/query.py). The `info` of a query's table has the SELECT as "select".
 """
 
 from decimal import Decimal
@@ -125,17 +124,17 @@ staging_events = Table(
     Column(
         "match_song",
         text(),
-        comment="song with its encoding repaired and blanks at the end dropped",
+        comment="song with its encoding repaired, without trailing blanks",
         info={"form_of": "song"},
     ),
     Column(
         "match_artist",
         text(),
-        comment="artist with its encoding repaired and blanks at the end dropped",
+        comment="artist with its encoding repaired, without trailing blanks",
         info={"form_of": "artist"},
     ),
     schema=STAGING_SCHEMA,
-    comment="One row an event of the app's log, without duplicates",
+    comment="One row per event of the app's log, without duplicates",
     # Loads replace a day and transforms read days: sorted by day, both touch only that day's blocks.
     redshift_sortkey="log_date",
 )
@@ -155,12 +154,10 @@ staging_songs = Table(
     Column("year", Integer, comment="Year of release; 0 means unknown"),
     Column("source_key", ByteOrdered(TEXT_BYTES), nullable=False, comment="Object's key below the song data prefix"),
     Column("object_number", Integer, nullable=False, comment="Position of the song in its file, from 1"),
-    Column("match_title", text(), comment="title with blanks at the end dropped", info={"form_of": "title"}),
-    Column(
-        "match_artist", text(), comment="artist_name with blanks at the end dropped", info={"form_of": "artist_name"}
-    ),
+    Column("match_title", text(), comment="title without trailing blanks", info={"form_of": "title"}),
+    Column("match_artist", text(), comment="artist_name without trailing blanks", info={"form_of": "artist_name"}),
     schema=STAGING_SCHEMA,
-    comment="One row a song of a song file, duplicated song_ids included",
+    comment="One row per song of a song file, duplicate song_ids included",
     redshift_sortkey="song_id",
 )
 
@@ -173,38 +170,43 @@ loaded_objects = Table(
     Column("bytes", BigInteger, nullable=False, comment="Object's size"),
     Column("lines", BigInteger, nullable=False, comment="Lines of a log file; songs and errors of a song file"),
     Column("staged", BigInteger, nullable=False, comment="Rows in staging"),
-    Column("duplicates", BigInteger, nullable=False, comment="Events that an earlier line had delivered"),
+    Column("duplicates", BigInteger, nullable=False, comment="Events that an earlier line already had"),
     Column("errors", BigInteger, nullable=False, comment="Lines or songs in load_errors"),
     Column("loaded_at", TIMESTAMP, nullable=False, comment="When the object was loaded, UTC"),
-    Column("loader_version", String(64), nullable=False, comment="Rules, and keys of a log line, by which it was read"),
+    Column(
+        "loader_version",
+        String(64),
+        nullable=False,
+        comment="Version of the loader, and digest of the JSON keys of the log",
+    ),
     schema=STAGING_SCHEMA,
-    comment="One row an object that staging holds, written in the transaction of its rows",
+    comment="One row per staged object, written in the transaction of its rows",
 )
 
 load_errors = Table(
     "load_errors",
     metadata,
     Column("key", ByteOrdered(TEXT_BYTES), nullable=False, comment="Object's key below its prefix"),
-    Column("line_number", BigInteger, comment="Line of the file, from 1; NULL when the whole file is unreadable"),
+    Column("line_number", BigInteger, comment="Line of the file, from 1; NULL if the whole file is unreadable"),
     Column("log_date", Date, comment="Day of a log file; NULL for a song file"),
-    Column("column_name", String(64), comment="Staging column whose value is wrong, where there is one"),
-    Column("reason", text(), nullable=False, comment="What is wrong"),
+    Column("column_name", String(64), comment="Column of staging whose value is wrong, if it is known"),
+    Column("reason", text(), nullable=False, comment="Reason of the rejection, without values of the data"),
     Column("raw_text", String(4 * RAW_TEXT_CHARACTERS), comment="The text, cut to 1,000 characters", info=PERSONAL),
     Column("loaded_at", TIMESTAMP, nullable=False, comment="When the object was read, UTC"),
     schema=STAGING_SCHEMA,
-    comment="One row a line or song that could not be loaded, or of the first ones of a refused load",
+    comment="One row per rejected record (event or song); of a rejected load the first ones",
 )
 
 rejected_loads = Table(
     "rejected_loads",
     metadata,
-    Column("log_date", Date, comment="Refused day; NULL for the songs"),
+    Column("log_date", Date, comment="Rejected day; NULL for the songs"),
     Column("errors", BigInteger, nullable=False, comment="Errors found"),
     Column("max_load_errors", BigInteger, nullable=False, comment="Errors allowed"),
-    Column("reason", text(), comment="Why nothing of the load was kept"),
-    Column("rejected_at", TIMESTAMP, nullable=False, comment="When, UTC"),
+    Column("reason", text(), comment="Reason of the rejection"),
+    Column("rejected_at", TIMESTAMP, nullable=False, comment="Time of the rejection, UTC"),
     schema=STAGING_SCHEMA,
-    comment="One row a day (or the songs) whose latest load was refused and kept what it held",
+    comment="One row per day whose latest load was rejected, and one for the songs; the staged rows stayed",
 )
 
 stale_days = Table(
@@ -223,25 +225,27 @@ day_profiles = Table(
     "day_profiles",
     metadata,
     Column("log_date", Date, nullable=False, comment="Day of the log"),
-    Column("run_id", String(64), nullable=False, comment="Run that loaded the day; of a repeated run the first one"),
-    Column("files_before", BigInteger, nullable=False, comment="Log files that the day held before the load"),
-    Column("events_before", BigInteger, nullable=False, comment="Events that the day held before the load"),
-    Column("files", BigInteger, nullable=False, comment="Log files of the day; 0 where they are gone"),
+    Column(
+        "run_id", String(64), nullable=False, comment="Run that loaded the day; of a chain of retries the first one"
+    ),
+    Column("files_before", BigInteger, nullable=False, comment="Staged log files of the day before the load"),
+    Column("events_before", BigInteger, nullable=False, comment="Staged events of the day before the load"),
+    Column("files", BigInteger, nullable=False, comment="Log files of the day; 0 if they are gone"),
     Column("events", BigInteger, nullable=False, comment="Events of the day"),
     Column("next_songs", BigInteger, nullable=False, comment="Events of page NextSong"),
     Column("songs", BigInteger, nullable=False, comment="Events with a song"),
     Column("signed_in", BigInteger, nullable=False, comment="Events with a user"),
     Column("plays", BigInteger, nullable=False, comment="Events of page NextSong with a user"),
     *(
-        Column(f"{name}_values", BigInteger, comment=f"Events with a value of {name}, where it is due")
+        Column(f"{name}_values", BigInteger, comment=f"Events with a value of {name} among those that should have one")
         for name in PROFILED_COLUMNS
     ),
-    Column("present_fields", String(4096), comment="Columns whose key some record has, as JSON"),
+    Column("present_fields", String(4096), comment="Columns whose key at least one record has, as JSON"),
     Column("missing_fields", String(4096), comment="Columns whose key no record has though some should, as JSON"),
-    Column("unknown_fields", String(65535), comment="Keys that are no column's, as JSON"),
-    Column("new_values", String(65535), comment="Values of columns with known values that are none of these, as JSON"),
+    Column("unknown_fields", String(65535), comment="Keys that belong to no column, as JSON"),
+    Column("new_values", String(65535), comment="Unknown values of columns whose values are known, as JSON"),
     schema=STAGING_SCHEMA,
-    comment="One row per day as it was loaded last, for the checks on drift; written in the transaction of its events",
+    comment="One row per day as of its last load, for the checks on drift; written in the transaction of its events",
 )
 
 user_days = Table(
@@ -257,7 +261,7 @@ user_days = Table(
     Column("session_id", BigInteger, comment="Session of that event"),
     Column("item_in_session", Integer, comment="Position of that event in its session"),
     schema=STAGING_SCHEMA,
-    comment="One row a user and day, so that users can be refreshed without reading every event",
+    comment="One row per user and day, so that users can be rebuilt without reading every event",
     redshift_sortkey="log_date",
 )
 
@@ -266,7 +270,7 @@ pending_rematch = Table(
     metadata,
     Column("log_date", Date, nullable=False, comment="Day whose plays would now match other songs"),
     schema=STAGING_SCHEMA,
-    comment="Days whose songplays are to be built again since the catalogue changed",
+    comment="One row per day whose songplays have to be re-matched, since the songs changed",
 )
 
 analytics_refreshes = Table(
@@ -274,10 +278,15 @@ analytics_refreshes = Table(
     metadata,
     Column("query", String(64), nullable=False, comment="Query, and its table in the analytics schema"),
     Column("definition", String(64), nullable=False, comment="Digest of the table's columns"),
-    Column("version", String(64), nullable=False, comment="Digest of the query and of the star that it was asked of"),
-    Column("refreshed_at", TIMESTAMP, nullable=False, comment="When, UTC"),
+    Column(
+        "version",
+        String(64),
+        nullable=False,
+        comment="Digest of the query and of the rows of the star that it has read",
+    ),
+    Column("refreshed_at", TIMESTAMP, nullable=False, comment="Time of the refresh, UTC"),
     schema=STAGING_SCHEMA,
-    comment="One row a table of the analytics schema, written in the transaction of its rows",
+    comment="One row per table of the analytics schema, written in the transaction of its rows",
 )
 
 songplays = Table(
@@ -298,23 +307,23 @@ songplays = Table(
     Column(
         "song_id",
         short_text(),
-        comment="Song; NULL where the catalogue lacks it",
+        comment="Song; NULL if no song matches",
         info={"references": "songs.song_id"},
     ),
     Column(
         "artist_id",
         short_text(),
-        comment="Artist; NULL where the catalogue lacks the song",
+        comment="Artist; NULL if no song matches",
         info={"references": "artists.artist_id"},
     ),
     Column("session_id", BigInteger, nullable=False, comment="Session of the app"),
     Column("location", text(), comment="Listener's metropolitan area", info=PERSONAL),
     Column("user_agent", text(), comment="Listener's browser", info=PERSONAL),
-    Column("song", text(), comment="Title of the song played, whether or not the catalogue has it"),
-    Column("artist", text(), comment="Artist of the song played, as named on that song"),
+    Column("song", text(), comment="Title of the song played, as the app logged it, whether or not it matches"),
+    Column("artist", text(), comment="Artist of the song played, as the app logged it"),
     Column("length", seconds(), comment="Length of the song played, in seconds"),
     PrimaryKeyConstraint("songplay_id"),
-    comment="One row a play of a song",
+    comment="One row per play of a song",
     # Analysts and loads select periods; a distribution by user would skew on heavy listeners, so it is left to AUTO.
     redshift_sortkey="start_time",
 )
@@ -328,7 +337,7 @@ users = Table(
     Column("gender", short_text(), comment="As of the user's latest event"),
     Column("level", short_text(), comment="free or paid, as of the user's latest event"),
     PrimaryKeyConstraint("user_id"),
-    comment="One row a user of the app",
+    comment="One row per user of the app",
 )
 
 songs = Table(
@@ -337,22 +346,22 @@ songs = Table(
     Column("song_id", short_text(), nullable=False, comment="Song"),
     Column("title", text(), comment="Title of the song"),
     Column("artist_id", short_text(), nullable=False, comment="Artist of the song"),
-    Column("year", Integer, comment="Year of release; NULL where unknown"),
+    Column("year", Integer, comment="Year of release; NULL if unknown"),
     Column("duration", seconds(), comment="Length of the song, in seconds"),
     PrimaryKeyConstraint("song_id"),
-    comment="One row a song of the catalogue",
+    comment="One row per song of the song catalogue",
 )
 
 artists = Table(
     "artists",
     metadata,
     Column("artist_id", short_text(), nullable=False, comment="Artist"),
-    Column("name", text(), comment="Name that most of the artist's songs carry"),
+    Column("name", text(), comment="Name on most of the artist's songs"),
     Column("location", text(), comment="From the artist's latest song that has one"),
     Column("latitude", degrees(), comment="Degrees north, from the artist's latest song that has both"),
     Column("longitude", degrees(), comment="Degrees east, from the artist's latest song that has both"),
     PrimaryKeyConstraint("artist_id"),
-    comment="One row an artist of the catalogue",
+    comment="One row per artist of the song catalogue",
 )
 
 time = Table(
@@ -366,7 +375,7 @@ time = Table(
     Column("year", SmallInteger, nullable=False, comment="Calendar year"),
     Column("weekday", SmallInteger, nullable=False, comment="0 = Sunday to 6 = Saturday"),
     PrimaryKeyConstraint("start_time"),
-    comment="One row a distinct start_time of songplays",
+    comment="One row per distinct start_time of songplays",
     redshift_sortkey="start_time",
 )
 

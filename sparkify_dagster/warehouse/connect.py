@@ -30,7 +30,7 @@ def create_warehouse(settings: Settings) -> Warehouse:
         region=settings.cluster_region,
         secret=settings.warehouse_secret,
         iam_role=settings.iam_role_arn,
-        staging=settings.staging,
+        copy_staging=settings.copy_staging,
         statement_timeout_seconds=settings.statement_timeout,
         trusts_logs=settings.trusted_logs,
     )

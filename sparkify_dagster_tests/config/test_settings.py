@@ -396,7 +396,7 @@ def test_what_redshift_needs_besides(load: Load, error: Error) -> None:
         SPARKIFY_TRUSTED_LOGS="Yes",
         SPARKIFY_STATEMENT_TIMEOUT="60",
     )
-    assert (settings.staging, settings.warehouse_secret) == ("s3://bucket/prefix", "redshift!dev-awsuser")
+    assert (settings.copy_staging, settings.warehouse_secret) == ("s3://bucket/prefix", "redshift!dev-awsuser")
     assert (settings.trusted_logs, settings.statement_timeout) == (True, 60)
     assert "is not s3://bucket/prefix" in error(CLUSTER, SPARKIFY_COPY_STAGING="local/folder")
     for prefix in ("/a", "a//b", "a/../b", "."):

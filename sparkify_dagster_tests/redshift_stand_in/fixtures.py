@@ -74,7 +74,7 @@ class RedshiftServers:
         address = server.url.render_as_string(hide_password=False)
         self._servers[address] = server
         staging = f"s3://{STAGING_BUCKET}/{secrets.token_hex(6)}"
-        return RedshiftWarehouse(address=address, iam_role=ROLE, staging=staging)
+        return RedshiftWarehouse(address=address, iam_role=ROLE, copy_staging=staging)
 
     def server_of(self, warehouse: RedshiftWarehouse) -> RedshiftStandIn:
         return self._servers[warehouse.address]

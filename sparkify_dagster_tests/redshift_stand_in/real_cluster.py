@@ -33,7 +33,7 @@ class RealCluster:
     def __call__(self) -> RedshiftWarehouse:
         """The warehouse, emptied."""
         staging = f"{self.staging}/{secrets.token_hex(6)}"
-        warehouse = RedshiftWarehouse(address=self.address, iam_role=self.role, staging=staging)
+        warehouse = RedshiftWarehouse(address=self.address, iam_role=self.role, copy_staging=staging)
         with pytest.MonkeyPatch.context() as monkeypatch:
             self.login(monkeypatch)
             with warehouse.connect("a test") as engine, engine.begin() as connection:

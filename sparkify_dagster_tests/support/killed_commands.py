@@ -52,7 +52,7 @@ def project_of(world: World) -> Project:
     if isinstance(world.warehouse, ServerWarehouse):
         project.environment["SPARKIFY_WAREHOUSE"] = world.warehouse.address
     if isinstance(world.warehouse, RedshiftWarehouse):
-        project.environment["SPARKIFY_COPY_STAGING"] = str(world.warehouse.staging)
+        project.environment["SPARKIFY_COPY_STAGING"] = str(world.warehouse.copy_staging)
     return project
 
 

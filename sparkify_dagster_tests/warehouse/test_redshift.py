@@ -81,7 +81,7 @@ class OnRedshift:
 
     def left_behind(self) -> list[str]:
         listed = self.s3.client.list_objects_v2(Bucket=STAGING_BUCKET)
-        prefix = str(self.warehouse.staging).removeprefix(f"s3://{STAGING_BUCKET}/")
+        prefix = str(self.warehouse.copy_staging).removeprefix(f"s3://{STAGING_BUCKET}/")
         return [found["Key"] for found in listed.get("Contents", ()) if found["Key"].startswith(prefix)]
 
 
@@ -433,20 +433,20 @@ def failure(on_redshift: OnRedshift) -> str:
 
 
 def test_without_a_staging_location(on_redshift: OnRedshift) -> None:
-    staging = on_redshift.warehouse.staging
-    on_redshift.replace(staging=None)
+    staging = on_redshift.warehouse.copy_staging
+    on_redshift.replace(copy_staging=None)
     said = failure(on_redshift)
-    on_redshift.replace(staging=staging)
+    on_redshift.replace(copy_staging=staging)
     assert said.startswith("SPARKIFY_COPY_STAGING is missing: ")
     assert "s3://bucket/prefix" in said
 
 
 def test_a_staging_bucket_that_is_not_there(on_redshift: OnRedshift) -> None:
-    staging = on_redshift.warehouse.staging
-    on_redshift.replace(staging="s3://no-such-bucket-here/x")
+    staging = on_redshift.warehouse.copy_staging
+    on_redshift.replace(copy_staging="s3://no-such-bucket-here/x")
     on_redshift.write_log(DAY, event())
     said = failure(on_redshift)
-    on_redshift.replace(staging=staging)
+    on_redshift.replace(copy_staging=staging)
     assert said == "SPARKIFY_COPY_STAGING: s3://no-such-bucket-here: there is no such bucket"
 
 
@@ -564,7 +564,7 @@ def test_the_commands_are_the_same(
     server = redshift_servers.server_of(warehouse)
     project.environment |= {
         "SPARKIFY_WAREHOUSE": warehouse.address,
-        "SPARKIFY_COPY_STAGING": str(warehouse.staging),
+        "SPARKIFY_COPY_STAGING": str(warehouse.copy_staging),
     }
     project.sparkify("create-tables")
     on_redshift = project.sparkify("etl")

@@ -84,7 +84,7 @@ class RedshiftWarehouse(ServerWarehouse):
     region: str | None = None
     secret: str | None = None
     iam_role: str | None = None
-    staging: str | None = None
+    copy_staging: str | None = None
     statement_timeout_seconds: int = 3600
     trusts_logs: bool = False
 
@@ -239,7 +239,7 @@ class RedshiftWarehouse(ServerWarehouse):
         return inserted
 
     def _copy_folder(self) -> AbstractContextManager[CopyFolder]:
-        return copy_folder(required(self.staging), self._staging_region(), current.aws_access())
+        return copy_folder(required(self.copy_staging), self._staging_region(), current.aws_access())
 
     def _copy(
         self,
@@ -255,7 +255,7 @@ class RedshiftWarehouse(ServerWarehouse):
         Copy(table, columns, manifest, json_option, self.iam_role, folder.region, is_gzip).run(connection)
 
     def _staging_region(self) -> str | None:
-        bucket, _ = aws.split_s3_url(required(self.staging))
+        bucket, _ = aws.split_s3_url(required(self.copy_staging))
         try:
             return bucket_region(bucket, current.aws_access())
         except WarehouseError as error:
