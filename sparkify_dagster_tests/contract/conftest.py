@@ -1,4 +1,6 @@
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -31,6 +33,17 @@ def _login(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     # Asked for like this, it does not repeat the tests that need no warehouse.
     new_warehouse = request.getfixturevalue("new_warehouse") if "new_warehouse" in request.fixturenames else None
     log_in(new_warehouse, monkeypatch)
+
+
+NewWorld: TypeAlias = Callable[[], World]
+
+
+@pytest.fixture(scope="module")
+def new_world(tmp_path_factory: pytest.TempPathFactory, new_warehouse: NewWarehouse) -> Iterator[NewWorld]:
+    """Makes worlds that the tests of a module share: the cases of many tests, loaded once on each warehouse."""
+    with pytest.MonkeyPatch.context() as environment:
+        log_in(new_warehouse, environment)
+        yield lambda: World(tmp_path_factory.mktemp("shared"), new_warehouse=new_warehouse)
 
 
 @pytest.fixture

@@ -27,25 +27,31 @@ UNREADABLE = {
 
 
 class TestUnreadableGzip:
-    @pytest.mark.parametrize("name", UNREADABLE)
-    def test_it_is_one_error_without_a_line_and_nothing_of_it_loads(self, world: World, name: str) -> None:
-        world.write_log(DAY, event(itemInSession=1_000), key="whole/2018-11-01-events.json")
-        path = world.write_log(DAY, key="broken/2018-11-01-events.json.gz")
-        path.write_bytes(UNREADABLE[name])
-        world.load(DAY)
-        # Nor does the rest of the day: it is rejected for a file without a good record.
+    def test_an_unreadable_log_file_is_one_error_without_a_line_and_rejects_its_day(self, world: World) -> None:
+        """Each kind is in a day of its own, beside a file that is whole."""
+        days = [f"2018-11-{number:02}" for number in range(1, len(UNREADABLE) + 1)]
+        for day, content in zip(days, UNREADABLE.values(), strict=True):
+            world.write_log(day, on(day, itemInSession=1_000), key=f"whole/{day}-events.json")
+            world.put(f"log_data/broken/{day}-events.json.gz", content)
+        world.load(days[0], days[-1])
+        # Nor does the rest of the day load: it is rejected for a file without a good record.
         assert world.counts() == {}
-        ((key, line, _, column, reason, raw),) = world.errors()
-        assert (key, line, column, raw) == ("broken/2018-11-01-events.json.gz", None, None, None)
-        assert "cannot be decompressed" in reason
+        assert world.rows(EVENTS) == []
+        errors = world.errors()
+        assert [(key, line, column, raw) for key, line, _, column, _, raw in errors] == [
+            (f"broken/{day}-events.json.gz", None, None, None) for day in days
+        ]
+        assert all("cannot be decompressed" in reason for *_, reason, _ in errors)
 
-    @pytest.mark.parametrize("name", UNREADABLE)
-    def test_likewise_for_a_song_file(self, world: World, name: str) -> None:
+    def test_an_unreadable_song_file_is_one_error_and_the_others_load(self, world: World) -> None:
         world.write_songs("A/TRA.json", song())
-        path = world.write_songs("A/TRB.json.gz")
-        path.write_bytes(UNREADABLE[name])
+        for name, content in UNREADABLE.items():
+            world.put(f"song_data/{name}/TRB.json.gz", content)
         world.load(DAY)
-        assert world.counts() == {"A/TRA.json": (1, 1, 0, 0), "A/TRB.json.gz": (1, 0, 0, 1)}
+        assert world.counts() == {
+            "A/TRA.json": (1, 1, 0, 0),
+            **{f"{name}/TRB.json.gz": (1, 0, 0, 1) for name in UNREADABLE},
+        }
 
     def test_several_gzip_members_are_one_file(self, world: World) -> None:
         path = world.write_log(DAY, key="2018-11-01-events.json.gz")
@@ -179,7 +185,7 @@ class TestTooManyErrorsOfTheSongs:
         assert world.materialize(DAY).ok
         assert world.everything() == world.from_scratch(DAY).everything()
 
-    def test_days_load_all_the_same(self, world: World) -> None:
+    def test_days_load_where_the_songs_are_rejected(self, world: World) -> None:
         world.max_load_errors = 0
         world.write_songs("A.json", "broken")
         world.write_log(DAY, event())

@@ -304,14 +304,17 @@ def test_lines_are_staged_or_errors(loaded: Loaded) -> None:
 
 
 @pytest.mark.parametrize("key", ["sessionId", "itemInSession"])
-@pytest.mark.parametrize("value", [None, "", MISSING], ids=["null", "empty", "missing"])
-def test_a_play_needs_session_and_item(world: World, key: str, value: object) -> None:
-    play = event(**{key: value}) if value is not MISSING else {k: v for k, v in event().items() if k != key}
-    world.write_log(DAY, play, play | {"page": "Home"})
+def test_a_play_needs_session_and_item(world: World, key: str) -> None:
+    """Null, empty or missing, each for a user of its own."""
+    for user, value in enumerate([None, "", MISSING]):
+        play = event(**{key: value}, userId=str(user))
+        if value is MISSING:
+            del play[key]
+        world.write_log(DAY, play, play | {"page": "Home"}, key=f"{user}/{DAY}-events.json")
     world.load(DAY)
     column = {"sessionId": "session_id", "itemInSession": "item_in_session"}[key]
-    assert world.reasons() == [(1, column, f"{column}: is missing on a NextSong")]
-    assert world.rows(EVENTS, "page", column) == [("Home", None)]
+    assert world.reasons() == [(1, column, f"{column}: is missing on a NextSong")] * 3
+    assert world.rows(EVENTS, "user_id", "page", column) == [(user, "Home", None) for user in range(3)]
 
 
 def test_pages_are_case_sensitive_and_only_nextsong_is_a_play(world: World) -> None:

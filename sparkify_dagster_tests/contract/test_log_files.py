@@ -1,10 +1,12 @@
 """In: which objects are log files, which day they are, and how they are read line by line."""
 
 import json
+from datetime import date
 
 import pytest
 
 from sparkify_dagster.schema import tables
+from sparkify_dagster_tests.contract.conftest import NewWorld
 from sparkify_dagster_tests.support.world import ERRORS, EVENTS, World, event, lines
 
 DAY = "2018-11-01"
@@ -21,21 +23,22 @@ def test_a_log_file_is_one_json_object_a_line(world: World) -> None:
     assert len(world.rows("songplays")) == 3
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        "2018/11/2018-11-01-events.json",
-        "2018-11-01-events.json",
-        "2018-11-01-events.json.gz",
-        "any where/2019/é/2018-11-01-events.json",
-        "[a]*?{b}/2018-11-01-events.json",
-        "it's/2018-11-01-events.json",
-    ],
-)
-def test_a_log_file_may_be_in_any_folder(world: World, key: str) -> None:
-    world.write_log(DAY, event(), key=key)
+FOLDERS = [
+    "2018/11/2018-11-01-events.json",
+    "2018-11-01-events.json",
+    "2018-11-01-events.json.gz",
+    "any where/2019/é/2018-11-01-events.json",
+    "[a]*?{b}/2018-11-01-events.json",
+    "it's/2018-11-01-events.json",
+]
+
+
+def test_a_log_file_may_be_in_any_folder(world: World) -> None:
+    for number, key in enumerate(FOLDERS):
+        world.write_log(DAY, event(itemInSession=number), key=key)
     world.load(DAY)
-    assert world.counts() == {key: (1, 1, 0, 0)}
+    assert world.counts() == dict.fromkeys(FOLDERS, (1, 1, 0, 0))
+    assert world.column(EVENTS, "item_in_session") == list(range(len(FOLDERS)))
 
 
 OTHER_NAMES = [
@@ -201,14 +204,18 @@ def test_a_carriage_return_before_the_line_feed_is_dropped(world: World) -> None
     assert world.column(EVENTS, "item_in_session") == [1, 2]
 
 
-@pytest.mark.parametrize("blank", [b"", b"   ", b"\t \t", b"\r", b" \r"])
-def test_a_line_of_blanks_and_tabs_alone_is_not_a_line(world: World, blank: bytes) -> None:
-    content = blank + b"\n" + lines(event()) + blank + b"\n" + lines(event(itemInSession=2)) + b"no\n" + blank + b"\n"
-    world.write("log_data/2018-11-01-events.json", content)
-    world.load(DAY)
-    assert world.counts() == {"2018-11-01-events.json": (3, 2, 0, 1)}
+def test_a_line_of_blanks_and_tabs_alone_is_not_a_line(world: World) -> None:
+    """Each kind of blank line is in the file of a day of its own."""
+    blanks = [b"", b"   ", b"\t \t", b"\r", b" \r"]
+    days = [f"2018-11-{number:02}" for number in range(1, len(blanks) + 1)]
+    for day, blank in zip(days, blanks, strict=True):
+        one, two = (lines(event(itemInSession=item, time=f"{day}T10:00:00")) for item in (1, 2))
+        content = blank + b"\n" + one + blank + b"\n" + two + b"no\n" + blank + b"\n"
+        world.write(f"log_data/{day}-events.json", content)
+    world.load(days[0], days[-1])
+    assert world.counts() == {f"{day}-events.json": (3, 2, 0, 1) for day in days}
     # Lines keep their numbers, the blank ones counted.
-    assert world.column(ERRORS, "line_number") == [5]
+    assert world.column(ERRORS, "line_number") == [5] * len(blanks)
 
 
 def test_the_last_line_needs_no_line_feed(world: World) -> None:
@@ -253,13 +260,30 @@ NOT_AN_OBJECT: list[str | bytes] = [
 ]
 
 
-@pytest.mark.parametrize("line", NOT_AN_OBJECT)
-def test_a_line_that_is_not_a_json_object_is_an_error(world: World, line: str | bytes) -> None:
-    world.write_log(DAY, event(itemInSession=1), line, event(itemInSession=2))
-    world.load(DAY)
-    assert world.column(EVENTS, "item_in_session") == [1, 2]
-    ((key, number, _, column, reason, raw),) = world.errors()
-    assert (key, number, column) == ("2018/11/2018-11-01-events.json", 2, None)
+@pytest.fixture(scope="module")
+def with_wrong_lines(new_world: NewWorld) -> World:
+    """Each line of NOT_AN_OBJECT is the second of three, in the file of a day of its own."""
+    world = new_world()
+    for number, line in enumerate(NOT_AN_OBJECT, 1):
+        day = f"2018-11-{number:02}"
+        one, two = (event(itemInSession=item, time=f"{day}T10:00:00") for item in (1, 2))
+        world.write_log(day, one, line, two)
+    world.load(DAY, f"2018-11-{len(NOT_AN_OBJECT)}")
+    return world
+
+
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(number, id=ascii(line)[:30]) for number, line in enumerate(NOT_AN_OBJECT, 1)],
+)
+def test_a_line_that_is_not_a_json_object_is_an_error(with_wrong_lines: World, number: int) -> None:
+    day = f"2018-11-{number:02}"
+    items = with_wrong_lines.query(f"SELECT item_in_session FROM {EVENTS} WHERE log_date = DATE '{day}' ORDER BY 1")
+    assert items == [(1,), (2,)]
+    ((key, line_number, _, column, reason, raw),) = (
+        error for error in with_wrong_lines.errors() if error[2] == date.fromisoformat(day)
+    )
+    assert (key, line_number, column) == (f"2018/11/{day}-events.json", 2, None)
     assert reason.startswith(("not ", "nested"))
     assert raw
 

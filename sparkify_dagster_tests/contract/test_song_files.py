@@ -1,12 +1,17 @@
 """In and staging: which objects are song files, what they hold, and which copy of a song wins."""
 
 import json
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from sparkify_dagster_tests.support.world import ERRORS, SONGS, World, event, song
+from sparkify_dagster_tests.contract.conftest import NewWorld
+from sparkify_dagster_tests.support.world import ERRORS, SONGS, Row, World, event, song
 
 DAY = "2018-11-01"
 
@@ -49,83 +54,114 @@ def test_every_other_name_is_ignored_and_counted(world: World) -> None:
 PRETTY = json.dumps(song(song_id="S1"), indent=4)
 
 
-@pytest.mark.parametrize(
-    ("content", "ids"),
-    [
-        (json.dumps(song(song_id="S1")), ["S1"]),
-        (PRETTY, ["S1"]),
-        (PRETTY.replace("\n", "\r\n"), ["S1"]),
-        (f"\n\t {PRETTY} \r\n\n", ["S1"]),
-        (f"\ufeff{PRETTY}", ["S1"]),
-        (PRETTY + json.dumps(song(song_id="S2")), ["S1", "S2"]),
-        (PRETTY + "\n\n" + json.dumps(song(song_id="S2")) + "\t" + json.dumps(song(song_id="S3")), ["S1", "S2", "S3"]),
-        (" \r\n\t", []),
-    ],
-)
-def test_objects_follow_one_another(world: World, content: str, ids: list[str]) -> None:
-    world.write_songs("A.json", content)
-    world.load(DAY)
-    assert world.column("songs", "song_id") == ids
-    assert world.counts() == {"A.json": (len(ids), len(ids), 0, 0)}
-
-
-@pytest.mark.parametrize(
-    ("content", "ids", "errors"),
-    [
-        # Text that is not JSON ends the file with one error
-        ("CSV;no JSON;at all", [], [(1, None, "not JSON")]),
-        (PRETTY + "\nbroken\n" + json.dumps(song(song_id="S2")), ["S1"], [(14 - 1, None, "not JSON")]),
-        (PRETTY + ",\n" + PRETTY, ["S1"], [(12, None, "not JSON")]),
-        (PRETTY[:-1], [], [(1, None, "not JSON")]),
-        ('{"song_id": NaN}', [], [(1, None, "not JSON")]),
-        (PRETTY.encode() + b"\xff", ["S1"], [(12, None, "not UTF-8")]),
-        (b'{"title": "\xe9"}', [], [(1, None, "not UTF-8")]),
-        ("[" * 10_000, [], [(1, None, "nested too deeply")]),
-        # What is no object is an error; those behind it load
-        (f"[{PRETTY}]", [], [(1, None, "not a JSON object")]),
-        (f"[]\n{PRETTY}\n12 null", ["S1"], [(1, None, "not a JSON object"), (14, None, "not a"), (14, None, "not a")]),
-        # So is each object with a value that its column cannot hold, or without its ids
-        (
-            "\n".join(
-                json.dumps(line)
-                for line in (
-                    song(song_id="S1", year="MCMXCIV"),
-                    song(song_id="S2"),
-                    song(song_id=""),
-                    song(song_id=None),
-                    song(artist_id=""),
-                    {"song_id": "S3"},
-                    {"artist_id": "A"},
-                    {},
-                    song(song_id="S4"),
-                )
-            ),
-            ["S2", "S4"],
-            [
-                (1, "year", "year: text is not a number"),
-                (3, "song_id", "song_id: is missing"),
-                (4, "song_id", "song_id: is missing"),
-                (5, "artist_id", "artist_id: is missing"),
-                (6, "artist_id", "artist_id: is missing"),
-                (7, "song_id", "song_id: is missing"),
-                (8, "song_id", "song_id: is missing"),
-            ],
+# A file's content, and the songs that load.
+FORMS: list[tuple[str, list[str]]] = [
+    (json.dumps(song(song_id="S1")), ["S1"]),
+    (PRETTY, ["S1"]),
+    (PRETTY.replace("\n", "\r\n"), ["S1"]),
+    (f"\n\t {PRETTY} \r\n\n", ["S1"]),
+    (f"\ufeff{PRETTY}", ["S1"]),
+    (PRETTY + json.dumps(song(song_id="S2")), ["S1", "S2"]),
+    (PRETTY + "\n\n" + json.dumps(song(song_id="S2")) + "\t" + json.dumps(song(song_id="S3")), ["S1", "S2", "S3"]),
+    (" \r\n\t", []),
+]
+# A file's content, the songs that load, and of each error the line, the column, and how its reason begins.
+WRONG: list[tuple[str | bytes, list[str], list[tuple[int, str | None, str]]]] = [
+    # Text that is not JSON ends the file with one error
+    ("CSV;no JSON;at all", [], [(1, None, "not JSON")]),
+    (PRETTY + "\nbroken\n" + json.dumps(song(song_id="S2")), ["S1"], [(14 - 1, None, "not JSON")]),
+    (PRETTY + ",\n" + PRETTY, ["S1"], [(12, None, "not JSON")]),
+    (PRETTY[:-1], [], [(1, None, "not JSON")]),
+    ('{"song_id": NaN}', [], [(1, None, "not JSON")]),
+    (PRETTY.encode() + b"\xff", ["S1"], [(12, None, "not UTF-8")]),
+    (b'{"title": "\xe9"}', [], [(1, None, "not UTF-8")]),
+    ("[" * 10_000, [], [(1, None, "nested too deeply")]),
+    # What is no object is an error; those behind it load
+    (f"[{PRETTY}]", [], [(1, None, "not a JSON object")]),
+    (f"[]\n{PRETTY}\n12 null", ["S1"], [(1, None, "not a JSON object"), (14, None, "not a"), (14, None, "not a")]),
+    # So is each object with a value that its column cannot hold, or without its ids
+    (
+        "\n".join(
+            json.dumps(line)
+            for line in (
+                song(song_id="S1", year="MCMXCIV"),
+                song(song_id="S2"),
+                song(song_id=""),
+                song(song_id=None),
+                song(artist_id=""),
+                {"song_id": "S3"},
+                {"artist_id": "A"},
+                {},
+                song(song_id="S4"),
+            )
         ),
-    ],
-)
-def test_what_is_an_error_in_a_song_file(
-    world: World, content: str | bytes, ids: list[str], errors: list[tuple[int, str | None, str]]
-) -> None:
-    world.write_songs("A.json", content)
+        ["S2", "S4"],
+        [
+            (1, "year", "year: text is not a number"),
+            (3, "song_id", "song_id: is missing"),
+            (4, "song_id", "song_id: is missing"),
+            (5, "artist_id", "artist_id: is missing"),
+            (6, "artist_id", "artist_id: is missing"),
+            (7, "song_id", "song_id: is missing"),
+            (8, "song_id", "song_id: is missing"),
+        ],
+    ),
+]
+
+
+@dataclass(frozen=True)
+class LoadedFiles:
+    """What was loaded of files, by their keys."""
+
+    songs: Mapping[str, list[str]]
+    errors: Mapping[str, list[Row]]
+    counts: Mapping[str, tuple[int, int, int, int]]
+
+
+@pytest.fixture(scope="module")
+def files(new_world: NewWorld) -> LoadedFiles:
+    """The files of FORMS and WRONG, loaded at once: file F7 is FORMS[7]."""
+    world = new_world()
+    contents: dict[str, str | bytes] = {f"F{number}": content for number, (content, _) in enumerate(FORMS)}
+    contents |= {f"W{number}": content for number, (content, *_) in enumerate(WRONG)}
+    for name, content in contents.items():
+        # So that the files have songs of their own.
+        as_bytes = content if isinstance(content, bytes) else content.encode()
+        world.write(f"song_data/{name}.json", re.sub(rb'("song_id": ")(?=S)', rb"\g<1>%s-" % name.encode(), as_bytes))
     world.load(DAY)
-    assert world.column("songs", "song_id") == ids
-    found = world.reasons()
-    assert [error[:2] for error in found] == [error[:2] for error in errors]
-    for (_, _, reason), (_, _, start) in zip(found, errors, strict=True):
+    songs, errors = defaultdict(list), defaultdict(list)
+    for (song_id,) in world.rows("songs", "song_id"):
+        name, _, its_own = song_id.partition("-")
+        songs[name].append(its_own)
+    for error in world.errors():
+        errors[error[0].removesuffix(".json")].append(error)
+    counts = {key.removesuffix(".json"): count for key, count in world.counts().items()}
+    return LoadedFiles(songs, errors, counts)
+
+
+@pytest.mark.parametrize("number", range(len(FORMS)))
+def test_objects_of_a_song_file_follow_one_another(files: LoadedFiles, number: int) -> None:
+    name, (_, ids) = f"F{number}", FORMS[number]
+    assert files.songs.get(name, []) == ids
+    assert files.counts[name] == (len(ids), len(ids), 0, 0)
+
+
+@pytest.mark.parametrize("number", range(len(WRONG)))
+def test_what_is_an_error_in_a_song_file(files: LoadedFiles, number: int) -> None:
+    name, (_, ids, errors) = f"W{number}", WRONG[number]
+    assert files.songs.get(name, []) == ids
+    found = files.errors[name]
+    assert [(line, column) for _, line, _, column, _, _ in found] == [error[:2] for error in errors]
+    for (*_, reason, raw), (_, _, start) in zip(found, errors, strict=True):
         assert reason.startswith(start)
-    assert world.counts() == {"A.json": (len(ids) + len(errors), len(ids), 0, len(errors))}
-    assert all(world.column(ERRORS, "raw_text"))
-    assert world.column(ERRORS, "log_date") == [None] * len(errors)
+        assert raw
+    assert files.counts[name] == (len(ids) + len(errors), len(ids), 0, len(errors))
+    assert {log_date for _, _, log_date, *_ in found} == {None}
+
+
+def test_no_other_song_or_error_comes_of_these_files(files: LoadedFiles) -> None:
+    assert sum(map(len, files.songs.values())) == sum(len(case[1]) for case in [*FORMS, *WRONG])
+    assert sum(map(len, files.errors.values())) == sum(len(errors) for _, _, errors in WRONG)
 
 
 class Raw(str):

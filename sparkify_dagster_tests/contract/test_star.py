@@ -1,13 +1,14 @@
 """Out: the star's rules, table by table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from sparkify_dagster_tests.support.world import STAR, World, event, millis, song, utc
+from sparkify_dagster_tests.contract.conftest import NewWorld
+from sparkify_dagster_tests.support.world import STAR, Row, World, event, millis, song, utc
 
 DAY, NEXT_DAY = "2018-11-01", "2018-11-02"
 
@@ -210,6 +211,35 @@ class TestMatch:
         assert world.column("songplays", "song_id") == [song()["song_id"]]
 
 
+# An earlier and a later event of one user.
+USERS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"ts": millis("2018-11-01T10:00:00.001")}, {"ts": millis("2018-11-01T10:00:00.002")}),
+    ({"ts": 1541070000000, "sessionId": 9, "itemInSession": 9}, {"ts": 1541070000001, "sessionId": 1}),
+    ({"sessionId": 9, "itemInSession": 8}, {"sessionId": 10, "itemInSession": 7}),
+    ({"itemInSession": 9}, {"itemInSession": 10}),
+    ({"sessionId": None, "itemInSession": 9}, {"sessionId": -5}),
+    ({"itemInSession": None}, {"itemInSession": -5}),
+    ({"sessionId": None, "itemInSession": None}, {"sessionId": None, "itemInSession": 0}),
+    ({"sessionId": "", "itemInSession": 9}, {"sessionId": 0, "itemInSession": None}),
+]
+
+
+@pytest.fixture(scope="module")
+def users(new_world: NewWorld) -> Mapping[int, Row]:
+    """The rows of the users of USERS: user 2n has USERS[n] in its order, user 2n + 1 swapped."""
+    world, events = new_world(), []
+    for number, (earlier, later) in enumerate(USERS):
+        for swapped in (False, True):
+            user = str(2 * number + swapped)
+            home = event(page="Home", userId=user)
+            old = home | {"firstName": "Old", "lastName": "Old", "gender": "F", "level": "free"} | earlier
+            new = home | {"firstName": "New", "lastName": None, "gender": "", "level": "paid"} | later
+            events += [new, old] if swapped else [old, new]
+    world.write_log(DAY, *events)
+    world.load(DAY)
+    return {row[0]: row for row in world.rows("users")}
+
+
 class TestUsers:
     def users(self, world: World, *events: dict[str, Any]) -> list[tuple[Any, ...]]:
         world.write_log(DAY, *events)
@@ -225,27 +255,16 @@ class TestUsers:
         )
         assert found == [(1, "Kaylee", "Summers", "F", "free"), (2, "Kaylee", "Summers", None, "free")]
 
-    @pytest.mark.parametrize(
-        ("earlier", "later"),
-        [
-            ({"ts": millis("2018-11-01T10:00:00.001")}, {"ts": millis("2018-11-01T10:00:00.002")}),
-            ({"ts": 1541070000000, "sessionId": 9, "itemInSession": 9}, {"ts": 1541070000001, "sessionId": 1}),
-            ({"sessionId": 9, "itemInSession": 8}, {"sessionId": 10, "itemInSession": 7}),
-            ({"itemInSession": 9}, {"itemInSession": 10}),
-            ({"sessionId": None, "itemInSession": 9}, {"sessionId": -5}),
-            ({"itemInSession": None}, {"itemInSession": -5}),
-            ({"sessionId": None, "itemInSession": None}, {"sessionId": None, "itemInSession": 0}),
-            ({"sessionId": "", "itemInSession": 9}, {"sessionId": 0, "itemInSession": None}),
-        ],
-    )
+    @pytest.mark.parametrize("number", range(len(USERS)))
     @pytest.mark.parametrize("swapped", [False, True])
     def test_names_gender_and_level_are_as_of_the_latest_event(
-        self, world: World, earlier: dict[str, Any], later: dict[str, Any], swapped: bool
+        self, users: Mapping[int, Row], number: int, swapped: bool
     ) -> None:
-        old = event(page="Home", firstName="Old", lastName="Old", gender="F", level="free") | earlier
-        new = event(page="Home", firstName="New", lastName=None, gender="", level="paid") | later
-        events = (new, old) if swapped else (old, new)
-        assert self.users(world, *events) == [(8, "New", None, "", "paid")]
+        user = 2 * number + swapped
+        assert users[user] == (user, "New", None, "", "paid"), USERS[number]
+
+    def test_each_of_these_users_has_one_row(self, users: Mapping[int, Row]) -> None:
+        assert len(users) == 2 * len(USERS)
 
     def test_the_latest_event_of_all_days_counts(self, world: World) -> None:
         world.write_log(DAY, event(level="free"))
@@ -271,11 +290,12 @@ class TestSongs:
         expected = ("SOCIWDW12A8C13D406", "You Gotta Be", "ARMJAGH1187FB546F3", 1994, Decimal("246.30812"))
         assert world.rows("songs") == [expected]
 
-    @pytest.mark.parametrize("year", [0, "0", None, "", 0.0])
-    def test_year_0_means_unknown_and_becomes_null(self, world: World, year: object) -> None:
-        world.write_songs("A.json", song(year=year))
+    def test_year_0_means_unknown_and_becomes_null(self, world: World) -> None:
+        years = [0, "0", None, "", 0.0]
+        for number, year in enumerate(years):
+            world.write_songs(f"{number}.json", song(song_id=f"S{number}", year=year))
         world.load(DAY)
-        assert world.column("songs", "year") == [None]
+        assert world.rows("songs", "song_id", "year") == [(f"S{number}", None) for number in range(len(years))]
 
     def test_a_title_is_shown_as_it_is_but_for_blanks_at_its_end(self, world: World) -> None:
         titles = {" blanks  ": " blanks", "": "", "  ": "", "X\u00a0": "X\u00a0", broken("é"): broken("é"), None: None}
@@ -283,6 +303,63 @@ class TestSongs:
             world.write_songs(f"{number}.json", song(song_id=f"S{number}", title=title))
         world.load(DAY)
         assert [title for _, title in world.rows("songs", "song_id", "title")] == list(titles.values())
+
+
+# The names on an artist's songs, and the artist's name.
+NAMES: list[tuple[list[Any], str | None]] = [
+    (["X"], "X"),
+    (["X", "X", "X feat. Y"], "X"),
+    (["X feat. Y", "X feat. Z", "X", "X"], "X"),
+    (["X", "X feat. Y"], "X feat. Y"),  # a tie goes to the name on the greatest song_id
+    (["X feat. Y", "X"], "X"),
+    (["A", "B", "B", "A"], "A"),
+    (["A", "B", "B", "A", "C"], "A"),  # the greatest among the tied
+    (["C", "A", "B"], "B"),
+    (["X ", "X", "Y", "X  "], "X"),
+    (["Y", "Y", "X ", "X", "X  "], "X"),
+    (["X   "], "X"),
+    ([None, "", "  ", "X"], "X"),
+    (["X", None, "", "  "], "X"),
+    ([None, ""], None),
+    (["  "], None),
+    (["\u00a0"], "\u00a0"),
+    (["X\u00a0", "X", "X"], "X"),
+    (["x", "X", "x"], "x"),
+    ([112, "112", "Y"], "112"),
+    ([" X"], " X"),
+    ([broken("Björk")], broken("Björk")),
+]
+# Year and location of an artist's songs, and the artist's location.
+LOCATIONS: list[tuple[list[tuple[int | None, str | None]], str | None]] = [
+    ([(1999, "old"), (2001, "new"), (2000, "middle")], "new"),
+    ([(2001, "first"), (2001, "second")], "second"),  # then by song_id
+    ([(2001, "known"), (0, "unknown")], "known"),
+    ([(0, "unknown"), (None, "unknown too")], "unknown too"),
+    ([(None, "unknown"), (0, "unknown too")], "unknown too"),
+    ([(-5, "negative"), (0, "unknown")], "negative"),
+    ([(2000, "has one"), (2001, None), (2002, ""), (2003, "  ")], "has one"),
+    ([(0, "only one"), (2001, None)], "only one"),
+    ([(2001, None)], None),
+    ([(2001, "  ")], None),
+    ([(2001, " X ")], " X"),
+    ([(2001, "\u00a0")], "\u00a0"),
+]
+
+
+@pytest.fixture(scope="module")
+def artists(new_world: NewWorld) -> Mapping[str, Row]:
+    """The rows of the artists of NAMES and LOCATIONS: artist N7 has the names of NAMES[7]."""
+    world = new_world()
+    cases: dict[str, list[dict[str, Any]]] = {
+        f"N{n}": [{"artist_name": name} for name in names] for n, (names, _) in enumerate(NAMES)
+    }
+    for n, (known, _) in enumerate(LOCATIONS):
+        cases[f"L{n}"] = [{"year": year, "artist_location": location} for year, location in known]
+    for artist_id, songs in cases.items():
+        for n, changes in enumerate(songs):
+            world.write_songs(f"{artist_id}/{n}.json", song(song_id=f"S{artist_id}-{n}", artist_id=artist_id) | changes)
+    world.load(DAY)
+    return {row[0]: row for row in world.rows("artists")}
 
 
 class TestArtists:
@@ -294,57 +371,18 @@ class TestArtists:
         (row,) = world.rows("artists")
         return row[1:]
 
-    @pytest.mark.parametrize(
-        ("names", "name"),
-        [
-            (["X"], "X"),
-            (["X", "X", "X feat. Y"], "X"),
-            (["X feat. Y", "X feat. Z", "X", "X"], "X"),
-            (["X", "X feat. Y"], "X feat. Y"),  # a tie goes to the name on the greatest song_id
-            (["X feat. Y", "X"], "X"),
-            (["A", "B", "B", "A"], "A"),
-            (["A", "B", "B", "A", "C"], "A"),  # the greatest among the tied
-            (["C", "A", "B"], "B"),
-            (["X ", "X", "Y", "X  "], "X"),
-            (["Y", "Y", "X ", "X", "X  "], "X"),
-            (["X   "], "X"),
-            ([None, "", "  ", "X"], "X"),
-            (["X", None, "", "  "], "X"),
-            ([None, ""], None),
-            (["  "], None),
-            (["\u00a0"], "\u00a0"),
-            (["X\u00a0", "X", "X"], "X"),
-            (["x", "X", "x"], "x"),
-            ([112, "112", "Y"], "112"),
-            ([" X"], " X"),
-            ([broken("Björk")], broken("Björk")),
-        ],
-    )
-    def test_the_name_that_most_songs_carry(self, world: World, names: list[Any], name: str | None) -> None:
-        assert self.artist(world, *({"artist_name": given} for given in names))[0] == name
+    @pytest.mark.parametrize("number", range(len(NAMES)))
+    def test_the_name_that_most_songs_carry(self, artists: Mapping[str, Row], number: int) -> None:
+        names, name = NAMES[number]
+        assert artists[f"N{number}"][1] == name, names
 
-    @pytest.mark.parametrize(
-        ("songs", "expected"),
-        [
-            ([(1999, "old"), (2001, "new"), (2000, "middle")], "new"),
-            ([(2001, "first"), (2001, "second")], "second"),  # then by song_id
-            ([(2001, "known"), (0, "unknown")], "known"),
-            ([(0, "unknown"), (None, "unknown too")], "unknown too"),
-            ([(None, "unknown"), (0, "unknown too")], "unknown too"),
-            ([(-5, "negative"), (0, "unknown")], "negative"),
-            ([(2000, "has one"), (2001, None), (2002, ""), (2003, "  ")], "has one"),
-            ([(0, "only one"), (2001, None)], "only one"),
-            ([(2001, None)], None),
-            ([(2001, "  ")], None),
-            ([(2001, " X ")], " X"),
-            ([(2001, "\u00a0")], "\u00a0"),
-        ],
-    )
-    def test_the_location_of_the_latest_song_that_has_one(
-        self, world: World, songs: list[tuple[int | None, str | None]], expected: str | None
-    ) -> None:
-        found = self.artist(world, *({"year": year, "artist_location": location} for year, location in songs))
-        assert found[1] == expected
+    @pytest.mark.parametrize("number", range(len(LOCATIONS)))
+    def test_the_location_of_the_latest_song_that_has_one(self, artists: Mapping[str, Row], number: int) -> None:
+        songs, location = LOCATIONS[number]
+        assert artists[f"L{number}"][2] == location, songs
+
+    def test_each_of_these_artists_has_one_row(self, artists: Mapping[str, Row]) -> None:
+        assert len(artists) == len(NAMES) + len(LOCATIONS)
 
     def test_latitude_counts_only_with_longitude(self, world: World) -> None:
         both = {"artist_latitude": 1, "artist_longitude": -2}
@@ -377,6 +415,31 @@ class TestArtists:
         assert world.rows("artists", "artist_id", "name") == [("A2", "Winner")]  # on the greater song_id of two
 
 
+# A day, its ISO week, its calendar year, and its weekday from Sunday.
+WEEKS = [
+    ("2018-12-30", 52, 2018, 0),
+    ("2018-12-31", 1, 2018, 1),
+    ("2019-01-01", 1, 2019, 2),
+    ("2019-12-29", 52, 2019, 0),
+    ("2019-12-30", 1, 2019, 1),
+    ("2020-02-29", 9, 2020, 6),
+    ("2020-12-31", 53, 2020, 4),
+    ("2021-01-03", 53, 2021, 0),
+    ("2021-01-04", 1, 2021, 1),
+    ("2022-01-01", 52, 2022, 6),
+]
+
+
+@pytest.fixture(scope="module")
+def times(new_world: NewWorld) -> Mapping[datetime, Row]:
+    """The rows of the plays at half past eight on the days of WEEKS."""
+    world = new_world()
+    for day, *_ in WEEKS:
+        world.write_log(day, event(time=f"{day}T08:30:00.500"))
+    world.load(WEEKS[0][0], WEEKS[-1][0])
+    return {row[0]: row for row in world.rows("time")}
+
+
 class TestTime:
     def test_one_row_for_each_distinct_start_time_of_a_play(self, world: World) -> None:
         world.write_log(
@@ -395,30 +458,15 @@ class TestTime:
             (utc("2018-11-01T23:59:59.999"), 23, 1, 44, 11, 2018, 4),
         ]
 
-    @pytest.mark.parametrize(
-        ("day", "week", "year", "weekday"),
-        [
-            ("2018-12-30", 52, 2018, 0),
-            ("2018-12-31", 1, 2018, 1),
-            ("2019-01-01", 1, 2019, 2),
-            ("2019-12-29", 52, 2019, 0),
-            ("2019-12-30", 1, 2019, 1),
-            ("2020-02-29", 9, 2020, 6),
-            ("2020-12-31", 53, 2020, 4),
-            ("2021-01-03", 53, 2021, 0),
-            ("2021-01-04", 1, 2021, 1),
-            ("2022-01-01", 52, 2022, 6),
-        ],
-    )
+    @pytest.mark.parametrize(("day", "week", "year", "weekday"), WEEKS)
     def test_iso_week_calendar_year_and_weekday_from_sunday(
-        self, world: World, day: str, week: int, year: int, weekday: int
+        self, times: Mapping[datetime, Row], day: str, week: int, year: int, weekday: int
     ) -> None:
-        world.write_log(day, event(time=f"{day}T08:30:00.500"))
-        world.load(day)
-        date = datetime.fromisoformat(day)
-        assert world.rows("time") == [
-            (utc(f"{day}T08:30:00.500"), 8, date.day, week, date.month, year, weekday),
-        ]
+        date, time = datetime.fromisoformat(day), utc(f"{day}T08:30:00.500")
+        assert times[time] == (time, 8, date.day, week, date.month, year, weekday)
+
+    def test_each_of_these_days_has_one_row(self, times: Mapping[datetime, Row]) -> None:
+        assert len(times) == len(WEEKS)
 
 
 def test_the_star_lives_in_the_default_schema_and_staging_in_its_own(world: World) -> None:
