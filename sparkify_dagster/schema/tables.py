@@ -8,7 +8,8 @@ A column's `info` has what SQL cannot express: "form_of" names the column of the
 "references" the column of a dimension that it points to (no SQL foreign key: Redshift would trust it unchecked).
 "personal": True marks the columns with a listener's name, location or browser (an artist's location is not personal):
 they stay in their tables, and never appear in Dagster's history. A query's column inherits the mark from the columns
-that its SELECT makes it of (analytics/query.py). The `info` of a query's table has the SELECT as "select".
+that its SELECT makes it of (analytics/query.py). A table's `info` has as "layout" the reason for its sort key, or for
+having none; that of a query's table has its SELECT as "select".
 """
 
 from decimal import Decimal
@@ -48,6 +49,11 @@ STAGING_SCHEMA = "staging"
 ANALYTICS_SCHEMA = "analytics"
 
 PERSONAL = {"personal": True}
+_SMALL = {"layout": "Too small for a sort key to matter."}
+_DIMENSION = {
+    "layout": "Small beside songplays, and joined to it by its key. Left to itself, Redshift keeps a copy of a small "
+    "table on each node, so that the join moves no rows."
+}
 
 metadata = MetaData()
 
@@ -135,8 +141,8 @@ staging_events = Table(
     ),
     schema=STAGING_SCHEMA,
     comment="One row per event of the app's log, without duplicates",
-    # Loads replace a day and transforms read days: sorted by day, both touch only that day's blocks.
     redshift_sortkey="log_date",
+    info={"layout": "Loads replace a day and transforms read days: sorted by day, both touch that day's blocks alone."},
 )
 
 staging_songs = Table(
@@ -159,6 +165,7 @@ staging_songs = Table(
     schema=STAGING_SCHEMA,
     comment="One row per song of a song file, duplicate song_ids included",
     redshift_sortkey="song_id",
+    info={"layout": "The copies of a song lie together where the view current_songs chooses among them."},
 )
 
 loaded_objects = Table(
@@ -181,6 +188,7 @@ loaded_objects = Table(
     ),
     schema=STAGING_SCHEMA,
     comment="One row per staged object, written in the transaction of its rows",
+    info=_SMALL,
 )
 
 load_errors = Table(
@@ -195,6 +203,7 @@ load_errors = Table(
     Column("loaded_at", TIMESTAMP, nullable=False, comment="When the object was read, UTC"),
     schema=STAGING_SCHEMA,
     comment="One row per rejected record (event or song); of a rejected load the first ones",
+    info=_SMALL,
 )
 
 rejected_loads = Table(
@@ -207,6 +216,7 @@ rejected_loads = Table(
     Column("rejected_at", TIMESTAMP, nullable=False, comment="Time of the rejection, UTC"),
     schema=STAGING_SCHEMA,
     comment="One row per day whose latest load was rejected, and one for the songs; the staged rows stayed",
+    info=_SMALL,
 )
 
 stale_days = Table(
@@ -216,6 +226,7 @@ stale_days = Table(
     Column("table_name", String(64), nullable=False, comment="Table of the star that has not been rebuilt since"),
     schema=STAGING_SCHEMA,
     comment="One row per day and star table to be rebuilt, written in the transaction that replaces the day's events",
+    info=_SMALL,
 )
 
 # Columns whose values are counted: artist, song and length among plays, all others among signed-in events.
@@ -246,6 +257,7 @@ day_profiles = Table(
     Column("new_values", String(65535), comment="Unknown values of columns whose values are known, as JSON"),
     schema=STAGING_SCHEMA,
     comment="One row per day as of its last load, for the checks on drift; written in the transaction of its events",
+    info=_SMALL,
 )
 
 user_days = Table(
@@ -263,6 +275,7 @@ user_days = Table(
     schema=STAGING_SCHEMA,
     comment="One row per user and day, so that users can be rebuilt without reading every event",
     redshift_sortkey="log_date",
+    info={"layout": "A load replaces the rows of its days, as in staging_events."},
 )
 
 pending_rematch = Table(
@@ -271,6 +284,7 @@ pending_rematch = Table(
     Column("log_date", Date, nullable=False, comment="Day whose plays would now match other songs"),
     schema=STAGING_SCHEMA,
     comment="One row per day whose songplays have to be re-matched, since the songs changed",
+    info=_SMALL,
 )
 
 analytics_refreshes = Table(
@@ -287,6 +301,7 @@ analytics_refreshes = Table(
     Column("refreshed_at", TIMESTAMP, nullable=False, comment="Time of the refresh, UTC"),
     schema=STAGING_SCHEMA,
     comment="One row per table of the analytics schema, written in the transaction of its rows",
+    info=_SMALL,
 )
 
 songplays = Table(
@@ -324,8 +339,11 @@ songplays = Table(
     Column("length", seconds(), comment="Length of the song played, in seconds"),
     PrimaryKeyConstraint("songplay_id"),
     comment="One row per play of a song",
-    # Analysts and loads select periods; a distribution by user would skew on heavy listeners, so it is left to AUTO.
     redshift_sortkey="start_time",
+    info={
+        "layout": "Analysts and loads read periods. A distribution by user would skew on heavy listeners, so it is "
+        "left to Redshift."
+    },
 )
 
 users = Table(
@@ -338,6 +356,7 @@ users = Table(
     Column("level", short_text(), comment="free or paid, as of the user's latest event"),
     PrimaryKeyConstraint("user_id"),
     comment="One row per user of the app",
+    info=_DIMENSION,
 )
 
 songs = Table(
@@ -350,6 +369,7 @@ songs = Table(
     Column("duration", seconds(), comment="Length of the song, in seconds"),
     PrimaryKeyConstraint("song_id"),
     comment="One row per song of the song catalogue",
+    info=_DIMENSION,
 )
 
 artists = Table(
@@ -362,6 +382,7 @@ artists = Table(
     Column("longitude", degrees(), comment="Degrees east, from the artist's latest song that has both"),
     PrimaryKeyConstraint("artist_id"),
     comment="One row per artist of the song catalogue",
+    info=_DIMENSION,
 )
 
 time = Table(
@@ -377,6 +398,7 @@ time = Table(
     PrimaryKeyConstraint("start_time"),
     comment="One row per distinct start_time of songplays",
     redshift_sortkey="start_time",
+    info={"layout": "Read and replaced by periods, as songplays is."},
 )
 
 # DuckDB and Redshift skip blocks by their min and max values; PostgreSQL needs an index to find a day.
