@@ -6,7 +6,7 @@ INSTALL = if $(BIN)/pip install --quiet --disable-pip-version-check uv; \
 	then $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e $(1); \
 	else $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e $(1); fi
 
-.PHONY: help run ui test browser screenshots check format benchmark benchmark-warehouses benchmark-queries constraints clean
+.PHONY: help run ui test browser screenshots check format docs reference benchmark benchmark-warehouses benchmark-queries constraints clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ test: .venv/installed-dev ## Run every test
 browser: .venv/installed-dev ## Get the Chromium that the UI's tests need, where there is none
 	@$(BIN)/python -m sparkify_dagster_tests.support.browser.install
 
-screenshots: .venv/installed-dev ## Take the README's screenshots of the UI again
+screenshots: .venv/installed-dev ## Take the documentation's screenshots of the UI again
 	$(BIN)/python -m sparkify_dagster_tests.support.browser.screenshots
 
 check: .venv/installed-dev ## Check format, lint, types, layers and SQL
@@ -38,6 +38,12 @@ format: .venv/installed-dev ## Format the Python and the SQL
 	$(BIN)/ruff check --fix .
 	$(BIN)/sqlfluff fix --quiet sparkify_dagster/sql
 
+docs: .venv/installed-dev ## Build the documentation site into docs/_build; warnings and broken links are errors
+	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going docs docs/_build
+
+reference: .venv/installed-dev ## Write the generated pages of the documentation again
+	$(BIN)/python -m docs.generate
+
 benchmark: .venv/installed ## Measure what the warehouse costs, as ratios (some minutes)
 	$(BIN)/python benchmarks/cost.py
 
@@ -47,7 +53,7 @@ benchmark-warehouses: .venv/installed-dev ## Measure what loading PostgreSQL and
 benchmark-queries: .venv/installed ## Measure what the analysts' queries cost on ten million plays (some minutes)
 	$(BIN)/python benchmarks/queries.py
 
-constraints: .venv/installed ## Resolve the dependencies anew into constraints.txt
+constraints: .venv/installed ## Resolve the dependencies into constraints.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --extra production \
 		--no-header --no-annotate pyproject.toml --output-file constraints.txt
 

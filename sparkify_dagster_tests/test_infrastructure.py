@@ -20,7 +20,8 @@ from sparkify_dagster.config.settings import Settings
 ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "infrastructure" / "redshift-serverless.yaml"
 PROVISIONED = ROOT / "infrastructure" / "provisioned-cluster-policy.json"
-PAGE = (ROOT / "infrastructure" / "README.md").read_text("utf-8")
+HOW_TO = ROOT / "docs" / "how-to"
+PAGE = "\n".join((HOW_TO / name).read_text("utf-8") for name in ("redshift.md", "production.md"))
 SECTIONS: dict[str, Any]
 SECTIONS, _ = decode.decode(str(TEMPLATE))
 PARAMETERS, RESOURCES, OUTPUTS = (SECTIONS[name] for name in ("Parameters", "Resources", "Outputs"))

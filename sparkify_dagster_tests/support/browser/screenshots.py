@@ -1,4 +1,4 @@
-"""`make screenshots`: takes the README's screenshots of the UI, with a month loaded and with a dirty day."""
+"""`make screenshots`: takes the documentation's screenshots of the UI, with a month loaded and with a dirty day."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from sparkify_dagster_tests.support.browser.server import served
 from sparkify_dagster_tests.support.browser.ui import UI
 from sparkify_dagster_tests.support.project import ROOT, Project
 
-DOCS = ROOT / "docs"
+IMAGES = ROOT / "docs" / "images"
 DIRTY_DAY = "2018-11-14"
 
 
@@ -25,18 +25,18 @@ def main() -> None:
         with served(project) as url:
             # Large enough for Dagster to draw the graph's details.
             page = browser.new_page(base_url=url, viewport={"width": 2300, "height": 1300})
-            lineage(UI(page), DOCS / "lineage.png")
+            lineage(UI(page), IMAGES / "lineage.png")
             page = browser.new_page(base_url=url, viewport={"width": 1600, "height": 850}, device_scale_factor=1.5)
-            column_origins(UI(page), DOCS / "column_origins.png")
+            column_origins(UI(page), IMAGES / "column_origins.png")
             for query in ("plays_by_day", "plays_by_hour"):
-                answer(UI(page), query, DOCS / f"{query}.png")
+                answer(UI(page), query, IMAGES / f"{query}.png")
             spoil(project)
             project.sparkify("etl", "--from", DIRTY_DAY, "--to", DIRTY_DAY)
-            failed_check(UI(page), DOCS / "failed_check.png")
+            failed_check(UI(page), IMAGES / "failed_check.png")
 
 
 def spoil(project: Project) -> None:
-    """Adds to the day what real logs have, in lines that are short enough for a image."""
+    """Adds to the day what real logs have, in lines that are short enough for an image."""
     (log,) = project.folder.glob(f".sparkify/simulated/log_data/**/{DIRTY_DAY}-events.json")
     lines = log.read_text("utf-8").splitlines()
     cut_off = lines[20][:40]

@@ -1,0 +1,1 @@
+"""The documentation: its generated parts, its examples and its links hold."""
