@@ -195,7 +195,7 @@ def _query(query: Query) -> str:
         for column in query.table.columns
     ]
     sql = "\n".join(line for line in query.select.splitlines() if not line.startswith("--")).strip()
-    chart = [f"Chart: {query.chart.chart.value} of {query.chart}.", ""] if query.chart else []
+    chart = [f"Chart: {query.chart.type.value} of {query.chart}.", ""] if query.chart else []
     return "\n".join(
         [
             f"## {query.name}",
