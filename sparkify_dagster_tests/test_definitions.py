@@ -14,8 +14,10 @@ from sparkify_dagster.definitions import defs
 from sparkify_dagster.schema import tables
 from sparkify_dagster.schema.lineage import source_tables
 from sparkify_dagster_tests.support.definitions_snapshot import SNAPSHOT, describe_definitions
+from sparkify_dagster_tests.support.events import event
+from sparkify_dagster_tests.support.outcome import asset_key
 from sparkify_dagster_tests.support.project import ROOT, Project
-from sparkify_dagster_tests.support.world import World, asset_key, event
+from sparkify_dagster_tests.support.world import World
 
 SOURCES = ("log_data", "log_json_path", "song_data")
 STAGING = ("staging_events", "staging_songs")

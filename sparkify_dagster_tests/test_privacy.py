@@ -19,9 +19,10 @@ import dagster as dg
 import pytest
 
 from sparkify_dagster.automation import failure_alerts
+from sparkify_dagster_tests.support.events import event, song
 from sparkify_dagster_tests.support.project import ROOT, Project
 from sparkify_dagster_tests.support.servers.postgres import PostgresServer
-from sparkify_dagster_tests.support.world import World, event, song
+from sparkify_dagster_tests.support.world import World
 
 DAYS = [f"2018-11-{number:02}" for number in range(1, 31)]
 # Such as no code, no word and no other data has.

@@ -9,8 +9,9 @@ import pytest
 from sparkify_dagster.analytics import refresh
 from sparkify_dagster.analytics.query import read_query
 from sparkify_dagster.assets.analytics import result_metadata
+from sparkify_dagster_tests.support.events import event
 from sparkify_dagster_tests.support.ticks import run
-from sparkify_dagster_tests.support.world import World, event
+from sparkify_dagster_tests.support.world import World
 
 BROWSERS = """-- Which browsers do listeners use?
 --

@@ -12,8 +12,9 @@ import pytest
 
 from sparkify_dagster.automation import failure_alerts as sensor
 from sparkify_dagster.automation.webhook import WebhookError
+from sparkify_dagster_tests.support.events import event
 from sparkify_dagster_tests.support.ticks import Ticks, run, write_days
-from sparkify_dagster_tests.support.world import World, event
+from sparkify_dagster_tests.support.world import World
 
 PATH = "/services/T000/B000/not-to-be-shown"
 

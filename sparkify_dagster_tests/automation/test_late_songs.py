@@ -8,8 +8,10 @@ from sparkify_dagster.automation.cursors import CursorError
 from sparkify_dagster.automation.jobs import QUERIES
 from sparkify_dagster.automation.late_songs import late_songs as sensor
 from sparkify_dagster_tests.automation.conftest import Clock
+from sparkify_dagster_tests.support.events import song
+from sparkify_dagster_tests.support.outcome import asset_key
 from sparkify_dagster_tests.support.ticks import FAILURE, Ticks, run, write_days
-from sparkify_dagster_tests.support.world import World, asset_key, song
+from sparkify_dagster_tests.support.world import World
 
 
 @pytest.fixture

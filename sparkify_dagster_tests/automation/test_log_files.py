@@ -21,8 +21,10 @@ from sparkify_dagster.definitions import defs
 from sparkify_dagster.schema.event_columns import DEFAULT_KEYS
 from sparkify_dagster.sources.object_store import LocalFolder, SourceError
 from sparkify_dagster_tests.automation.conftest import Clock
+from sparkify_dagster_tests.support.events import event
+from sparkify_dagster_tests.support.outcome import asset_key
 from sparkify_dagster_tests.support.ticks import CANCELED, FAILURE, SUCCESS, Ticks, run, write_days
-from sparkify_dagster_tests.support.world import World, asset_key, event
+from sparkify_dagster_tests.support.world import World
 
 
 @pytest.fixture

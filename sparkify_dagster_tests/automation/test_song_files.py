@@ -9,8 +9,10 @@ from sparkify_dagster.automation.cursors import CursorError
 from sparkify_dagster.automation.song_files import song_files as sensor
 from sparkify_dagster.sources.object_store import SourceError
 from sparkify_dagster_tests.automation.conftest import Clock
+from sparkify_dagster_tests.support.events import song
+from sparkify_dagster_tests.support.outcome import asset_key
 from sparkify_dagster_tests.support.ticks import FAILURE, SUCCESS, Ticks, run
-from sparkify_dagster_tests.support.world import World, asset_key, song
+from sparkify_dagster_tests.support.world import World
 
 
 @pytest.fixture

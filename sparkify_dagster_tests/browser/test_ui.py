@@ -11,8 +11,10 @@ from playwright.sync_api import expect
 
 from sparkify_dagster_tests.support.browser.fixtures import DAYS, MAX_LOAD_ERRORS
 from sparkify_dagster_tests.support.browser.ui import GROUPS, RUN_MILLISECONDS, UI
+from sparkify_dagster_tests.support.events import event
+from sparkify_dagster_tests.support.outcome import SOURCES
 from sparkify_dagster_tests.support.project import Project, wait_until
-from sparkify_dagster_tests.support.world import SOURCES, STAR, World, event
+from sparkify_dagster_tests.support.world import STAR, World
 
 pytestmark = pytest.mark.slow
 

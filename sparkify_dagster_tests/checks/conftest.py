@@ -15,7 +15,9 @@ from sparkify_dagster.checks.analytics_checks import MATCHES_EXPECTED
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.ingest.limits import Limits
 from sparkify_dagster.partitions import range_tags
-from sparkify_dagster_tests.support.world import Outcome, World, asset_key, event, song
+from sparkify_dagster_tests.support.events import event, song
+from sparkify_dagster_tests.support.outcome import Outcome, asset_key
+from sparkify_dagster_tests.support.world import World
 
 DAYS = ("2018-11-01", "2018-11-03")
 

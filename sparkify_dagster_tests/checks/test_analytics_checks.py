@@ -7,7 +7,8 @@ from sparkify_dagster.analytics import refresh
 from sparkify_dagster.analytics.formats import to_csv
 from sparkify_dagster.analytics.query import all_queries
 from sparkify_dagster_tests.checks.conftest import DAYS, Tables, numbers, rows
-from sparkify_dagster_tests.support.world import World, event, refresh_queries, song
+from sparkify_dagster_tests.support.events import event, song
+from sparkify_dagster_tests.support.world import World, refresh_queries
 
 TOP_SONGS = ("top_songs", "matches_expected")
 EXPECTED = "song,artist,plays,listeners\nYou Gotta Be,Des'ree,2,2\nNot in the catalogue,Des'ree,1,1\n"

@@ -7,7 +7,8 @@ from sqlalchemy import Connection, text
 
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
 from sparkify_dagster_tests.checks.conftest import DAYS
-from sparkify_dagster_tests.support.world import EVENTS, World, event, song
+from sparkify_dagster_tests.support.events import event, song
+from sparkify_dagster_tests.support.world import EVENTS, World
 
 
 def run(world: World, first_day: str, last_day: str) -> tuple[set[str], set[tuple[str, str]]]:

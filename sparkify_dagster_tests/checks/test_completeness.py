@@ -6,7 +6,8 @@ import dagster as dg
 import pytest
 
 from sparkify_dagster_tests.checks.conftest import Tables, numbers, rows
-from sparkify_dagster_tests.support.world import World, event
+from sparkify_dagster_tests.support.events import event
+from sparkify_dagster_tests.support.world import World
 
 WARN = dg.AssetCheckSeverity.WARN
 # Four Thursdays with a median of 150; each test sets the fifth.

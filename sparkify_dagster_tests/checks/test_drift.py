@@ -15,7 +15,8 @@ from sparkify_dagster.config.aws import AwsAccess
 from sparkify_dagster.simulator import simulate
 from sparkify_dagster.sources.object_store import writable_store
 from sparkify_dagster.warehouse.day_profiles import WITHHELD
-from sparkify_dagster_tests.support.world import Item, World, event
+from sparkify_dagster_tests.support.events import Item, event
+from sparkify_dagster_tests.support.world import World
 
 DAYS = [f"2018-11-{day:02}" for day in range(1, 8)]
 DAY = DAYS[3]

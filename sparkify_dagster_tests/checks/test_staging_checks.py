@@ -4,7 +4,8 @@ import dagster as dg
 import pytest
 
 from sparkify_dagster_tests.checks.conftest import DAYS, Tables, numbers, rows
-from sparkify_dagster_tests.support.world import World, event, song
+from sparkify_dagster_tests.support.events import event, song
+from sparkify_dagster_tests.support.world import World
 
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 

@@ -15,8 +15,9 @@ from sqlalchemy import text
 
 from sparkify_dagster.analytics.query import all_queries
 from sparkify_dagster.cli.main import main
+from sparkify_dagster_tests.support.events import event, lines, song
 from sparkify_dagster_tests.support.project import ROOT, SECRET, Project
-from sparkify_dagster_tests.support.world import World, event, lines, song
+from sparkify_dagster_tests.support.world import World
 
 DAYS = ["2018-11-01", "2018-11-02", "2018-11-03"]
 

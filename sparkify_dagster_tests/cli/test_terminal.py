@@ -14,8 +14,9 @@ from click.testing import CliRunner
 from sparkify_dagster.cli.main import main
 from sparkify_dagster.formatting import visible
 from sparkify_dagster_tests.runtime.test_liveness import HOLD_A_WAREHOUSE, holding, statuses
+from sparkify_dagster_tests.support.events import event, song
 from sparkify_dagster_tests.support.project import DEADLINE_SECONDS, Project
-from sparkify_dagster_tests.support.world import World, event, song
+from sparkify_dagster_tests.support.world import World
 
 DAY = "2018-11-01"
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from sparkify_dagster_tests.support.world import EVENTS, World, event, lines, song
+from sparkify_dagster_tests.support.events import event, lines, song
+from sparkify_dagster_tests.support.world import EVENTS, World
 
 DAY, NEXT_DAY, THIRD_DAY = "2018-11-01", "2018-11-02", "2018-11-03"
 ACCESS_DENIED = b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code></Error>'

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from sparkify_dagster_tests.support.world import EVENTS, World, event
+from sparkify_dagster_tests.support.events import event
+from sparkify_dagster_tests.support.world import EVENTS, World
 
 DAY = "2018-11-01"
 

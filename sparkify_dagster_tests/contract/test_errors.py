@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from sparkify_dagster_tests.support.world import ERRORS, EVENTS, SONGS, World, event, lines, song
+from sparkify_dagster_tests.support.events import event, lines, song
+from sparkify_dagster_tests.support.world import ERRORS, EVENTS, SONGS, World
 
 DAY, NEXT_DAY, THIRD_DAY = "2018-11-01", "2018-11-02", "2018-11-03"
 KEY = "2018/11/2018-11-01-events.json"

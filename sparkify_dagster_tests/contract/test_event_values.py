@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from sparkify_dagster.schema.event_columns import COLUMN_NAMES, DEFAULT_KEYS
-from sparkify_dagster_tests.support.world import ERRORS, EVENTS, World, event, utc
+from sparkify_dagster_tests.support.events import event, utc
+from sparkify_dagster_tests.support.world import ERRORS, EVENTS, World
 
 DAY = "2018-11-01"
 KEY_OF = dict(zip(COLUMN_NAMES, DEFAULT_KEYS, strict=True))

@@ -15,7 +15,9 @@ from sqlalchemy.pool import NullPool
 from sparkify_dagster.cli.etl import blocks_to_load
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.ddl import create_tables
-from sparkify_dagster_tests.support.world import ERRORS, EVENTS, OBJECTS, Item, Loaded, World, event, in_order, song
+from sparkify_dagster_tests.support.events import Item, event, song
+from sparkify_dagster_tests.support.faults import Loaded, hooked
+from sparkify_dagster_tests.support.world import ERRORS, EVENTS, OBJECTS, World, in_order
 
 DAY, NEXT_DAY, THIRD_DAY, FOURTH_DAY = "2018-11-01", "2018-11-02", "2018-11-03", "2018-11-04"
 DAYS = (DAY, NEXT_DAY, THIRD_DAY, FOURTH_DAY)
@@ -166,7 +168,7 @@ class TestConvergence:
             if isinstance(loaded, Sequence) and THIRD_DAY in [day.day.isoformat() for day in loaded]:
                 raise Killed
 
-        with month.hooked(die_on_third):
+        with hooked(month, die_on_third):
             outcome = month.materialize(DAY, FOURTH_DAY)
         assert "staging_events" in outcome.failures
         # Nothing reached the star; of staging, whole days at most.
@@ -183,7 +185,7 @@ class TestConvergence:
         before = month.everything()
         month.delete("song_data/A.json")
         month.write_songs("B.json", song(song_id="SA"))
-        with month.hooked(die):
+        with hooked(month, die):
             outcome = month.materialize(None, job="load_songs")
         assert "staging_songs" in outcome.failures
         assert month.everything() == before
@@ -200,7 +202,7 @@ class TestConvergence:
             "from sparkify_dagster_tests.support.world import World\n"
             "folder, kind, config = sys.argv[1:]\n"
             "world = World(Path(folder), new_warehouse=lambda: pydoc.locate(kind)(**json.loads(config)))\n"
-            "with world.hooked(lambda loaded: os._exit(9)): world.load()\n"
+            "with hooked(world, lambda loaded: os._exit(9)): world.load()\n"
         )
         kind = type(month.warehouse)
         warehouse = (f"{kind.__module__}.{kind.__qualname__}", json.dumps(month.warehouse_config))
@@ -224,7 +226,7 @@ class TestAtomicPartitions:
         world.load(DAY)
         world.write_log(DAY, event(itemInSession=3))
         world.write_log(DAY, key="again/2018-11-01-events.json")
-        with world.hooked(look):
+        with hooked(world, look):
             world.load(DAY)
         assert seen == [2, 1]
         assert (len(world.rows(EVENTS)), len(world.rows(OBJECTS))) == (1, 2)
@@ -236,7 +238,7 @@ class TestAtomicPartitions:
         before = world.everything()
         world.write_log(DAY, event(location="new"), "broken otherwise")
         world.write_songs("A.json", song(title="new"), "broken otherwise")
-        with world.hooked(die), pytest.raises(Killed):
+        with hooked(world, die), pytest.raises(Killed):
             world.load(DAY)
         assert world.everything() == before
 
@@ -369,7 +371,7 @@ class TestChangedFiles:
         month.load(DAY, FOURTH_DAY)
 
         parts: list[Loaded] = []
-        with month.hooked(lambda loaded: parts.append(loaded)):
+        with hooked(month, lambda loaded: parts.append(loaded)):
             assert month.materialize(DAY, FOURTH_DAY).ok
             assert parts == []
             assert month.materialize(DAY, FOURTH_DAY, full=True).ok

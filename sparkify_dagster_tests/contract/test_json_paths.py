@@ -7,7 +7,8 @@ import pytest
 
 from sparkify_dagster.schema.event_columns import DEFAULT_KEYS
 from sparkify_dagster.sources.object_store import SourceError
-from sparkify_dagster_tests.support.world import EVENTS, World, event
+from sparkify_dagster_tests.support.events import event
+from sparkify_dagster_tests.support.world import EVENTS, World
 
 DAY = "2018-11-01"
 

@@ -6,7 +6,8 @@ import pytest
 
 from sparkify_dagster.cli import load_errors
 from sparkify_dagster.formatting import console
-from sparkify_dagster_tests.support.world import World, event, song
+from sparkify_dagster_tests.support.events import event, song
+from sparkify_dagster_tests.support.world import World
 
 DAYS = ("2018-11-01", "2018-11-02", "2018-11-03")
 

@@ -7,7 +7,8 @@ import pytest
 
 from sparkify_dagster.schema import tables
 from sparkify_dagster_tests.contract.conftest import NewWorld
-from sparkify_dagster_tests.support.world import ERRORS, EVENTS, World, event, lines
+from sparkify_dagster_tests.support.events import event, lines
+from sparkify_dagster_tests.support.world import ERRORS, EVENTS, World
 
 DAY = "2018-11-01"
 

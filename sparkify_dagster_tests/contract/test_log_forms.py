@@ -14,7 +14,9 @@ import pytest
 
 from sparkify_dagster.ingest import load_logs
 from sparkify_dagster.sources.records import MAX_NESTING, MAX_RECORD_BYTES
-from sparkify_dagster_tests.support.world import EVENTS, World, event, lines, song
+from sparkify_dagster_tests.support.events import event, lines, song
+from sparkify_dagster_tests.support.faults import hooked
+from sparkify_dagster_tests.support.world import EVENTS, World
 
 DAY = "2018-11-01"
 
@@ -174,7 +176,7 @@ def test_a_batch_is_bounded_by_what_its_files_inflate_to(world: World, monkeypat
         path = world.write(f"log_data/{DAYS[number]}-events.json.gz", that_day)
         assert path.stat().st_size < len(content) / 20
     batches: list[int] = []
-    with world.hooked(lambda loaded: batches.append(len(loaded)) if isinstance(loaded, Sequence) else None):
+    with hooked(world, lambda loaded: batches.append(len(loaded)) if isinstance(loaded, Sequence) else None):
         world.load(str(DAYS[0]), str(DAYS[4]))
     assert batches == [2, 2, 1]
     assert len(world.rows(EVENTS)) == 1_500

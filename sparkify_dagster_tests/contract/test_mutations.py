@@ -18,7 +18,8 @@ from sparkify_dagster.schema import sql_files, tables
 from sparkify_dagster.warehouse import transforms
 from sparkify_dagster_tests.contract.reference import Reference, reference
 from sparkify_dagster_tests.contract.test_reference import files_in
-from sparkify_dagster_tests.support.world import STAR, Row, World, event, in_order, millis, song
+from sparkify_dagster_tests.support.events import event, millis, song
+from sparkify_dagster_tests.support.world import STAR, Row, World, in_order
 
 # A Sunday, a Monday of the next ISO year, and a Tuesday of the next calendar year.
 SUNDAY, MONDAY, TUESDAY = DAYS = ("2018-12-30", "2018-12-31", "2019-01-01")

@@ -14,7 +14,8 @@ from sparkify_dagster.simulator import simulate
 from sparkify_dagster.sources.object_store import writable_store
 from sparkify_dagster.warehouse.database_errors import WarehouseError
 from sparkify_dagster.warehouse.ddl import columns_in, create_tables
-from sparkify_dagster_tests.support.world import World, event, song
+from sparkify_dagster_tests.support.events import event, song
+from sparkify_dagster_tests.support.world import World
 
 HEADER = """-- How many plays are there?
 --

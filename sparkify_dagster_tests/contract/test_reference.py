@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sparkify_dagster_tests.contract.reference import Reference, is_rejected, read_day, reference
-from sparkify_dagster_tests.support.world import ERRORS, STAR, NewWarehouse, World, event, in_order, lines, millis, song
+from sparkify_dagster_tests.support.events import event, lines, millis, song
+from sparkify_dagster_tests.support.world import ERRORS, STAR, NewWarehouse, World, in_order
 
 DAYS = ("2018-11-01", "2018-11-02", "2018-11-03")
 MAX_LOAD_ERRORS = 1_000

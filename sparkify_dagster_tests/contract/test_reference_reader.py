@@ -18,7 +18,7 @@ from sparkify_dagster_tests.contract.reference import (
     song_records,
     songplay_id,
 )
-from sparkify_dagster_tests.support.world import event, lines, millis, song
+from sparkify_dagster_tests.support.events import event, lines, millis, song
 
 DAY = "2018-11-01"
 KEY = f"{DAY}-events.json"

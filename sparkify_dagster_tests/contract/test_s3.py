@@ -10,8 +10,9 @@ import pytest
 
 from sparkify_dagster.schema.event_columns import DEFAULT_KEYS
 from sparkify_dagster.sources.object_store import SourceError
+from sparkify_dagster_tests.support.events import event, lines, song
 from sparkify_dagster_tests.support.servers.s3 import S3Server
-from sparkify_dagster_tests.support.world import EVENTS, NewWarehouse, World, event, lines, song
+from sparkify_dagster_tests.support.world import EVENTS, NewWarehouse, World
 
 DAY, NEXT_DAY = "2018-11-01", "2018-11-02"
 KEY = "log_data/2018/11/2018-11-01-events.json"

@@ -7,7 +7,9 @@ from typing import Any
 
 import dagster as dg
 
-from sparkify_dagster_tests.support.world import Outcome, World, asset_key, event, song
+from sparkify_dagster_tests.support.events import event, song
+from sparkify_dagster_tests.support.outcome import Outcome, asset_key
+from sparkify_dagster_tests.support.world import World
 
 THURSDAYS = ("2018-11-01", "2018-11-08", "2018-11-15", "2018-11-22")
 LAST = "2018-11-29"

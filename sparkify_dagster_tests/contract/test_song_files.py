@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from sparkify_dagster_tests.contract.conftest import NewWorld
-from sparkify_dagster_tests.support.world import ERRORS, SONGS, Row, World, event, song
+from sparkify_dagster_tests.support.events import event, song
+from sparkify_dagster_tests.support.world import ERRORS, SONGS, Row, World
 
 DAY = "2018-11-01"
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sparkify_dagster_tests.contract.conftest import NewWorld
-from sparkify_dagster_tests.support.world import STAR, Row, World, event, millis, song, utc
+from sparkify_dagster_tests.support.events import event, millis, song, utc
+from sparkify_dagster_tests.support.world import STAR, Row, World
 
 DAY, NEXT_DAY = "2018-11-01", "2018-11-02"
 

@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from sparkify_dagster_tests.support.world import EVENTS, SONGS, STAR, World, event, song
+from sparkify_dagster_tests.support.events import event, song
+from sparkify_dagster_tests.support.world import EVENTS, SONGS, STAR, World
 
 DAY = "2018-11-01"
 # What ends in one of these does not end in a blank.

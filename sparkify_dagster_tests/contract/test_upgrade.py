@@ -9,7 +9,8 @@ from sqlalchemy import text
 from sparkify_dagster.analytics import refresh
 from sparkify_dagster.analytics.query import all_queries
 from sparkify_dagster.warehouse import ddl
-from sparkify_dagster_tests.support.world import NewWarehouse, World, event, refresh_queries, song
+from sparkify_dagster_tests.support.events import event, song
+from sparkify_dagster_tests.support.world import NewWarehouse, World, refresh_queries
 
 DAYS = "2018-11-01", "2018-11-02"
 MADE = Path(__file__).with_name("version_0_1_0.sql")

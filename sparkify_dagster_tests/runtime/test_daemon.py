@@ -8,8 +8,9 @@ import dagster as dg
 import pytest
 
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
+from sparkify_dagster_tests.support.events import event
 from sparkify_dagster_tests.support.project import Project, wait_until
-from sparkify_dagster_tests.support.world import World, event
+from sparkify_dagster_tests.support.world import World
 
 # Two blocks, a run each: dagster.yaml lets one run of a sensor start, and the other waits in the queue.
 EARLY, LATE = "2018-11-01", "2018-11-03"

@@ -16,8 +16,9 @@ from sparkify_dagster.schema import tables
 from sparkify_dagster.schema.event_columns import DEFAULT_KEYS
 from sparkify_dagster.sources.events import EventInspector
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
+from sparkify_dagster_tests.support.events import event
 from sparkify_dagster_tests.support.memory import MemoryStore
-from sparkify_dagster_tests.support.world import Row, event, in_order
+from sparkify_dagster_tests.support.world import Row, in_order
 
 DAY = date(2018, 11, 1)
 START_MS = 1_541_030_400_000

@@ -12,8 +12,8 @@ from sparkify_dagster.schema.event_columns import DEFAULT_KEYS
 from sparkify_dagster.sources.events import EventInspector, log_date
 from sparkify_dagster.sources.fast_path import CANONICAL_LINE_BYTES, DECODE_CHUNK_BYTES
 from sparkify_dagster.sources.object_store import LocalFolder
+from sparkify_dagster_tests.support.events import event, lines
 from sparkify_dagster_tests.support.memory import MemoryStore
-from sparkify_dagster_tests.support.world import event, lines
 
 DAY = date(2018, 11, 1)
 KEY = "2018-11-01-events.json"

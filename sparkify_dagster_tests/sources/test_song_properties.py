@@ -13,8 +13,8 @@ from sparkify_dagster.schema import tables
 from sparkify_dagster.sources.songs import inspect_song_file, inspect_songs
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
 from sparkify_dagster_tests.sources.test_event_properties import FRAGMENTS
+from sparkify_dagster_tests.support.events import song
 from sparkify_dagster_tests.support.memory import MemoryStore
-from sparkify_dagster_tests.support.world import song
 
 USUAL = {key: json.dumps(value) for key, value in song().items()}
 

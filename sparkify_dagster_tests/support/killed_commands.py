@@ -7,9 +7,10 @@ import pytest
 
 from sparkify_dagster.warehouse.redshift.warehouse import RedshiftWarehouse
 from sparkify_dagster.warehouse.server import ServerWarehouse
+from sparkify_dagster_tests.support.events import event, song
 from sparkify_dagster_tests.support.project import Project
 from sparkify_dagster_tests.support.servers.postgres import PostgresServer
-from sparkify_dagster_tests.support.world import World, event, song
+from sparkify_dagster_tests.support.world import World
 
 DAYS = [f"2018-11-{number:02}" for number in range(1, 7)]
 

@@ -9,7 +9,9 @@ import dagster as dg
 
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.partitions import range_tags
-from sparkify_dagster_tests.support.world import TABLES_OF_JOB, World, asset_key, event
+from sparkify_dagster_tests.support.events import event
+from sparkify_dagster_tests.support.outcome import asset_key
+from sparkify_dagster_tests.support.world import TABLES_OF_JOB, World
 
 Range = tuple[str, str]
 SUCCESS, FAILURE, CANCELED = (

@@ -9,22 +9,20 @@ import gzip
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import dagster as dg
-import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from sparkify_dagster.analytics import refresh
 from sparkify_dagster.analytics.query import all_queries
 from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUERIES, SONG_ASSETS
-from sparkify_dagster.batches import MAX_INFLATED_BYTES, InspectedDay, InspectedSongs
+from sparkify_dagster.batches import MAX_INFLATED_BYTES
 from sparkify_dagster.days import Window, days_between
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.ingest.limits import Limits
@@ -36,182 +34,27 @@ from sparkify_dagster.sources.source import Source
 from sparkify_dagster.warehouse import load_log, transforms
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
+from sparkify_dagster_tests.support.events import Item, lines, text_of
+from sparkify_dagster_tests.support.outcome import Outcome, asset_key
 
 Row: TypeAlias = tuple[Any, ...]
 # Makes an empty warehouse; None stands for a DuckDB file.
 NewWarehouse: TypeAlias = Callable[[], Warehouse] | None
-Item: TypeAlias = "Mapping[str, Any] | str | bytes"
+
 
 STAR: Mapping[str, tuple[str, ...]] = {
-    "songplays": (
-        "songplay_id",
-        "start_time",
-        "user_id",
-        "level",
-        "song_id",
-        "artist_id",
-        "session_id",
-        "location",
-        "user_agent",
-        "song",
-        "artist",
-        "length",
-    ),
-    "users": ("user_id", "first_name", "last_name", "gender", "level"),
-    "songs": ("song_id", "title", "artist_id", "year", "duration"),
-    "artists": ("artist_id", "name", "location", "latitude", "longitude"),
-    "time": ("start_time", "hour", "day", "week", "month", "year", "weekday"),
+    table.name: tuple(column.name for column in table.columns) for table in tables.STAR_TABLES
 }
 TABLES_OF_JOB = {
     "load_all": [*SONG_ASSETS, *LOG_DAY_ASSETS],
     "load_songs": SONG_ASSETS,
     "load_log_days": LOG_DAY_ASSETS,
 }
-SOURCES = {"log_data", "log_json_path", "song_data"}
 EVENTS = "staging.staging_events"
 SONGS = "staging.staging_songs"
 ERRORS = "staging.load_errors"
 OBJECTS = "staging.loaded_objects"
 ERROR_COLUMNS = ("key", "line_number", "log_date", "column_name", "reason", "raw_text")
-
-
-def millis(time: str) -> int:
-    """Epoch milliseconds of a UTC time such as 2018-11-01T21:01:46.796 or a date."""
-    return round(datetime.fromisoformat(time).replace(tzinfo=UTC).timestamp() * 1000)
-
-
-def utc(time: str) -> datetime:
-    return datetime.fromisoformat(time)
-
-
-def event(**changes: Any) -> dict[str, Any]:
-    """A plain event of 2018-11-01, a play. `time` is short for its ts."""
-    time = changes.pop("time", "2018-11-01T10:00:00.796")
-    return {
-        "artist": "Des'ree",
-        "auth": "Logged In",
-        "firstName": "Kaylee",
-        "gender": "F",
-        "itemInSession": 1,
-        "lastName": "Summers",
-        "length": 246.30812,
-        "level": "free",
-        "location": "Phoenix-Mesa-Scottsdale, AZ",
-        "method": "PUT",
-        "page": "NextSong",
-        "registration": 1540344794796.0,
-        "sessionId": 139,
-        "song": "You Gotta Be",
-        "status": 200,
-        "ts": millis(time),
-        "userAgent": '"Mozilla/5.0 (Windows NT 6.1; WOW64)"',
-        "userId": "8",
-    } | changes
-
-
-def song(**changes: Any) -> dict[str, Any]:
-    """A song file's object; it is the song that `event()` plays."""
-    return {
-        "num_songs": 1,
-        "artist_id": "ARMJAGH1187FB546F3",
-        "artist_latitude": 35.14968,
-        "artist_longitude": -90.04892,
-        "artist_location": "Memphis, TN",
-        "artist_name": "Des'ree",
-        "song_id": "SOCIWDW12A8C13D406",
-        "title": "You Gotta Be",
-        "duration": 246.30812,
-        "year": 1994,
-    } | changes
-
-
-def lines(*items: Item) -> bytes:
-    return b"".join(text_of(item) + b"\n" for item in items)
-
-
-def text_of(item: Item) -> bytes:
-    """Bytes and text as they are, anything else as one line of JSON."""
-    if isinstance(item, bytes):
-        return item
-    return (item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)).encode()
-
-
-Loaded: TypeAlias = Sequence[InspectedDay] | InspectedSongs
-
-
-class Hook(Protocol):
-    def __call__(self, loaded: Loaded) -> None: ...
-
-
-@dataclass
-class Outcome:
-    """What a run came to."""
-
-    result: dg.ExecuteInProcessResult
-
-    def __repr__(self) -> str:
-        return f"Outcome(failures={self.failures}, failed_checks={self.failed_checks})"
-
-    @property
-    def failures(self) -> dict[str, str]:
-        """The failed steps with the first line of what they say."""
-        failed = {}
-        for event in self.result.all_events:
-            if event.is_step_failure:
-                data = event.step_failure_data
-                error = data.error
-                while error is not None and error.cause is not None:
-                    error = error.cause
-                said = data.user_failure_data.description if data.user_failure_data else error and error.message
-                failed[event.step_key or ""] = (said or "").strip().splitlines()[0]
-        return failed
-
-    @property
-    def checks(self) -> dict[tuple[str, str], bool]:
-        """Whether each check passed, by asset and check."""
-        return {key: evaluation.passed for key, evaluation in self.evaluations.items()}
-
-    @property
-    def evaluations(self) -> dict[tuple[str, str], dg.AssetCheckEvaluation]:
-        return {
-            (evaluation.asset_key.path[-1], evaluation.check_name): evaluation
-            for evaluation in self.result.get_asset_check_evaluations()
-        }
-
-    @property
-    def failed_checks(self) -> set[tuple[str, str]]:
-        """The failed checks of severity ERROR."""
-        return {
-            key
-            for key, evaluation in self.evaluations.items()
-            if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR
-        }
-
-    @property
-    def ok(self) -> bool:
-        """What the command's exit status says."""
-        return not self.failures and not self.failed_checks
-
-    @property
-    def materialized(self) -> set[str]:
-        """The tables that the run made; of the sources it only tells what it found."""
-        told = self.result.get_asset_materialization_events()
-        return {event.asset_key.to_user_string() for event in told if event.asset_key} - SOURCES
-
-    def metadata(self, asset: str) -> dict[str, Any]:
-        (materialization,) = {
-            id(event): event
-            for event in self.result.asset_materializations_for_node(asset)
-            if "dagster/row_count" in event.metadata
-        }.values()
-        return {name: value.value for name, value in materialization.metadata.items()}
-
-    def observed(self, asset: str) -> dict[str, Any]:
-        """What the run told of an external asset."""
-        (event,) = (
-            event for event in self.result.get_asset_materialization_events() if event.asset_key == asset_key(asset)
-        )
-        return {name: value.value for name, value in event.materialization.metadata.items()}
 
 
 @cache
@@ -242,10 +85,6 @@ def _empty_warehouse() -> bytes:
         with warehouse.connect("a test"):
             pass
         return Path(warehouse.path).read_bytes()
-
-
-def asset_key(name: str) -> dg.AssetKey:
-    return dg.AssetKey([name])
 
 
 @dataclass
@@ -440,25 +279,6 @@ class World:
         with self.warehouse.connect("a test") as engine, engine.begin() as connection:
             transforms.replace_songplays(connection, date.fromisoformat(day), date.fromisoformat(day))
 
-    @contextmanager
-    def hooked(self, hook: Hook) -> Iterator[None]:
-        """Within the block, each load calls `hook` inside its transaction, after its rows are in."""
-
-        def insert_events(warehouse: Warehouse, connection: Connection, days: Sequence[InspectedDay]) -> None:
-            of_events(warehouse, connection, days)
-            hook(days)
-
-        def insert_songs(warehouse: Warehouse, connection: Connection, songs: InspectedSongs) -> None:
-            of_songs(warehouse, connection, songs)
-            hook(songs)
-
-        kind = type(self.warehouse)
-        of_events, of_songs = kind.insert_events, kind.insert_songs
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(kind, "insert_events", insert_events)
-            patch.setattr(kind, "insert_songs", insert_songs)
-            yield
-
     def from_scratch(self, first_day: str = "2018-11-01", last_day: str | None = None) -> "World":
         """Another warehouse into which the files that are present now are loaded in one go."""
         fresh = World(
@@ -482,7 +302,7 @@ class World:
         return rows
 
     def rows(self, table: str, *columns: str) -> list[Row]:
-        """The table's rows, sorted; of the star the contract's columns if none are named."""
+        """The table's rows, sorted; of the star all columns if none are named."""
         (rows,) = self._tables({table: columns}).values()
         return rows
 

@@ -19,9 +19,10 @@ from sparkify_dagster.schema.tables import load_errors
 from sparkify_dagster.warehouse.connect import create_warehouse
 from sparkify_dagster.warehouse.database_errors import WarehouseError
 from sparkify_dagster.warehouse.postgres import PostgresWarehouse
+from sparkify_dagster_tests.support.events import event, song
 from sparkify_dagster_tests.support.project import Project
 from sparkify_dagster_tests.support.servers.postgres import PostgresServer
-from sparkify_dagster_tests.support.world import EVENTS, STAR, World, event, refresh_queries, song
+from sparkify_dagster_tests.support.world import EVENTS, STAR, World, refresh_queries
 
 # In a constant, since a traceback quotes the code.
 NAME = "Ayleen"

@@ -25,10 +25,12 @@ from sparkify_dagster.warehouse.redshift.copy import CopyFolder
 from sparkify_dagster.warehouse.redshift.warehouse import RedshiftWarehouse
 from sparkify_dagster_tests.redshift_stand_in.fixtures import STAGING_BUCKET, RedshiftServers
 from sparkify_dagster_tests.redshift_stand_in.stand_in import RedshiftStandIn
+from sparkify_dagster_tests.support.events import event, lines, song
+from sparkify_dagster_tests.support.faults import hooked
 from sparkify_dagster_tests.support.project import Project
 from sparkify_dagster_tests.support.servers.aws_api import AwsServer
 from sparkify_dagster_tests.support.servers.s3 import S3Server
-from sparkify_dagster_tests.support.world import EVENTS, STAR, World, event, lines, refresh_queries, song
+from sparkify_dagster_tests.support.world import EVENTS, STAR, World, refresh_queries
 from sparkify_dagster_tests.warehouse.test_postgres import counts
 
 DAYS = [f"2018-11-{number:02}" for number in range(1, 7)]
@@ -399,7 +401,7 @@ def test_an_object_that_changes_between_inspection_and_copy_is_loaded_as_it_then
         if items := next(changes, None):
             day.write_log(DAY, *items)
 
-    with day.world.hooked(change):
+    with hooked(day.world, change):
         day.world.load(DAY)
     assert day.world.column(EVENTS, "item_in_session") == [20, 21, 22]
     assert day.world.everything() == day.world.from_scratch(DAY).everything()

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from sparkify_dagster_tests.contract.test_reference import DAYS, Load, Write, play, scripts
 from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers
+from sparkify_dagster_tests.support.events import event, lines, song
 from sparkify_dagster_tests.support.servers.postgres import PostgresServer
-from sparkify_dagster_tests.support.world import OBJECTS, World, event, lines, song
+from sparkify_dagster_tests.support.world import OBJECTS, World
 
 BROKEN_NAME = "BjÃ\x83Â¶rk"
 # Texts at the limits of their columns, in bytes: 64 and 1,024.
