@@ -1,11 +1,11 @@
 """What always holds."""
 
 import json
+import os
 import random
-import subprocess
-import sys
 from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +17,8 @@ from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.ddl import create_tables
 from sparkify_dagster_tests.support.events import Item, event, song
 from sparkify_dagster_tests.support.faults import Loaded, hooked
+from sparkify_dagster_tests.support.forked_commands import start_forked
+from sparkify_dagster_tests.support.project import DEADLINE_SECONDS
 from sparkify_dagster_tests.support.world import ERRORS, EVENTS, OBJECTS, World, in_order
 
 DAY, NEXT_DAY, THIRD_DAY, FOURTH_DAY = "2018-11-01", "2018-11-02", "2018-11-03", "2018-11-04"
@@ -199,6 +201,7 @@ class TestConvergence:
         month.write_log(DAY, on(DAY, userId="99"))
         script = (
             "import json, os, pydoc, sys; from pathlib import Path\n"
+            "from sparkify_dagster_tests.support.faults import hooked\n"
             "from sparkify_dagster_tests.support.world import World\n"
             "folder, kind, config = sys.argv[1:]\n"
             "world = World(Path(folder), new_warehouse=lambda: pydoc.locate(kind)(**json.loads(config)))\n"
@@ -206,8 +209,9 @@ class TestConvergence:
         )
         kind = type(month.warehouse)
         warehouse = (f"{kind.__module__}.{kind.__qualname__}", json.dumps(month.warehouse_config))
-        killed = subprocess.run([sys.executable, "-c", script, str(month.folder), *warehouse], check=False)
-        assert killed.returncode == 9
+        arguments = ["killed", str(month.folder), *warehouse]
+        process = start_forked(script, arguments, Path.cwd(), os.environ, month.folder / "output.txt")
+        assert process.wait(DEADLINE_SECONDS) == 9
         assert month.everything() == before
         month.load(DAY, FOURTH_DAY)
         assert month.everything() == month.from_scratch(DAY, FOURTH_DAY).everything()
