@@ -705,7 +705,7 @@ def test_table_has_one_row_for_each_key() -> None:
     assert rule == "| --- | --- | --- | --- |"
     assert len(rows) == len(KEYS)
     assert all(row.count("|") == 5 for row in rows)
-    assert "| `SPARKIFY_SONG_DATA` | `[S3] SONG_DATA` | Where the song files lie. |" in settings_table()
+    assert "| `SPARKIFY_SONG_DATA` | `[S3] SONG_DATA` | Location of the song files. |" in settings_table()
 
 
 def filled_in(example: str) -> str:

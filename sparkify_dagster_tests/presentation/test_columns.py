@@ -56,7 +56,7 @@ def test_personal_columns_are_tagged() -> None:
         (
             tables.songplays,
             "song_id",
-            "Song; NULL where the catalogue lacks it ← staging_songs.song_id, joined on title, artist_name, duration",
+            "Song; NULL if no song matches ← staging_songs.song_id, joined on title, artist_name, duration",
         ),
         (
             tables.songplays,
@@ -74,7 +74,7 @@ def test_personal_columns_are_tagged() -> None:
         (
             tables.staging_events,
             "match_song",
-            "song with its encoding repaired and blanks at the end dropped ← log_data.song",
+            "song with its encoding repaired, without trailing blanks ← log_data.song",
         ),
         (tables.staging_songs, "title", "Title of the song ← song_data.title"),
     ],
