@@ -1,4 +1,4 @@
-"""What Dagster is told: the whole graph as one table, and the commands that read it from the project's folder."""
+"""The definitions: the asset graph, its metadata, and the commands that load them from the project's folder."""
 
 import os
 import subprocess
@@ -37,25 +37,25 @@ def backfill_policy(name: str) -> dg.BackfillPolicy | None:
 # The graph
 
 
-def test_the_definitions_are_as_they_were() -> None:
+def test_the_definitions_match_the_snapshot() -> None:
     found, before = describe_definitions(), SNAPSHOT.read_text().splitlines()
-    gone = [f"- {line}" for line in before if line not in found]
-    new = [f"+ {line}" for line in found if line not in before]
-    changed = "\n".join([*gone, *new])
+    removed = [f"- {line}" for line in before if line not in found]
+    added = [f"+ {line}" for line in found if line not in before]
+    changed = "\n".join([*removed, *added])
     assert not changed, (
-        f"If this is meant, run `python -m sparkify_dagster_tests.support.definitions_snapshot`:\n{changed}"
+        f"If this is intended, run `python -m sparkify_dagster_tests.support.definitions_snapshot`:\n{changed}"
     )
 
 
-def test_each_job_says_what_it_is_for_and_runs_in_one_process() -> None:
+def test_each_job_has_a_description_and_runs_in_one_process() -> None:
     for job in defs.jobs or ():
         definition = defs.resolve_job_def(job.name)
         assert definition.description
-        # A process a step would fight over the DuckDB file.
+        # With one process per step, the steps would compete for the DuckDB file.
         assert definition.executor_def.name == "in_process"
 
 
-def test_each_check_sensor_and_schedule_says_what_it_is_for() -> None:
+def test_each_check_sensor_and_schedule_has_a_description() -> None:
     checks = [spec for checks in defs.asset_checks or () for spec in checks.check_specs]
     described = [*checks, *(defs.sensors or ()), *(defs.schedules or ())]
     assert all(len(item.description or "") > 30 for item in described)
@@ -67,7 +67,7 @@ def test_the_sources_are_external() -> None:
 
 
 @pytest.mark.parametrize("table", STAR)
-def test_the_star_depends_on_what_its_sql_reads(table: str) -> None:
+def test_star_assets_depend_on_the_tables_that_their_sql_reads(table: str) -> None:
     assert {dep.asset_key.to_user_string() for dep in spec(table).deps} == source_tables(table)
 
 
@@ -78,12 +78,12 @@ def test_each_asset_has_an_owner_and_a_description(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_any_range_of_days_is_one_run(name: str) -> None:
+def test_a_range_of_days_is_one_run(name: str) -> None:
     assert backfill_policy(name) == dg.BackfillPolicy.single_run()
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_each_table_shows_its_columns_lineage_and_name(name: str) -> None:
+def test_each_table_has_metadata_of_its_columns_lineage_and_name(name: str) -> None:
     (table,) = (table for table in tables.metadata.tables.values() if table.name == name)
     metadata = spec(name).metadata
     assert metadata["dagster/relation_identifier"] == metadata["dagster/table_name"] == table.fullname
@@ -98,34 +98,34 @@ def test_each_table_shows_its_columns_lineage_and_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("query", all_queries().values(), ids=list(all_queries()))
-def test_each_query_is_an_asset_with_a_check_from_its_file_alone(query: Query) -> None:
-    of_it = spec(query.name)
-    assert (of_it.group_name, of_it.owners) == ("analytics", ["team:analytics"])
-    assert {dep.asset_key.to_user_string() for dep in of_it.deps} == query.reads
-    assert query.title in (of_it.description or "")
-    assert query.asked_by in (of_it.description or "")
-    schema = of_it.metadata["dagster/column_schema"]
+def test_each_query_file_defines_an_asset_and_a_check(query: Query) -> None:
+    asset = spec(query.name)
+    assert (asset.group_name, asset.owners) == ("analytics", ["team:analytics"])
+    assert {dep.asset_key.to_user_string() for dep in asset.deps} == query.reads
+    assert query.title in (asset.description or "")
+    assert query.asked_by in (asset.description or "")
+    schema = asset.metadata["dagster/column_schema"]
     assert [column.name for column in schema.columns] == list(query.columns)
     assert all(" ← " in column.description for column in schema.columns)
-    assert "(data:image/svg+xml;base64," in of_it.metadata["column_lineage_diagram"].value
+    assert "(data:image/svg+xml;base64," in asset.metadata["column_lineage_diagram"].value
     assert dg.AssetCheckKey(asset_key(query.name), MATCHES_EXPECTED) in defs.resolve_asset_graph().asset_check_keys
     assert backfill_policy(query.name) == dg.BackfillPolicy.single_run()
 
 
 @pytest.mark.parametrize("job", ["load_all", "load_songs", "load_log_days", "refresh_analytics"])
-def test_whatever_changes_the_star_asks_the_queries(job: str) -> None:
-    made = set(defs.resolve_job_def(job).asset_layer.executable_asset_keys)
-    assert {asset_key(name) for name in all_queries()} <= made
+def test_each_job_that_changes_the_star_refreshes_the_queries(job: str) -> None:
+    materialized = set(defs.resolve_job_def(job).asset_layer.executable_asset_keys)
+    assert {asset_key(name) for name in all_queries()} <= materialized
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_each_source_says_where_it_is(name: str) -> None:
+def test_each_source_has_its_location(name: str) -> None:
     location = spec(name).metadata["location"]
     assert location.value == spec(name).metadata["dagster/uri"]
     assert location.value.startswith(".sparkify/simulated/")
 
 
-def test_a_run_without_a_partition_says_what_to_do(tmp_path: Path) -> None:
+def test_a_run_without_partitions_fails_with_the_remedy(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.write_log("2018-11-01", event())
     outcome = world.materialize(None)
@@ -163,7 +163,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def assert_no_warning(output: str) -> None:
-    """Dagster warns of its own older commands and of its parser for --select; of our code there is nothing to say."""
+    """Dagster warns of its own older commands and of its parser for --select; our code must not cause warnings."""
     warnings = [line for line in output.splitlines() if "Warning" in line]
     assert [
         line for line in warnings if "SupersessionWarning" not in line and "antlr_asset_selection" not in line

@@ -46,7 +46,7 @@ class QueryResult:
     version: str
     """A hash of the query and of the content of the tables that it reads: equal versions have equal results."""
     recomputed: bool
-    """Whether this refresh ran the query. If nothing had changed, the stored result was kept."""
+    """True if this refresh ran the query; False if the stored result was up to date."""
     rows: int
     seconds: float
 

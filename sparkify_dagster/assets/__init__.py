@@ -1,1 +1,1 @@
-"""What exists: the source, the staging tables, the star and the analysts' queries as assets."""
+"""Assets: the source files, the staging tables, the star schema and the analytics tables."""

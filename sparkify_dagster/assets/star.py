@@ -20,7 +20,7 @@ from sparkify_dagster.schema import tables
 from sparkify_dagster.warehouse import transforms
 from sparkify_dagster.warehouse.base import Warehouse, count_rows
 
-# A day's file is written once a day, a few hours earlier or later: one late file warns, two in a row fail.
+# One file is written daily, a few hours earlier or later: one late file warns, two in a row fail.
 _LOG_FRESHNESS = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=30), fail_window=timedelta(hours=54))
 # Loaded only when the catalogue changes, which can be rare: a month without a load deserves a look.
 _CATALOGUE_FRESHNESS = dg.FreshnessPolicy.time_window(warn_window=timedelta(days=14), fail_window=timedelta(days=31))

@@ -1,1 +1,1 @@
-"""What makes it happen: jobs, sensors and schedules."""
+"""Jobs, sensors and the schedule."""

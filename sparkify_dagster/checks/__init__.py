@@ -1,1 +1,1 @@
-"""What must be true of the assets: Dagster's asset checks."""
+"""Asset checks of staging, star and analytics tables."""

@@ -1,1 +1,1 @@
-"""What the UI shows of a table: columns, previews, lineage, sparklines and links to the code."""
+"""Metadata that the UI shows for a table: columns, previews, lineage, sparklines and links to the code."""

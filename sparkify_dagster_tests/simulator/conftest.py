@@ -5,5 +5,5 @@ from sparkify_dagster_tests.support.simulated_files import Written, write
 
 @pytest.fixture(scope="session")
 def month() -> Written:
-    """A month about as large as the real one."""
+    """A month of about the size of the real one."""
     return write()

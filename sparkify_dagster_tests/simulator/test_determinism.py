@@ -1,4 +1,4 @@
-"""The same arguments give the same bytes; more of one thing leaves the rest alone."""
+"""Determinism: the same arguments give the same bytes; a larger argument leaves the rest unchanged."""
 
 import json
 import os
@@ -27,33 +27,33 @@ def _digest(hash_seed: str) -> str:
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
 
 
-def _lives(written: Written) -> dict[str, list[dict[str, Any]]]:
-    """Each user's logged-in events, but for the session ids, which count over all users."""
-    lives: dict[str, list[dict[str, Any]]] = {}
+def _events_by_user(written: Written) -> dict[str, list[dict[str, Any]]]:
+    """Returns each user's logged-in events without session ids, which count all users' sessions."""
+    by_user: dict[str, list[dict[str, Any]]] = {}
     for event in written.events():
         if event["userId"]:
-            lives.setdefault(event["userId"], []).append({**event, "sessionId": None})
-    return lives
+            by_user.setdefault(event["userId"], []).append({**event, "sessionId": None})
+    return by_user
 
 
-def test_same_arguments_same_bytes(month: Written) -> None:
+def test_the_same_arguments_give_the_same_bytes(month: Written) -> None:
     again = write()
 
     assert again == month
 
 
-def test_neither_hash_seed_nor_time_zone_matters() -> None:
+def test_hash_seed_and_time_zone_do_not_matter() -> None:
     assert _digest("1") == _digest("2")
 
 
-def test_another_seed_gives_other_logs_and_songs(month: Written) -> None:
+def test_a_different_seed_gives_different_logs_and_songs(month: Written) -> None:
     other = write(seed=2)
 
     assert not set(other.songs()) & set(month.songs())
     assert all(other.logs()[key] != content for key, content in month.logs().items() if key in other.logs())
 
 
-def test_more_days_leave_the_first_days_as_they_are() -> None:
+def test_more_days_do_not_change_the_first_days() -> None:
     short = write(users=50, days=5)
     long = write(users=50, days=9)
 
@@ -62,14 +62,14 @@ def test_more_days_leave_the_first_days_as_they_are() -> None:
     assert {key: long.files[key] for key in first_files} == first_files
 
 
-def test_more_users_leave_the_others_as_they_are() -> None:
-    few, many = _lives(write(users=20)), _lives(write(users=40))
+def test_more_users_do_not_change_the_others() -> None:
+    few, many = _events_by_user(write(users=20)), _events_by_user(write(users=40))
 
     assert few
     assert {user: many[user] for user in few} == few
 
 
-def test_a_larger_catalogue_holds_the_smaller() -> None:
+def test_a_larger_catalogue_contains_the_smaller() -> None:
     small, large = write(users=1, songs=60), write(users=1, songs=90)
 
     assert small.counts.songs == len(small.songs()) == 60

@@ -1,4 +1,4 @@
-"""What the simulator expects of its world is what the analysts' SQL makes of its files, once these are loaded."""
+"""Comparison of the simulator's expected results with the SQL queries on the loaded simulated files."""
 
 import csv
 import re
@@ -15,16 +15,16 @@ from obstore.store import LocalStore
 from sqlalchemy import Connection, text
 
 from sparkify_dagster.simulator import simulate
-from sparkify_dagster.simulator.ground_truth import EXPECTATIONS as KNOWN_QUERIES
+from sparkify_dagster.simulator.ground_truth import EXPECTATIONS
 from sparkify_dagster_tests.support.simulated_files import START, write
 from sparkify_dagster_tests.support.world import Row, World
 
-EXPECTATIONS = {
+QUERIES = {
     path.name.removesuffix(".sql"): path.read_text("utf-8")
-    for path in sorted(Path(str(files("sparkify_dagster.analytics") / "queries")).glob("*.sql"))
+    for path in sorted(Path(str(files("sparkify_dagster") / "sql" / "analytics")).glob("*.sql"))
 }
-# An analyst may well add a query without telling the simulator.
-EXPECTED = sorted(KNOWN_QUERIES)
+# A query may exist that the simulator has no expected result for.
+EXPECTED = sorted(EXPECTATIONS)
 Key = TypeVar("Key")
 COLUMN = re.compile(r"^--   (\w+) +([A-Z]+(?:\([\d,]+\))?) ", re.MULTILINE)
 
@@ -37,16 +37,16 @@ class Size:
     seed: int
 
 
-# Long enough for cohorts, and with days on which nobody listens, changes of level, and more than 20 of everything.
+# Long enough for cohorts, with days without plays, changes of level, and more than 20 of everything.
 EVENTFUL = Size(users=25, days=60, songs=400, seed=3)
 SIZES = (EVENTFUL, Size(users=60, days=12, songs=150, seed=1), Size(users=10, days=3, songs=20, seed=2))
 
-# A play at the level that its listener has now.
-PRESENT_LEVELS = "SELECT s.start_time, s.user_id, u.level FROM songplays AS s INNER JOIN users AS u USING (user_id)"
+# Plays with the current level of their listener.
+CURRENT_LEVELS = "SELECT s.start_time, s.user_id, u.level FROM songplays AS s INNER JOIN users AS u USING (user_id)"
 
 
 class Loaded:
-    """A simulated world, its files in a warehouse."""
+    """A simulated world, with its files loaded into a warehouse."""
 
     def __init__(self, folder: Path, size: Size) -> None:
         simulate(
@@ -63,22 +63,22 @@ class Loaded:
         self.world.load(START.isoformat(), (self.end_day - timedelta(days=1)).isoformat())
 
     def expected(self, query: str) -> list[list[str]]:
-        """The expected result: its header, then the rows."""
+        """Returns the expected result: the header, then the rows."""
         with (self.folder / "expected" / f"{query}.csv").open(encoding="utf-8", newline="") as file:
             return list(csv.reader(file))
 
-    def answers(self, queries: Mapping[Key, str]) -> dict[Key, "QueryResult"]:
+    def results(self, queries: Mapping[Key, str]) -> dict[Key, "QueryResult"]:
         with self.world.warehouse.connect("a test") as engine, engine.begin() as connection:
-            return {name: self._answer(connection, sql) for name, sql in queries.items()}
+            return {name: self._result(connection, sql) for name, sql in queries.items()}
 
-    def _answer(self, connection: Connection, sql: str) -> "QueryResult":
+    def _result(self, connection: Connection, sql: str) -> "QueryResult":
         result = connection.execute(text(sql), {"first_day": START, "end_day": self.end_day})
         return QueryResult(list(result.keys()), [tuple(row) for row in result])
 
 
 @dataclass(frozen=True)
 class QueryResult:
-    """What a warehouse answers."""
+    """The result of a query on a warehouse."""
 
     columns: list[str]
     rows: list[Row]
@@ -90,17 +90,17 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="module")
-def answers(loaded: Loaded) -> dict[str, QueryResult]:
-    return loaded.answers(EXPECTATIONS)
+def results(loaded: Loaded) -> dict[str, QueryResult]:
+    return loaded.results(QUERIES)
 
 
-def types_of(query: str) -> dict[str, str]:
-    """The columns that a query's file names, with their types."""
-    return dict(COLUMN.findall(EXPECTATIONS[query]))
+def column_types(query: str) -> dict[str, str]:
+    """Returns the columns in a query's header with their types."""
+    return dict(COLUMN.findall(QUERIES[query]))
 
 
 def is_as_expected(value: Any, field: str, type_: str) -> bool:
-    """Whether a warehouse's value is the CSV's. A quotient of doubles may be rounded the other way."""
+    """Returns whether a warehouse's value equals the CSV's. Quotients of doubles may be rounded differently."""
     match type_.partition("(")[0]:
         case "DECIMAL":
             unit = Decimal(1).scaleb(-int(type_.rstrip(")").rpartition(",")[2]))
@@ -116,45 +116,45 @@ def is_as_expected(value: Any, field: str, type_: str) -> bool:
             return bool(value == int(field))
 
 
-def differences(query: str, answer: QueryResult, expected: Sequence[Sequence[str]]) -> list[str]:
-    """What a warehouse answers otherwise than expected, row by row in order."""
+def differences(query: str, result: QueryResult, expected: Sequence[Sequence[str]]) -> list[str]:
+    """Describes the differences between a result and the expected one, row by row."""
     header, *rows = expected
-    types = types_of(query)
-    if not answer.columns == header == list(types):
-        return [f"columns: {answer.columns}, expected {header}, documented {list(types)}"]
-    told = []
-    if len(answer.rows) != len(rows):
-        told.append(f"{len(answer.rows)} rows, expected {len(rows)}")
-    for number, (row, fields) in enumerate(zip(answer.rows, rows, strict=False)):
+    types = column_types(query)
+    if not result.columns == header == list(types):
+        return [f"columns: {result.columns}, expected {header}, documented {list(types)}"]
+    found = []
+    if len(result.rows) != len(rows):
+        found.append(f"{len(result.rows)} rows, expected {len(rows)}")
+    for number, (row, fields) in enumerate(zip(result.rows, rows, strict=False)):
         if not all(map(is_as_expected, row, fields, types.values())):
-            told.append(f"row {number}: {row}, expected {fields}")
-    return told
+            found.append(f"row {number}: {row}, expected {fields}")
+    return found
 
 
 @pytest.mark.parametrize("query", EXPECTED)
-def test_sql_answers_as_expected(query: str, loaded: Loaded, answers: dict[str, QueryResult]) -> None:
-    assert differences(query, answers[query], loaded.expected(query)) == []
+def test_the_sql_returns_the_expected_result(query: str, loaded: Loaded, results: dict[str, QueryResult]) -> None:
+    assert differences(query, results[query], loaded.expected(query)) == []
 
 
-def test_each_expected_result_is_that_of_a_query() -> None:
+def test_each_expected_result_belongs_to_a_query() -> None:
     written = write(users=10, days=3, songs=20)
 
     assert set(written.expected()) == {f"expected/{query}.csv" for query in EXPECTED}
-    assert set(EXPECTED) <= set(EXPECTATIONS)
+    assert set(EXPECTED) <= set(QUERIES)
 
 
-def test_a_world_in_which_nobody_listens_has_results_without_rows() -> None:
+def test_a_world_without_plays_has_empty_expected_results() -> None:
     written = write(users=1, days=1, songs=1, seed=1)
 
     assert written.counts.plays == 0
     for query in EXPECTED:
-        assert written.files[f"expected/{query}.csv"].decode() == ",".join(types_of(query)) + "\n"
+        assert written.files[f"expected/{query}.csv"].decode() == ",".join(column_types(query)) + "\n"
 
 
-# What an analyst might have written instead: query, the right words, the wrong ones.
+# Plausible mistakes of an analyst: query, correct SQL, wrong SQL.
 MISTAKES = (
     ("free_and_paid", "p.start_time) AS DATE)", "p.start_time + INTERVAL '1 day') AS DATE)"),
-    ("free_and_paid", "FROM songplays AS p", f"FROM ({PRESENT_LEVELS}) AS p"),
+    ("free_and_paid", "FROM songplays AS p", f"FROM ({CURRENT_LEVELS}) AS p"),
     ("free_and_paid", "COUNT(DISTINCT CASE", "COUNT(CASE"),
     ("level_changes", "PARTITION BY p.user_id", ""),
     ("level_changes", "p.level <> p.level_before", "p.level > p.level_before"),
@@ -190,18 +190,18 @@ MISTAKES = (
 )
 
 
-def test_expected_results_tell_wrong_answers(tmp_path: Path) -> None:
+def test_expected_results_detect_wrong_queries(tmp_path: Path) -> None:
     wrong = {}
-    for query, right_words, wrong_words in MISTAKES:
-        assert right_words in EXPECTATIONS[query], f"{query} no longer says {right_words}"
-        wrong[query, wrong_words] = EXPECTATIONS[query].replace(right_words, wrong_words)
+    for query, correct_sql, wrong_sql in MISTAKES:
+        assert correct_sql in QUERIES[query], f"{query} no longer contains {correct_sql}"
+        wrong[query, wrong_sql] = QUERIES[query].replace(correct_sql, wrong_sql)
     assert {query for query, _ in wrong} == set(EXPECTED)
 
     loaded = Loaded(tmp_path, EVENTFUL)
-    answers = loaded.answers(wrong)
+    results = loaded.results(wrong)
 
     expected = {query: loaded.expected(query) for query in EXPECTED}
-    unseen = [
-        mistake for mistake, answer in answers.items() if not differences(mistake[0], answer, expected[mistake[0]])
+    undetected = [
+        mistake for mistake, result in results.items() if not differences(mistake[0], result, expected[mistake[0]])
     ]
-    assert unseen == []
+    assert undetected == []

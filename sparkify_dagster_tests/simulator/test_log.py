@@ -1,4 +1,4 @@
-"""Log files: their lines' bytes, identities, sessions and what users do."""
+"""Simulated log files: encoding of the lines, identities, sessions and behaviour of users."""
 
 import datetime
 import json
@@ -33,7 +33,7 @@ KEYS = [
 ]
 ABOUT_USER = ("firstName", "gender", "lastName", "location", "registration", "userAgent")
 ABOUT_SONG = ("artist", "length", "song")
-ANSWERS = {
+RESPONSES = {
     "About": ("GET", 200),
     "Downgrade": ("GET", 200),
     "Error": ("GET", 404),
@@ -61,14 +61,14 @@ def _sessions(written: Written) -> dict[int, list[dict[str, Any]]]:
     return sessions
 
 
-def test_lines_are_encoded_as_the_real_ones(month: Written) -> None:
+def test_lines_are_encoded_like_the_real_ones(month: Written) -> None:
     for line in month.lines():
         event = json.loads(line)
         assert list(event) == KEYS
         assert json.dumps(event, separators=(",", ":")).replace("/", "\\/").encode("ascii") == line
 
 
-def test_types(month: Written) -> None:
+def test_values_have_the_types_of_the_real_ones(month: Written) -> None:
     for event in month.events():
         assert all(type(event[key]) is int for key in ("itemInSession", "sessionId", "status", "ts"))
         assert all(type(event[key]) is str for key in ("auth", "level", "method", "page", "userId"))
@@ -82,7 +82,7 @@ def test_types(month: Written) -> None:
             assert event["registration"] < event["ts"]
 
 
-def test_files_hold_their_utc_day_in_order_without_a_newline_at_the_end(month: Written) -> None:
+def test_files_contain_their_utc_day_in_order_without_a_trailing_newline(month: Written) -> None:
     logs = month.logs()
 
     assert len(logs) == month.counts.log_files
@@ -103,7 +103,7 @@ def test_a_day_without_events_has_no_file() -> None:
     assert all(written.logs().values())
 
 
-def test_sessions(month: Written) -> None:
+def test_items_of_a_session_are_numbered_and_of_one_user(month: Written) -> None:
     sessions = _sessions(month)
 
     for events in sessions.values():
@@ -114,7 +114,7 @@ def test_sessions(month: Written) -> None:
     assert len(identities) == month.counts.events
 
 
-def test_a_song_plays_to_its_end_before_the_next_and_a_redirect_takes_a_second(month: Written) -> None:
+def test_songs_play_to_their_end_and_redirects_take_a_second(month: Written) -> None:
     for events in _sessions(month).values():
         for event, following in pairwise(events):
             seconds = (following["ts"] - event["ts"]) / 1000
@@ -124,7 +124,7 @@ def test_a_song_plays_to_its_end_before_the_next_and_a_redirect_takes_a_second(m
                 assert seconds == 1
 
 
-def test_logged_out_lines_say_nothing_of_the_user(month: Written) -> None:
+def test_logged_out_lines_have_no_user(month: Written) -> None:
     anonymous = [event for event in month.events() if event["auth"] == "Logged Out"]
 
     assert anonymous
@@ -153,9 +153,9 @@ def test_some_user_agents_keep_their_quotes(month: Written) -> None:
     assert {agent.startswith('"') and agent.endswith('"') for agent in agents} == {True, False}
 
 
-def test_pages(month: Written) -> None:
+def test_pages_have_their_method_status_and_song(month: Written) -> None:
     for event in month.events():
-        assert (event["method"], event["status"]) == ANSWERS[event["page"]]
+        assert (event["method"], event["status"]) == RESPONSES[event["page"]]
         plays = event["page"] == "NextSong"
         assert [event[key] is None for key in ABOUT_SONG] == [not plays] * 3
         if plays:
@@ -165,14 +165,14 @@ def test_pages(month: Written) -> None:
 @pytest.mark.parametrize(
     ("before", "page", "after"), [("free", "Submit Upgrade", "paid"), ("paid", "Submit Downgrade", "free")]
 )
-def test_levels_change_only_by_submitting(before: str, page: str, after: str) -> None:
-    events_of = defaultdict(list)
+def test_levels_change_only_by_submitting_a_change(before: str, page: str, after: str) -> None:
+    events_by_user = defaultdict(list)
     for event in write(users=600, songs=20).events():
         if event["userId"]:
-            events_of[event["userId"]].append(event)
+            events_by_user[event["userId"]].append(event)
 
     changes = 0
-    for events in events_of.values():
+    for events in events_by_user.values():
         for event, following in pairwise(events):
             if event["page"] == page:
                 assert event["level"] == before
@@ -183,7 +183,7 @@ def test_levels_change_only_by_submitting(before: str, page: str, after: str) ->
     assert changes
 
 
-def test_volume_is_about_that_of_the_real_month(month: Written) -> None:
+def test_volume_is_similar_to_the_real_month(month: Written) -> None:
     events = month.events()
     plays = [event for event in events if event["page"] == "NextSong"]
     last_level = {event["userId"]: event["level"] for event in events if event["userId"]}

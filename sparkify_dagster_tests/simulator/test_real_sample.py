@@ -1,4 +1,4 @@
-"""The simulated files have the shape of the real ones, wherever those lie beside the repository."""
+"""Comparison of the simulated files with the real sample, if that is available beside the repository."""
 
 import json
 from pathlib import Path
@@ -10,13 +10,13 @@ from sparkify_dagster_tests.support.simulated_files import Written
 
 SAMPLE = Path(__file__).parents[2] / ".." / "shared" / "data" / "sample"
 
-pytestmark = pytest.mark.skipif(not SAMPLE.is_dir(), reason="the real sample is not here")
+pytestmark = pytest.mark.skipif(not SAMPLE.is_dir(), reason="the real sample is not available")
 
 
 @pytest.fixture(scope="module")
 def real() -> dict[str, bytes]:
     files = {path.relative_to(SAMPLE).as_posix(): path for path in SAMPLE.rglob("*.json")}
-    # Notebook checkpoints lie in dot-folders.
+    # Hidden folders contain notebook checkpoints.
     return {key: path.read_bytes() for key, path in files.items() if "/." not in key}
 
 
@@ -43,32 +43,32 @@ def _nulls(events: list[dict[str, Any]]) -> set[tuple[bool, str, tuple[str, ...]
     }
 
 
-def _answers(events: list[dict[str, Any]]) -> dict[str, set[tuple[str, str, int]]]:
-    answers: dict[str, set[tuple[str, str, int]]] = {}
+def _responses(events: list[dict[str, Any]]) -> dict[str, set[tuple[str, str, int]]]:
+    responses: dict[str, set[tuple[str, str, int]]] = {}
     for event in events:
-        answers.setdefault(event["page"], set()).add((event["auth"], event["method"], event["status"]))
-    return answers
+        responses.setdefault(event["page"], set()).add((event["auth"], event["method"], event["status"]))
+    return responses
 
 
-def test_log_lines(month: Written, real: dict[str, bytes]) -> None:
+def test_log_lines_match_the_real_sample(month: Written, real: dict[str, bytes]) -> None:
     simulated = _events(month.files)
     events = _events(real)
 
     assert {tuple(event) for event in simulated} == {tuple(event) for event in events}
     assert _types(simulated) == _types(events)
     assert _nulls(simulated) == _nulls(events)
-    simulated_answers = _answers(simulated)
-    for page, answers in _answers(events).items():
-        assert answers <= simulated_answers[page], page
+    simulated_responses = _responses(simulated)
+    for page, responses in _responses(events).items():
+        assert responses <= simulated_responses[page], page
 
 
-def test_log_encoding(month: Written, real: dict[str, bytes]) -> None:
+def test_log_encoding_matches_the_real_sample(month: Written, real: dict[str, bytes]) -> None:
     for files in (month.files, real):
         for line in _lines(files):
             assert json.dumps(json.loads(line), separators=(",", ":")).replace("/", "\\/").encode("ascii") == line
 
 
-def test_song_files(month: Written, real: dict[str, bytes]) -> None:
+def test_song_files_match_the_real_sample(month: Written, real: dict[str, bytes]) -> None:
     simulated, songs = _songs(month.files), _songs(real)
 
     assert {tuple(song) for song in simulated} == {tuple(song) for song in songs}
@@ -80,10 +80,10 @@ def test_song_files(month: Written, real: dict[str, bytes]) -> None:
                 assert json.dumps(json.loads(content)).encode("ascii") == content
 
 
-def test_jsonpaths(month: Written, real: dict[str, bytes]) -> None:
+def test_jsonpaths_match_the_real_sample(month: Written, real: dict[str, bytes]) -> None:
     assert json.loads(month.files["log_json_path.json"]) == json.loads(real["log_json_path.json"])
 
 
-def test_folders(month: Written, real: dict[str, bytes]) -> None:
+def test_folders_match_the_real_sample(month: Written, real: dict[str, bytes]) -> None:
     assert {key for key in real if key.startswith("log_data/")} <= set(month.files)
     assert {key.count("/") for key in month.songs()} == {key.count("/") for key in real if key.startswith("song_data/")}

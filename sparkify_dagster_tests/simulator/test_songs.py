@@ -1,4 +1,4 @@
-"""Song files, and what the log's plays find in them."""
+"""Simulated song files, and how the plays of the log match them."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def _songs(written: Written) -> list[dict[str, Any]]:
     return [json.loads(content) for content in written.songs().values()]
 
 
-def test_files_are_encoded_as_the_real_ones(month: Written) -> None:
+def test_song_files_are_encoded_like_the_real_ones(month: Written) -> None:
     for key, content in month.songs().items():
         song = json.loads(content)
         track_id = Path(key).stem
@@ -50,7 +50,7 @@ def test_files_are_encoded_as_the_real_ones(month: Written) -> None:
         assert (song["artist_latitude"] is None) == (song["artist_longitude"] is None)
 
 
-def test_what_is_unknown_is_unknown_about_as_often_as_in_the_real_catalogue(month: Written) -> None:
+def test_values_are_missing_about_as_often_as_in_the_real_catalogue(month: Written) -> None:
     songs = _songs(month)
 
     assert len(songs) == month.counts.songs == 400
@@ -69,7 +69,7 @@ def test_artists_have_several_songs_and_names(month: Written) -> None:
     assert any(len(set(own)) > 1 and any("feat" in name for name in own) for own in names.values())
 
 
-def test_plays_find_their_songs_once_the_double_encoding_is_undone(month: Written) -> None:
+def test_plays_match_their_songs_once_the_double_encoding_is_undone(month: Written) -> None:
     songs = {(s["title"].rstrip(" "), s["artist_name"].rstrip(" "), s["duration"]) for s in _songs(month)}
     plays = [event for event in month.events() if event["page"] == "NextSong"]
     matched = sum((repaired(e["song"]), repaired(e["artist"]), e["length"]) in songs for e in plays)
@@ -81,13 +81,13 @@ def test_plays_find_their_songs_once_the_double_encoding_is_undone(month: Writte
     assert as_written < matched
 
 
-def test_the_length_decides_between_recordings_of_one_song(month: Written) -> None:
+def test_the_length_distinguishes_recordings_of_a_song(month: Written) -> None:
     songs = {(song["title"], song["artist_name"]): song["duration"] for song in _songs(month)}
 
     assert any(songs.get((e["song"], e["artist"]), e["length"]) != e["length"] for e in month.events())
 
 
-def test_the_log_holds_doubly_encoded_names_and_the_catalogue_correct_ones(month: Written) -> None:
+def test_names_are_doubly_encoded_in_the_log_and_correct_in_the_catalogue(month: Written) -> None:
     texts = {event[key] for event in month.events() for key in ("artist", "song") if event[key] is not None}
     foreign = {text for text in texts if not text.isascii()}
     correct = {song[key] for song in _songs(month) for key in ("artist_name", "title")}
@@ -100,7 +100,7 @@ def test_the_log_holds_doubly_encoded_names_and_the_catalogue_correct_ones(month
     assert not foreign & correct
 
 
-def test_some_titles_end_in_a_blank_hold_quotes_or_slashes(month: Written) -> None:
+def test_some_titles_end_with_a_blank_or_contain_quotes_or_slashes(month: Written) -> None:
     titles = {event["song"] for event in month.events()} - {None}
 
     assert any(title.endswith(" ") for title in titles)
@@ -108,7 +108,7 @@ def test_some_titles_end_in_a_blank_hold_quotes_or_slashes(month: Written) -> No
     assert any("/" in title for title in titles)
 
 
-def test_every_name_survives_the_log() -> None:
+def test_every_name_can_be_repaired_from_the_log() -> None:
     songs = catalogue(seed=5, songs=3_000)
     recordings = {(song.title.rstrip(" "), song.artist_name.rstrip(" "), song.duration) for song in songs}
 
@@ -119,13 +119,13 @@ def test_every_name_survives_the_log() -> None:
         assert repaired(log_text(song.artist_name)) == song.artist_name.rstrip(" ")
 
 
-def test_jsonpaths_file(month: Written) -> None:
+def test_jsonpaths_file_lists_the_keys_of_a_line(month: Written) -> None:
     paths = json.loads(month.files["log_json_path.json"])
 
     assert paths == {"jsonpaths": [f"$['{key}']" for key in json.loads(next(month.lines()))]}
 
 
-def test_a_local_folder_holds_the_layout(tmp_path: Path) -> None:
+def test_a_local_folder_gets_the_layout_of_the_buckets(tmp_path: Path) -> None:
     destination = tmp_path / "new"
     counts = simulate(LocalStore(destination, mkdir=True), users=5, days=7, start=START, songs=10, seed=1)
 
@@ -134,9 +134,9 @@ def test_a_local_folder_holds_the_layout(tmp_path: Path) -> None:
     assert len(list(destination.glob("song_data/?/?/?/TR*.json"))) == counts.songs == 10
 
 
-@pytest.mark.parametrize("wrong", ["users", "days", "songs"])
-def test_counts_below_one_are_refused(wrong: str) -> None:
-    arguments = {"users": 1, "days": 1, "songs": 1} | {wrong: 0}
+@pytest.mark.parametrize("name", ["users", "days", "songs"])
+def test_counts_below_one_are_rejected(name: str) -> None:
+    arguments = {"users": 1, "days": 1, "songs": 1} | {name: 0}
 
-    with pytest.raises(ValueError, match=wrong):
+    with pytest.raises(ValueError, match=name):
         simulate(MemoryStore(), start=START, seed=1, **arguments)

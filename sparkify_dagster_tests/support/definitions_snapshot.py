@@ -1,6 +1,6 @@
-"""Everything that Dagster is told, a line a fact, so that a comparison with the lines of before names what changed.
+"""Snapshot of the definitions, one fact per line, so that a diff names what changed.
 
-`python -m sparkify_dagster_tests.support.definitions_snapshot` writes the lines anew.
+`python -m sparkify_dagster_tests.support.definitions_snapshot` updates it.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ SNAPSHOT = Path(__file__).parents[1] / "definitions.txt"
 
 
 def describe_definitions() -> list[str]:
-    """Without the analysts' queries: of each there is what its file says."""
+    """Returns the facts, without those of the analytics queries, which are defined by their files."""
     return sorted([*_assets(), *_checks(), *_jobs(), *_automation()])
 
 
@@ -58,14 +58,14 @@ def _jobs() -> Iterator[str]:
 
 def _automation() -> Iterator[str]:
     for sensor in defs.sensors or ():
-        job = f"asks for {sensor.job_name}" if sensor.has_jobs else "asks for no run"
+        job = f"runs {sensor.job_name}" if sensor.has_jobs else "runs no job"
         yield f"sensor {sensor.name}: {job}"
-        yield f"sensor {sensor.name}: {sensor.default_status.value} at first"
+        yield f"sensor {sensor.name}: {sensor.default_status.value} by default"
         yield f"sensor {sensor.name}: every {sensor.minimum_interval_seconds} s"
     for schedule in defs.schedules or ():
         assert isinstance(schedule, dg.ScheduleDefinition)
-        yield f"schedule {schedule.name}: asks for {schedule.job_name}"
-        yield f"schedule {schedule.name}: {schedule.default_status.value} at first"
+        yield f"schedule {schedule.name}: runs {schedule.job_name}"
+        yield f"schedule {schedule.name}: {schedule.default_status.value} by default"
         yield f"schedule {schedule.name}: at {schedule.cron_schedule}, {schedule.execution_timezone}"
 
 
