@@ -53,7 +53,7 @@ class Drift:
 def read_drift(connection: Connection, days: tuple[date, date] | None, run_id: str) -> Drift:
     """Reads the profiles to compare. `run_id` is that of the run, or of the original run if it is a retry."""
     profiles = [profile for profile in read_profiles(connection) if is_in_window(profile.day)]
-    staged = [profile for profile in profiles if profile.held.files]
+    staged = [profile for profile in profiles if profile.staged.files]
     return Drift(
         staged=staged,
         checked=[profile for profile in staged if days is None or days[0] <= profile.day <= days[1]],
@@ -142,14 +142,14 @@ def no_lost_events(drift: Drift) -> dg.AssetCheckResult:
     metadata: Metadata = {"days_with_losses": len(drift.lost)}
     if not drift.lost:
         return dg.AssetCheckResult(passed=True, severity=dg.AssetCheckSeverity.WARN, metadata=metadata)
-    gone = sum(not profile.held.files for profile in drift.lost)
+    gone = sum(not profile.staged.files for profile in drift.lost)
     metadata["first_days"] = rows_metadata(
         [
             {
                 "day": profile.day,
                 "events_before": profile.before.events,
-                "events": profile.held.events,
-                "files": profile.held.files,
+                "events": profile.staged.events,
+                "files": profile.staged.files,
             }
             for profile in drift.lost
         ]
@@ -172,9 +172,9 @@ def _lacks_next_songs(profile: DayProfile) -> bool:
 
 
 def _is_lost(profile: DayProfile) -> bool:
-    if not profile.held.files:
+    if not profile.staged.files:
         return profile.before.files > 0
-    return 2 * profile.held.events < profile.before.events
+    return 2 * profile.staged.events < profile.before.events
 
 
 def _result(drift: Drift, findings: Sequence[Finding], table: str) -> dg.AssetCheckResult:

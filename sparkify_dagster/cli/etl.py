@@ -69,7 +69,7 @@ def run(
             blocks = blocks_to_load(listing, warehouse, first_day, last_day)
             nothing_to_load = None if blocks else _without_a_day(listing, "logs" in allow_empty)
         if not blocks:
-            console.print("No day of the window has a log file or rows: loading the songs alone")
+            console.print("No day of the window has a log file or rows: loading only the songs")
             config = _load_config(["staging_songs"], full, allow_empty)
             _execute(instance, "load_songs", progress, config=config, assets=SONG_ASSETS)
         for number, days in enumerate(blocks):
@@ -79,7 +79,7 @@ def run(
             config = _load_config(["staging_events", *songs[:1]], full, allow_empty)
             _execute(instance, job, progress, days=days, config=config, assets=[*LOG_DAY_ASSETS, *songs])
         if not progress.failed_steps:
-            progress.checks_again = True
+            progress.latest_evaluation_counts = True
             for block in contiguous_blocks(_pending_days(warehouse)):
                 console.print(f"The song catalogue changed: re-matching the plays of {block[0]} to {block[1]}")
                 _execute(instance, "load_log_days", progress, days=block, assets=["songplays"])
@@ -215,7 +215,7 @@ def _print_result(console: Console, warehouse: Warehouse, progress: Progress) ->
     }
     _print_queries(console, progress, compared)
     checks = progress.count_checks()
-    consequences = f"; {formatting.pluralize(checks['consequence'], 'answer')} not as expected in consequence"
+    consequences = f"; {formatting.pluralize(checks['consequence'], 'result')} not as expected in consequence"
     console.print(
         f"\nChecks: {checks['passed']} passed, {checks['warn']} warn, {checks['error']} failed"
         f"{consequences if checks['consequence'] else ''}"
@@ -239,13 +239,13 @@ def _counts(connection: Connection) -> tuple[dict[str, int], int, int]:
 
 
 def _print_queries(console: Console, progress: Progress, compared: Mapping[str, dg.AssetCheckEvaluation]) -> None:
-    answered = {name: progress.rows[name] for name in QUERIES if name in progress.rows}
-    if not answered:
+    refreshed = {name: progress.rows[name] for name in QUERIES if name in progress.rows}
+    if not refreshed:
         return
     comparison = ["Compared with what is expected"] if compared else []
     table = Table("Query", "Rows", *comparison, box=None, pad_edge=False)
     table.columns[1].justify = "right"
-    for name, rows in answered.items():
+    for name, rows in refreshed.items():
         result = comparison_text(compared[name]) if name in compared else ""
         table.add_row(name, f"{rows:,}", *([result] if compared else []))
     console.print()

@@ -115,7 +115,7 @@ def init(folder: Path) -> None:
     """Write dagster.yaml, workspace.yaml and dwh.cfg.
 
     FOLDER is the working directory by default, and is created if it does not exist. No file is overwritten. Every
-    command works in the folder: it holds the run history and, where no other is configured, the warehouse.
+    command works in the folder: it holds the run history and, by default, the warehouse.
     """
     from sparkify_dagster.cli.init import write_project
 
@@ -129,8 +129,8 @@ def init(folder: Path) -> None:
 
 
 @main.command("create-tables")
-@click.option("--drop", is_flag=True, help="Drop the tables first, with all they hold. Asks before it does.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--drop", is_flag=True, help="Drop the tables with all their rows first, after a confirmation.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation.")
 @reports_errors
 def create_tables(drop: bool, yes: bool) -> None:
     """Create the schema, tables and views that are missing in the warehouse."""

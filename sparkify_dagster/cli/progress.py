@@ -1,4 +1,4 @@
-"""Tells a person at a terminal how a run goes, asset by asset, from the events that Dagster records."""
+"""Prints the progress of a run at a terminal, asset by asset, from the events that Dagster records."""
 
 import logging
 import re
@@ -22,20 +22,20 @@ _NOT_EXECUTED = re.compile(r"Dependencies for step \S+ (failed|were not executed
 
 @dataclass
 class Progress:
-    """Listens to the events of one or several runs; afterwards it knows what failed."""
+    """Listens to the events of one or several runs, prints them, and collects failures and check results."""
 
     console: Console
     failed_steps: list[str] = field(default_factory=list)
     broken_queries: Mapping[str, Exception] = field(default_factory=dict)
-    """The queries that no step asks, since their file cannot be understood."""
+    """The queries that no step runs, since their file is invalid."""
     rows: dict[str, int] = field(default_factory=dict)
-    """Of each asset."""
+    """The number of rows per asset."""
     checks: dict[dg.AssetCheckKey, dg.AssetCheckEvaluation] = field(default_factory=dict)
-    """The worst evaluation per check, since each run looks at days of its own."""
-    checks_again: bool = False
-    """Whether the latest evaluation counts instead: a run for late songs may put right what an earlier one found."""
+    """The worst evaluation per check, since each run evaluates its own days."""
+    latest_evaluation_counts: bool = False
+    """Set if the latest evaluation counts instead: a run for late songs may fix what an earlier run found."""
     _assets: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    """Of each step."""
+    """The assets per step."""
     _not_run: list[str] = field(default_factory=list)
     """Steps of the present run that come after a failed one."""
     _evaluations: dict[str, list[dg.AssetCheckEvaluation]] = field(default_factory=lambda: defaultdict(list))
@@ -45,7 +45,7 @@ class Progress:
         return not self.failed_steps and not self.count_checks()["error"] and not self.broken_queries
 
     def count_checks(self) -> Counter[str]:
-        """How many passed, how many failed with severity warn and error, and how many as a consequence of others."""
+        """Returns the number of checks by outcome: passed, warn, error, or consequence (of something not loaded)."""
 
         def outcome(check: dg.AssetCheckEvaluation) -> str:
             if is_consequence(check):
@@ -79,7 +79,7 @@ class Progress:
                 pass
 
     def print_not_run(self) -> None:
-        """Prints at the end of a run, in one line, which steps were not run."""
+        """Prints the steps that were not run in one line, at the end of a run."""
         if self._not_run:
             steps = ", ".join(dict.fromkeys(self._not_run))
             self.console.print(f"  [yellow]-[/yellow] Not run, since an upstream step failed: {steps}", markup=True)
@@ -100,7 +100,7 @@ class Progress:
     def _evaluated(self, step: str, check: dg.AssetCheckEvaluation) -> None:
         self._evaluations[step].append(check)
         earlier = self.checks.get(check.asset_check_key)
-        if earlier is None or self.checks_again or _badness(check) >= _badness(earlier):
+        if earlier is None or self.latest_evaluation_counts or _badness(check) >= _badness(earlier):
             self.checks[check.asset_check_key] = check
 
     def _finished(self, step: str, seconds: float) -> None:
@@ -114,10 +114,10 @@ class Progress:
             self._print_failure(evaluations)
         else:
             assets = self._assets.pop(step, {step})
-            told = (
+            size = (
                 pluralize(len(assets), "table") if len(assets) > 1 else f"{self.rows.get(next(iter(assets)), 0):,} rows"
             )
-            self.console.print(f"  [green]✓[/green] {step:<22}{told:>17} {seconds:>13.1f} s", markup=True)
+            self.console.print(f"  [green]✓[/green] {step:<22}{size:>17} {seconds:>13.1f} s", markup=True)
 
     def _failed(self, step: str, reason: str) -> None:
         self.failed_steps.append(step)
@@ -132,7 +132,7 @@ class Progress:
         if consequences:
             cause = consequences[0].metadata[NOT_LOADED].value
             self._print_lines(
-                f"WARN: {consequences[0].check_name}: {pluralize(len(consequences), 'answer')} of {len(evaluations):,} "
+                f"WARN: {consequences[0].check_name}: {len(consequences):,} of {pluralize(len(evaluations), 'result')} "
                 f"not as expected, since not all of the source is loaded: {cause}"
             )
         for check in evaluations:
@@ -149,7 +149,7 @@ class Progress:
 
 
 def is_consequence(check: dg.AssetCheckEvaluation) -> bool:
-    """Returns whether an answer differs from the expected one while not all of the source is loaded."""
+    """Returns whether a query's result is unexpected while not all of the source is loaded."""
     return not check.passed and NOT_LOADED in check.metadata
 
 
@@ -165,15 +165,15 @@ def print_counts(console: Console, counts: dict[str, int]) -> None:
     console.print(table)
 
 
-def _first_rows(check: dg.AssetCheckEvaluation, most: int = 5) -> list[str]:
-    """The first rows of the check's tables, a line per row."""
+def _first_rows(check: dg.AssetCheckEvaluation, limit: int = 5) -> list[str]:
+    """Returns the first rows of the check's tables, one line per row."""
     tables = [value for value in check.metadata.values() if isinstance(value, dg.TableMetadataValue)]
     rows = []
     for table in tables:
         rows += [
             visible(", ".join(f"{name} {value}" for name, value in record.data.items()))
-            for record in table.records[:most]
+            for record in table.records[:limit]
         ]
-        if len(table.records) > most:
-            rows.append(f"(showing the first {most})")
+        if len(table.records) > limit:
+            rows.append(f"(showing the first {limit})")
     return rows

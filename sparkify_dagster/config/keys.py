@@ -173,7 +173,7 @@ class Key(Generic[T]):
     default_note: str = ""
     secret: bool = False
     cfg_alias: str = ""
-    """Another name of the key in the same section, read where the first one has no value."""
+    """Another name of the key in the same section, read if the first one has no value."""
 
     @property
     def cfg_name(self) -> str:

@@ -1,17 +1,17 @@
-"""Limits of what is loaded, as Dagster's resource."""
+"""Data-quality thresholds (Dagster resource)."""
 
 from dagster import ConfigurableResource
 
 from sparkify_dagster.batches import MAX_INFLATED_BYTES
 
-# A refused load shows its first errors even where none is allowed.
+# A rejected load shows its first errors even if none is allowed.
 _MIN_ERRORS_KEPT = 100
 
 
 class Limits(ConfigurableResource[None]):
-    """max_load_errors: errors a log day, or all song files, may have. min_match_rate: 0 to 1, warns below it.
+    """max_load_errors: maximum errors per log day, and of all song files. min_match_rate: 0 to 1, warns below it.
 
-    max_inflated_bytes: size that a compressed file may have once it is decompressed.
+    max_inflated_bytes: maximum size of a compressed file after decompression.
     """
 
     max_load_errors: int = 100

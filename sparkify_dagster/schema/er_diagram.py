@@ -79,7 +79,7 @@ def _line(column: Column[Any], tops: dict[Table, int]) -> Iterator[str]:
     from_y, to_y = _middle(column, tops[songplays]), _middle(table.c[key], tops[table])
     middle = (start + end) // 2
     yield f'<path class="line" d="M{start} {from_y}C{middle} {from_y} {middle} {to_y} {end} {to_y}"/>'
-    # Plays of songs that the catalogue lacks are kept: those point to nothing.
+    # Plays without a matching song are kept: their references are NULL.
     count = "0..1" if column.nullable else "1"
     # On the side to which the line does not turn.
     count_y = to_y - 6 if to_y < from_y else to_y + 16

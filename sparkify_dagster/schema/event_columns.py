@@ -1,7 +1,7 @@
 """The columns of a log event, each stated once: name in staging, key in the JSON, kind, meaning.
 
 The loader, the tables, the checks on drift and the simulator derive from it what they need. A new column of the log
-needs a line here, and where the star is to have it, a line in sql/star/songplays.sql and one in schema/tables.py.
+needs an entry here; to have it in the star, add it to sql/star/songplays.sql and to schema/tables.py.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Kind(Enum):
 
 
 class Population(Enum):
-    """The events that should have the column's key. The app leaves keys out where they have no value."""
+    """The events that should have the column's key. The app leaves out keys without a value."""
 
     ALL = auto()
     SIGNED_IN = auto()

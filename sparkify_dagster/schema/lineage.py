@@ -188,9 +188,9 @@ def _without_the_obvious(node: exp.Expr) -> exp.Expr:
     return _without_the_obvious(node.this) if is_cast or is_rtrim else node
 
 
-def _one_line(expression: exp.Expr, most: int = 200) -> str:
+def _one_line(expression: exp.Expr, limit: int = 200) -> str:
     sql = expression.sql(dialect="redshift", comments=False)
-    return sql if len(sql) <= most else f"{sql[:most]}…"
+    return sql if len(sql) <= limit else f"{sql[:limit]}…"
 
 
 def _short_sql(expression: exp.Expr) -> str:

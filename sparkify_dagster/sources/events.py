@@ -145,7 +145,7 @@ class EventInspector:
             and inspection.identities.isdisjoint(canonical.identities)
         ):
             inspection.accept(canonical.identities, canonical.texts, canonical.fields)
-            # Warehouses tell gzip by the name.
+            # Warehouses recognise gzip by the name.
             in_place = is_compressed == key.endswith(".gz")
             path = self._store.local_path(key) if in_place else None
             uri = self._store.uri(key) if in_place and self._s3_in_place else None

@@ -47,7 +47,7 @@ def _required() -> Iterator[None]:
         yield
     except ObjectNotFoundError as error:
         raise SourceError(
-            f"{error}: correct SPARKIFY_LOG_JSONPATH ([S3] LOG_JSONPATH in dwh.cfg), or unset it where the log's keys "
+            f"{error}: correct SPARKIFY_LOG_JSONPATH ([S3] LOG_JSONPATH in dwh.cfg), or unset it if the log's keys "
             "have the usual names"
         ) from error
 

@@ -1,6 +1,6 @@
 """Tracks which keys the records of a log day have, so that fields that the app renamed or dropped are noticed.
 
-The app leaves keys out where they have no value, so a key counts as missing only where a record should have it.
+The app leaves out keys without a value, so a key counts as missing only if a record should have it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set

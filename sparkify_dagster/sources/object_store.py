@@ -163,8 +163,8 @@ class S3Prefix(ObjectStore):
         with self._clear_errors(key):
             full_key = self._prefix + key
             if not _is_addressable(full_key):
-                answer = self._client.get_object(Bucket=self._bucket, Key=full_key)
-                return _answered(key, answer), answer["Body"].read()
+                response = self._client.get_object(Bucket=self._bucket, Key=full_key)
+                return _described_response(key, response), response["Body"].read()
             result = obstore.get(self._store, full_key)
             return _described(key, result.meta), bytes(result.bytes())
 
@@ -192,7 +192,7 @@ class S3Prefix(ObjectStore):
         with self._clear_errors(key):
             full_key = self._prefix + key
             if not _is_addressable(full_key):
-                return _answered(key, self._client.head_object(Bucket=self._bucket, Key=full_key))
+                return _described_response(key, self._client.head_object(Bucket=self._bucket, Key=full_key))
             return _described(key, obstore.head(self._store, full_key))
 
     def uri(self, key: str) -> str:
@@ -223,8 +223,8 @@ def _described(key: str, meta: "ObjectMeta") -> StoredObject:
     return stored_object(key, meta["e_tag"] or "", meta["size"], meta["last_modified"])
 
 
-def _answered(key: str, answer: "GetObjectOutputTypeDef | HeadObjectOutputTypeDef") -> StoredObject:
-    return stored_object(key, answer["ETag"], answer["ContentLength"], answer["LastModified"])
+def _described_response(key: str, response: "GetObjectOutputTypeDef | HeadObjectOutputTypeDef") -> StoredObject:
+    return stored_object(key, response["ETag"], response["ContentLength"], response["LastModified"])
 
 
 def open_store(location: str, access: AwsAccess) -> ObjectStore:

@@ -23,7 +23,7 @@ class RowCountMismatchError(WarehouseError):
 
 
 def first_line(error: BaseException) -> str:
-    """What the database said, without SQLAlchemy's copy of the statement and without values of the data.
+    """Returns the database's message without SQLAlchemy's copy of the statement and without values of the data.
 
     An error about the data quotes the value that is wrong, which may be a name: what comes before it is kept. Further
     lines quote whole records. So an error that is made of this one must not have it as its cause (`from None`).

@@ -41,7 +41,7 @@ _PERSONAL: Final = tuple(filter(is_personal, events.columns))
 
 
 @dataclass(frozen=True)
-class Held:
+class DayCounts:
     """The numbers of a day's staged log files and events."""
 
     files: int = 0
@@ -54,8 +54,8 @@ class DayProfile:
 
     day: date
     run_id: str
-    before: Held
-    held: Held
+    before: DayCounts
+    staged: DayCounts
     next_songs: int
     songs: int
     signed_in: int
@@ -63,7 +63,7 @@ class DayProfile:
     values: Mapping[str, int]
     """By column, how many events have a value: of artist, song and length plays, of all others signed-in events."""
     present_fields: frozenset[str] | None
-    """None where nobody has looked into the records."""
+    """None if the records were not inspected."""
     missing_fields: Mapping[str, str] = field(default_factory=dict)
     unknown_fields: Sequence[str] = ()
     new_values: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -73,20 +73,20 @@ class DayProfile:
         return self.plays if column in _PLAY_COLUMNS else self.signed_in
 
 
-def loaded_before(connection: Connection, days: Sequence[date]) -> Mapping[date, Held]:
+def loaded_before(connection: Connection, days: Sequence[date]) -> Mapping[date, DayCounts]:
     """Returns what is staged of the days. It is called before they are replaced."""
     day = loaded_objects.c.log_date
-    held = connection.execute(
+    rows = connection.execute(
         select(day, func.count(), func.sum(loaded_objects.c.staged)).where(day.in_(days)).group_by(day)
     )
-    return {day: Held(int(files), int(staged)) for day, files, staged in held}
+    return {day: DayCounts(int(files), int(staged)) for day, files, staged in rows}
 
 
 def replace_profiles(
     connection: Connection,
     warehouse: Warehouse,
     days: Sequence[InspectedDay],
-    before: Mapping[date, Held],
+    before: Mapping[date, DayCounts],
     run_id: str,
 ) -> None:
     """Profiles the days that a run has just loaded. A day without files left keeps a row that says so."""
@@ -97,15 +97,15 @@ def replace_profiles(
     new_values = _new_values(connection, with_events) if with_events else {}
     rows = []
     for day in days:
-        held = before.get(day.day, Held())
-        if not day.files and not held.files:
+        replaced = before.get(day.day, DayCounts())
+        if not day.files and not replaced.files:
             continue
         rows.append(
             {
                 "log_date": day.day,
                 "run_id": run_id,
-                "files_before": held.files,
-                "events_before": held.events,
+                "files_before": replaced.files,
+                "events_before": replaced.events,
                 "files": len(day.files),
                 **counts.get(day.day, _NOTHING),
                 **_encoded_fields(day.fields),
@@ -126,8 +126,8 @@ def _profile(row: Mapping[str, Any]) -> DayProfile:
     return DayProfile(
         day=row["log_date"],
         run_id=row["run_id"],
-        before=Held(row["files_before"], row["events_before"]),
-        held=Held(row["files"], row["events"]),
+        before=DayCounts(row["files_before"], row["events_before"]),
+        staged=DayCounts(row["files"], row["events"]),
         next_songs=row["next_songs"],
         songs=row["songs"],
         signed_in=row["signed_in"],

@@ -36,7 +36,7 @@ _DROPPED_VIEWS: Final = ("catalogue",)
 
 def columns_in(connection: Connection, schema: str) -> Mapping[str, Set[str]]:
     """Returns the columns of the tables and views of a schema, by table."""
-    # Not the dialects' reflection: that of SQLAlchemy 2.1 asks for arrays, which Redshift does not promise.
+    # Not the dialects' reflection: that of SQLAlchemy 2.1 uses arrays, which Redshift does not promise.
     known = table(
         "columns", column("table_schema"), column("table_name"), column("column_name"), schema="information_schema"
     ).c

@@ -27,7 +27,7 @@ class ServerWarehouse(Warehouse, ABC):
     ROLES: ClassVar[str]
     """The catalog's table of roles and its column of their names."""
     GRANTEE: ClassVar[str] = "{role}"
-    """How GRANT names a role."""
+    """The form of a role's name in GRANT."""
 
     address: str
 

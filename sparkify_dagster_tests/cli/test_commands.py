@@ -324,7 +324,7 @@ def test_a_late_song_is_matched_on_days_outside_the_range(small: World, project:
 def test_without_a_day_the_songs_are_loaded_alone(small: World, project: Project) -> None:
     small.write_songs("A/A/A/TRAAA.json", song())
     output = project.sparkify("etl")
-    assert "No day of the window has a log file or rows: loading the songs alone" in output
+    assert "No day of the window has a log file or rows: loading only the songs" in output
     assert small.column("songs", "song_id") == [song()["song_id"]]
     assert [run.job_name for run in runs_of(project)] == ["load_songs", "refresh_analytics"]
 

@@ -95,7 +95,7 @@ def test_a_configured_file_that_is_not_there_fails_the_load_and_changes_nothing(
     outcome = world.materialize(DAY, assets=["staging_events"])
     assert outcome.failures["staging_events"] == (
         f"{world.folder / 'log_json_path.json'}: there is no such file: correct SPARKIFY_LOG_JSONPATH ([S3] "
-        "LOG_JSONPATH in dwh.cfg), or unset it where the log's keys have the usual names"
+        "LOG_JSONPATH in dwh.cfg), or unset it if the log's keys have the usual names"
     )
     assert world.everything() == before
 

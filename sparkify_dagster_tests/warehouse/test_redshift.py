@@ -284,7 +284,7 @@ def test_what_copy_refuses_of_trusted_logs_is_shown_as_a_table(on_redshift: OnRe
     url = on_redshift.write_log(DAY, event(), event(itemInSession="two"), event(sessionId=3))
     outcome = trusted(on_redshift).world.materialize(DAY)
     assert outcome.failures["staging_events"] == (
-        f"COPY refused {url} line 2: item_in_session: Invalid digit, Pos 0, Type: Integer (error 1207)"
+        f"COPY rejected {url} line 2: item_in_session: Invalid digit, Pos 0, Type: Integer (error 1207)"
     )
     (failure,) = [
         step for step in outcome.result.all_events if step.is_step_failure and step.step_key == "staging_events"

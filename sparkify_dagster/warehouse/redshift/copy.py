@@ -111,20 +111,20 @@ _regions: dict[tuple[str, str | None], str | None] = {}
 
 def bucket_region(bucket: str, access: AwsAccess) -> str | None:
     """Returns the bucket's region, which never changes, or None if the server does not say. Raises WarehouseError."""
-    asked = (bucket, access.endpoint_url)
-    if asked not in _regions:
+    cache_key = (bucket, access.endpoint_url)
+    if cache_key not in _regions:
         try:
             client = aws.session(access).client(
                 "s3", endpoint_url=access.endpoint_url, region_name=access.region or aws.DEFAULT_REGION
             )
-            _regions[asked] = client.head_bucket(Bucket=bucket).get("BucketRegion")
+            _regions[cache_key] = client.head_bucket(Bucket=bucket).get("BucketRegion")
         except ClientError as error:
             code = error.response["Error"].get("Code", "")
             meaning = {"404": "there is no such bucket", "403": "access is denied"}.get(code, str(error))
             raise WarehouseError(f"s3://{bucket}: {meaning}") from error
         except (BotoCoreError, aws.MissingCredentialsError) as error:
             raise WarehouseError(f"s3://{bucket}: {error}") from error
-    return _regions[asked]
+    return _regions[cache_key]
 
 
 @dataclass(frozen=True)
@@ -158,11 +158,11 @@ class Copy:
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise
-            refused = _refused_lines(connection, *began) if "load" in first_line(error).lower() else []
-            if refused:
-                first = refused[0]
+            rejected = _rejected_records(connection, *began) if "load" in first_line(error).lower() else []
+            if rejected:
+                first = rejected[0]
                 raise RowCountMismatchError(
-                    f"COPY refused {first.key} line {first.line_number}: {first.column_name}: {first.reason}", refused
+                    f"COPY rejected {first.key} line {first.line_number}: {first.column_name}: {first.reason}", rejected
                 ) from None
             if (remedy := _remedy(first_line(error), self.role)) is not None:
                 raise WarehouseError(f"COPY failed: {first_line(error)}; {remedy}") from None
@@ -181,7 +181,7 @@ def _remedy(said: str, role: str | None) -> str | None:
     return None
 
 
-def _refused_lines(connection: Connection, process: int, began: datetime) -> list[LoadError]:
+def _rejected_records(connection: Connection, process: int, began: datetime) -> list[LoadError]:
     """Returns the records that this session's COPY rejected, after a rollback.
 
     Serverless has only the first of the two system tables. Their raw lines and values are not read.

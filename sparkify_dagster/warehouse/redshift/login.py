@@ -93,7 +93,7 @@ def _login(cluster: Cluster, host: str, access: AwsAccess) -> dict[str, Any]:
     identifier = cluster.identifier or (match["name"] if match else None)
     if identifier is None:
         raise WarehouseError(
-            f"no password is given for {host}, and it is no host of a cluster's that credentials could be asked for: "
+            f"no password is set for {host}, and AWS has no credentials for it, since it is not the host of a cluster: "
             "set [CLUSTER] DB_PASSWORD, SPARKIFY_WAREHOUSE_SECRET or [CLUSTER] CLUSTER_IDENTIFIER"
         )
     redshift = _session(access, cluster.region or (match["region"] if match else None)).client("redshift")
@@ -115,9 +115,9 @@ def _login(cluster: Cluster, host: str, access: AwsAccess) -> dict[str, Any]:
 
 def _secret_login(secret: str, user: str | None, session: "Session") -> dict[str, Any]:
     # Not dagster-aws's resource, which is beta and would only call this client.
-    held = session.client("secretsmanager").get_secret_value(SecretId=secret)
+    response = session.client("secretsmanager").get_secret_value(SecretId=secret)
     try:
-        document = json.loads(held["SecretString"])
+        document = json.loads(response["SecretString"])
         return {"user": user or document["username"], "password": document["password"]}
     except (KeyError, TypeError, ValueError):
         # The cause is suppressed: it may show the secret.
