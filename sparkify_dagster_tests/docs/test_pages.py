@@ -50,7 +50,7 @@ def test_an_example_answer_is_what_the_command_prints(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     query = all_queries()[name]
-    rows = expected.of(query)
+    rows = expected.read(query)
     assert rows
     console().print(formats.to_table(query, rows))
     printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
