@@ -81,7 +81,7 @@ def runbook() -> str:
             of = f" ({', '.join(assets)})" if len(_grouped(described)) > 1 else ""
             lines.append(f"> {description}{of}\n>")
         lines[-1] = lines[-1].removesuffix("\n>")
-        lines += ["", entry.means, "", *(f"{number}. {step}" for number, step in enumerate(entry.mend, 1)), ""]
+        lines += ["", entry.means, "", *(f"{number}. {step}" for number, step in enumerate(entry.fixes, 1)), ""]
         sections.append("\n".join(lines))
     return "\n".join(sections)
 

@@ -1,7 +1,7 @@
-"""The runbook: for each check, what it means when it is red or yellow, and what mends it.
+"""Runbook: the likely cause and the fixes for each failed check.
 
-docs/how-to/runbook.md is generated from this table and from the checks' own descriptions. A test holds that each check
-of the definitions has an entry.
+docs/how-to/runbook.md is generated from this table and from the checks' descriptions. A test verifies that every check
+has an entry.
 """
 
 from collections.abc import Mapping
@@ -20,11 +20,13 @@ class Colour(Enum):
 
 @dataclass(frozen=True)
 class RunbookEntry:
+    """The cause and the fixes of a failed check, in Markdown."""
+
     colour: Colour
     means: str
-    """The cause, in the words of a person who has to decide what to do. Markdown."""
-    mend: tuple[str, ...]
-    """Buttons and commands, the likeliest first. Markdown, one item each."""
+    """The cause and its effect, for a person who has to decide what to do."""
+    fixes: tuple[str, ...]
+    """Buttons and commands, most likely first."""
 
 
 _LOAD_AGAIN: Final = "**Jobs > load_all > Materialize all** for the days, or `sparkify etl --from DAY --to DAY`"
@@ -32,161 +34,164 @@ _LOAD_AGAIN: Final = "**Jobs > load_all > Materialize all** for the days, or `sp
 RUNBOOK: Final[Mapping[str, RunbookEntry]] = {
     "reconciliation": RunbookEntry(
         Colour.RED,
-        "The rows of a day or of a song file do not add up with what its load counted. A load writes both in one "
-        "transaction, so somebody has changed the staging tables by hand, or there is a defect in the loader. Nothing "
-        "of the day reaches the star.",
+        "The rows of a day or of a song file do not match the counts of its load. A load writes both in one "
+        "transaction, so either somebody changed the staging tables by hand, or the loader has a bug. The run does "
+        "not update the star.",
         (
-            "Load the days or songs named in the check again, whether changed or not: **Materialize all > All > "
+            "Reload the days or songs named in the check, even if unchanged: **Materialize all > All > "
             "Config** with `ops: {staging_events: {config: {full: true}}}` (of songs `staging_songs`), or `sparkify "
             "etl --full --from DAY --to DAY`.",
-            "If the counts differ again, report it with the check's table: it is a defect.",
+            "If the counts still differ, report a bug, with the check's table.",
         ),
     ),
     "no_rejected_loads": RunbookEntry(
         Colour.RED,
-        "A day (or all songs) had too many errors, or a file with errors and not one good record. The load is rejected "
-        "and the rows from before stay, so the star is consistent but old. An error page in place of a log file, a "
-        "damaged archive and files that are cut by local time instead of UTC look like this.",
+        "A day (or the songs) had too many load errors, or a file with errors only. The load is rejected and the rows "
+        "of the last load stay, so the star is consistent but not up to date. Typical causes are an error page instead "
+        "of a log file, a damaged archive, or files split by local time instead of UTC.",
         (
             "`sparkify load-errors --from DAY --to DAY` shows the lines; the check names the reason.",
             f"Correct or restore the files. {_LOAD_AGAIN} loads them.",
-            "If so many errors are to be tolerated, raise `SPARKIFY_MAX_LOAD_ERRORS` and load again.",
+            "If that many errors are acceptable, raise `SPARKIFY_MAX_LOAD_ERRORS` and load again.",
         ),
     ),
     "no_load_errors": RunbookEntry(
         Colour.YELLOW,
-        "Some lines could not be loaded. The good lines beside them are in the star. The check shows file, line, "
+        "Some lines or songs were rejected. The others of the same files are loaded. The check shows file, line, "
         "column and reason, one error per file first.",
         (
-            "`sparkify load-errors` shows the text of the lines, which may hold names and is therefore not in Dagster.",
-            f"Correct the files if the lines matter, then load again: {_LOAD_AGAIN}. Else leave it: the warning stays "
-            "as long as the files have these lines.",
+            "`sparkify load-errors` shows the text of the lines, which may contain names and is therefore not in "
+            "Dagster.",
+            f"If the lines matter, correct the files and load them again: {_LOAD_AGAIN}. Otherwise ignore the "
+            "warning: it stays as long as the files contain these lines.",
         ),
     ),
     "no_missing_days": RunbookEntry(
         Colour.YELLOW,
-        "A day between the first and the last loaded one has no log file. The app wrote none, or the file has not been "
-        "delivered, or it has another name (see `files_recognized`).",
+        "A day between the first and the last loaded day has no log file. The app did not write one, it was not "
+        "delivered, or it has an unrecognized name (see `files_recognized`).",
         (
-            f"Deliver the file, then load the day: {_LOAD_AGAIN}. With the sensor `log_files` on it loads by itself.",
+            f"Deliver the file, then load the day: {_LOAD_AGAIN}. If the sensor `log_files` is on, it loads the day.",
             "If there was no traffic, deliver an empty file: a file of zero bytes is a day without events.",
         ),
     ),
     "volume_anomaly": RunbookEntry(
         Colour.YELLOW,
-        "A day has far fewer or far more events than its weekday usually has. A holiday and a campaign look like this; "
-        "so does a file that was cut short or delivered twice under two names.",
+        "A day has far fewer or far more events than usual for its weekday: because of a holiday or a campaign, or "
+        "because a file was truncated or delivered twice under two names.",
         (
-            "Compare the file with the app's own count.",
-            f"Replace a bad file, then load the day: {_LOAD_AGAIN}. A number that is right stays yellow whenever its "
-            "day is checked.",
+            "Compare the file with the number of events that the app reports.",
+            f"Replace a bad file, then load the day: {_LOAD_AGAIN}. If the number is correct, ignore the warning: it "
+            "is repeated whenever the day is checked.",
         ),
     ),
     "expected_fields": RunbookEntry(
         Colour.EITHER,
-        "The records of a day lack a key that other days have or that plays need, or they have a new one. The app was "
-        "released with another log format. Red in the run that loads the day, yellow in later ones.",
+        "The records of a day lack a key that other days have or that plays need, or have a new one: a release of "
+        "the app changed the log format. Red in the run that loads the day, yellow in later runs.",
         (
-            "A renamed key: name the new one in the JSONPaths file (`SPARKIFY_LOG_JSONPATH`); all days are then read "
-            "again, so it must suit the old files too.",
-            "A lost key: have the app log it again, and have the day's files written again.",
+            "A renamed key: put the new key into the JSONPaths file (`SPARKIFY_LOG_JSONPATH`). All days are then "
+            "reloaded, so the file must fit the old log files too.",
+            "A lost key: have it added to the app's log again, and the day's files rewritten.",
             "A new key that should become a column: see *Add a column* in CONTRIBUTING.",
         ),
     ),
     "null_rates": RunbookEntry(
         Colour.EITHER,
-        "A column is NULL far more or less often than on other days, or a day has no plays. Red where every value is "
-        "missing and in the run that loads the day, else yellow. Usually the app stopped filling a field.",
+        "A column is NULL far more or less often than on other days, or a day has no plays. Red in the run that "
+        "loads the day if the column is all NULL or there are no plays, else yellow. Usually the app no longer fills "
+        "a field.",
         (
-            "Look at the day's file; `sparkify load-errors` shows whether lines were rejected as well.",
-            f"Have the files written again, then load the day: {_LOAD_AGAIN}.",
+            "Inspect the day's file; `sparkify load-errors` shows whether lines were rejected as well.",
+            f"Have the files rewritten, then load the day: {_LOAD_AGAIN}.",
         ),
     ),
     "accepted_values": RunbookEntry(
         Colour.EITHER,
-        "A day has a value of page, level, gender, auth or method that was never seen before (yellow), or songs and "
-        "not one NextSong, so that no play is counted (red in the run that loads the day).",
+        "A day has a new value of page, level, gender, auth or method (yellow), or it has songs but no NextSong, so "
+        "that it has no plays (red in the run that loads the day).",
         (
-            "New values are kept as they are. Inform the analysts if a query groups by them.",
-            "If `NextSong` was renamed, the app and the transform `sql/star/songplays.sql` have to agree again: until "
-            "then the day has no plays.",
+            "New values are loaded unchanged. Inform the analysts if a query groups by the column.",
+            "If `NextSong` was renamed, change the app or the transform `sql/star/songplays.sql`: until then the day "
+            "has no plays.",
         ),
     ),
     "no_lost_events": RunbookEntry(
         Colour.YELLOW,
-        "This run left a day with less than half of the events that it had, or emptied it because its files are gone.",
+        "This run left a day with fewer than half of its earlier events, or emptied it because its files are gone.",
         (
-            f"If it was not meant, restore the files and load the day: {_LOAD_AGAIN}.",
-            "If it was meant, do nothing: the next run does not repeat the warning.",
+            f"If this was not intended, restore the files and load the day: {_LOAD_AGAIN}.",
+            "If it was intended, do nothing: the next run does not repeat the warning.",
         ),
     ),
     "no_lost_files": RunbookEntry(
         Colour.YELLOW,
-        "Song files that were loaded before are gone, or have no good song any more. Their songs left the star, and "
-        "their plays no longer match.",
+        "Song files that were loaded before are gone, or all of their songs are rejected now. Their songs are no "
+        "longer in the star, and plays of them no longer match.",
         (
-            "If it was not meant, restore the files and run **Jobs > load_songs**, or `sparkify etl`.",
-            "If it was meant, do nothing: the next run does not repeat the warning.",
+            "If this was not intended, restore the files and run **Jobs > load_songs**, or `sparkify etl`.",
+            "If it was intended, do nothing: the next run does not repeat the warning.",
         ),
     ),
     "files_recognized": RunbookEntry(
         Colour.YELLOW,
-        "The location has files under names that no rule of the [contract](../contract.md#source-files) recognises, or "
-        "log files of which none lies in the window.",
+        "The location has files whose names match no rule of the [contract](../contract.md#source-files), or no log "
+        "file is in the window.",
         (
-            "Rename the files as the check says, or keep them elsewhere.",
-            "If all are outside the window, set `SPARKIFY_LOG_START` and `SPARKIFY_LOG_END`.",
+            "Rename the files as described in the check, or move them elsewhere.",
+            "If all log files are outside the window, set `SPARKIFY_LOG_START` and `SPARKIFY_LOG_END`.",
         ),
     ),
     "unique_key": RunbookEntry(
         Colour.RED,
-        "The key of a star table is missing or there twice. Transforms cannot produce that, so somebody has written to "
-        "the table, or there is a defect. Redshift does not enforce keys, and what is downstream is not built.",
+        "The key of a star table is NULL or not unique. Transforms cannot produce that, so either somebody changed the "
+        "table, or there is a bug. Redshift does not enforce keys, so downstream assets are not built.",
         (
-            "Build the table again: its page, **Materialize**, for all days.",
-            "If it comes back, load from scratch: `sparkify create-tables --drop`, then `sparkify etl`; and report it.",
+            "Rebuild the table: **Materialize** on its page, for all days.",
+            "If it happens again, load from scratch (`sparkify create-tables --drop`, then `sparkify etl`) and "
+            "report a bug.",
         ),
     ),
     "row_count_matches_staging": RunbookEntry(
         Colour.RED,
-        "songplays has other plays than staging has for a day: it was changed by hand, or a run broke off between the "
-        "two.",
+        "songplays and staging differ in the number of plays of a day: songplays was changed by hand, or a run stopped "
+        "between the two.",
         ("**songplays > Materialize** for the days that the check names, or `sparkify etl --from DAY --to DAY`.",),
     ),
     "match_rate": RunbookEntry(
         Colour.YELLOW,
-        "Fewer plays found their song than `SPARKIFY_MIN_MATCH_RATE` demands. Songs are missing in the catalogue, or "
-        "their titles, artists or lengths differ from the log's.",
+        "The share of plays that match a song is below `SPARKIFY_MIN_MATCH_RATE`. Songs are missing from the "
+        "catalogue, or their titles, artists or lengths differ from those in the log.",
         (
-            "`sparkify query unmatched_songs` lists what to add to the catalogue first.",
-            "Deliver the songs and run **Jobs > load_songs**: their plays are then matched again, on whatever day.",
+            "`sparkify query unmatched_songs` lists the most played songs missing from the catalogue.",
+            "Deliver the songs and run **Jobs > load_songs**: their plays are then re-matched, on any day.",
         ),
     ),
     "distinct_start_times": RunbookEntry(
         Colour.RED,
-        "The table time lacks the start of a play, or has one without a play: a run broke off, or somebody changed the "
-        "table.",
+        "The table time lacks the start time of a play, or has one without a play: a run stopped midway, or somebody "
+        "changed the table.",
         ("**time > Materialize** for the days of the run, or `sparkify etl --from DAY --to DAY`.",),
     ),
     "referential_integrity": RunbookEntry(
         Colour.RED,
-        "A play points to a user, song, artist or time that its dimension lacks. The dimension was built in an earlier "
-        "run than songplays, or failed in this one.",
+        "A play references a user, song, artist or time that is missing in its dimension. The dimension was built in "
+        "an earlier run than songplays, or failed in this one.",
         (
-            "Look first at the run: a failed step of the dimension is the cause.",
-            f"Build all of it again: {_LOAD_AGAIN}.",
+            "Check the run first: a failed step of the dimension is the cause.",
+            f"Rebuild the star: {_LOAD_AGAIN}.",
         ),
     ),
     "matches_expected": RunbookEntry(
         Colour.EITHER,
-        "The rows of a query differ from its expected results. Yellow while part of the source is not loaded (days, "
-        "song files, rejected records): then that is probably why, and the other checks come first. Also yellow where "
-        "there is no file of expected results. Otherwise red.",
+        "The result of a query differs from its expected result. Yellow while parts of the source are not loaded "
+        "(days, song files, rejected records): that is the likely cause, so fix the other checks first. Also yellow "
+        "if there is no expected result. Red in all other cases.",
         (
-            "Mend what is not loaded, and look again.",
+            "Load the missing parts of the source, and refresh the query.",
             "The check's table shows expected and found rows side by side; `sparkify verify` does so for all queries.",
-            "If the new answer is the right one, write it down: `sparkify query NAME --format csv > NAME.csv`, in the "
-            "folder that `SPARKIFY_EXPECTED_RESULTS` names.",
+            "If the new result is correct, store it as the expected one: `sparkify query NAME --format csv > "
+            "NAME.csv`, in the folder that `SPARKIFY_EXPECTED_RESULTS` names.",
         ),
     ),
 }

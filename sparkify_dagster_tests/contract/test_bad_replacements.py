@@ -103,7 +103,7 @@ class TestSourcesThatLookEmpty:
         assert world.materialize(DAY).ok
 
 
-def test_files_under_other_names_are_named(loaded: World) -> None:
+def test_files_with_unrecognized_names_are_reported(loaded: World) -> None:
     for name in ("2018-11-02-events.JSON", "2018-11-03-events (1).json", "2018/11/01/05/2018-11-01-05-events.json"):
         loaded.write(f"log_data/{name}", lines(event()))
     loaded.write("log_data/2018-11-01-events.json/part-00000-abc.json", lines(event()))
@@ -112,17 +112,17 @@ def test_files_under_other_names_are_named(loaded: World) -> None:
     check = outcome.evaluations["staging_events", "files_recognized"]
     assert not check.passed
     assert check.description == (
-        "4 files under other names, such as 2018-11-01-events.json/part-00000-abc.json, 2018-11-02-events.JSON, "
+        "4 files with unrecognized names, such as 2018-11-01-events.json/part-00000-abc.json, 2018-11-02-events.JSON, "
         "2018-11-03-events (1).json: log files are named YYYY-MM-DD-events.json or YYYY-MM-DD-events.json.gz"
     )
     songs = outcome.evaluations["staging_songs", "files_recognized"]
     assert songs.description == (
-        "1 file under other names, such as TRAAA.jsonl: the names of song files end in .json or .json.gz"
+        "1 file with unrecognized names, such as TRAAA.jsonl: the names of song files end in .json or .json.gz"
     )
     assert outcome.ok
 
 
-def test_song_files_that_are_lost_are_counted_by_the_run_that_lost_them(loaded: World) -> None:
+def test_lost_song_files_are_reported_by_the_run_that_lost_them(loaded: World) -> None:
     for name in ("B", "C"):
         loaded.write_songs(f"{name}.json", song(song_id=name))
     assert loaded.materialize(None, job="load_songs").ok
@@ -133,6 +133,6 @@ def test_song_files_that_are_lost_are_counted_by_the_run_that_lost_them(loaded: 
     assert (check.passed, check.severity.value) == (False, "WARN")
     assert check.description == (
         "1 song file removed since the last load, 1 song file with no valid song left: "
-        "restore the files if that is not meant"
+        "restore the files if this was not intended"
     )
     assert loaded.materialize(None, job="load_songs").checks[lost]

@@ -24,8 +24,8 @@ from sparkify_dagster_tests.redshift_stand_in.stand_in import RedshiftStandIn
 from sparkify_dagster_tests.support.servers.aws_api import (
     REGION,
     Asked,
+    AwsResponse,
     AwsServer,
-    QueryResult,
     json_error,
     json_result,
     xml_error,
@@ -144,7 +144,7 @@ def warehouse_without_password(
 def fresh_passwords(aws: AwsServer, server: RedshiftStandIn, hidden: Hidden) -> None:
     """AWS gives another password each time, and the stand-in takes only the one that was given last."""
 
-    def give(asked: Asked) -> QueryResult:
+    def give(asked: Asked) -> AwsResponse:
         server.user, server.password = f"IAM:{asked.parameters['DbUser']}", hidden.new()
         return xml_result(asked, DbUser=server.user, DbPassword=server.password)
 
@@ -216,10 +216,10 @@ def test_a_cluster_that_is_being_created_is_one_clear_line(aws: AwsServer, hidde
     assert said == "the cluster sparkify is creating: wait until it is available"
 
 
-def described(status: str, address: str | None = None, port: int | None = None) -> Callable[[Asked], QueryResult]:
+def described(status: str, address: str | None = None, port: int | None = None) -> Callable[[Asked], AwsResponse]:
     endpoint = {"Endpoint": {"Address": address, "Port": port}} if address else {}
 
-    def answer(asked: Asked) -> QueryResult:
+    def answer(asked: Asked) -> AwsResponse:
         cluster = {"ClusterIdentifier": asked.parameters["ClusterIdentifier"], "ClusterStatus": status, **endpoint}
         return xml_result(asked, Clusters={"Cluster": cluster})
 
@@ -483,7 +483,7 @@ def test_without_aws_credentials_is_one_clear_line(
     ],
 )
 def test_an_expired_session_is_one_clear_line(
-    aws: AwsServer, hidden: Hidden, address: str, secret: str | None, operation: str, answer: QueryResult
+    aws: AwsServer, hidden: Hidden, address: str, secret: str | None, operation: str, answer: AwsResponse
 ) -> None:
     aws.answers[operation] = lambda asked: answer
     said = refusal(hidden, lambda: log_in(address, "sparkify", secret=secret))

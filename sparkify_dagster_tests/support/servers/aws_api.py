@@ -54,7 +54,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class QueryResult:
+class AwsResponse:
     status: int
     content_type: str
     body: bytes
@@ -70,7 +70,7 @@ class AwsServer:
     secret_key: str = field(default_factory=lambda: secrets.token_hex(20), repr=False)
     session_token: str = field(default_factory=lambda: secrets.token_hex(20), repr=False)
     requests: list[Asked] = field(default_factory=list)
-    answers: dict[str, Callable[[Asked], QueryResult]] = field(default_factory=dict)
+    answers: dict[str, Callable[[Asked], AwsResponse]] = field(default_factory=dict)
 
     @property
     def operations(self) -> list[str]:
@@ -124,26 +124,26 @@ class AwsServer:
 # What AWS sends: XML for Redshift itself, JSON for Serverless and Secrets Manager.
 
 
-def xml_result(asked: Asked, **fields: object) -> QueryResult:
+def xml_result(asked: Asked, **fields: object) -> AwsResponse:
     name = asked.operation
     return _xml(f"<{name}Response><{name}Result>{_elements(fields)}</{name}Result></{name}Response>")
 
 
-def xml_error(code: str, message: str, status: int = 403) -> QueryResult:
+def xml_error(code: str, message: str, status: int = 403) -> AwsResponse:
     error = _elements({"Type": "Sender", "Code": code, "Message": message})
     return _xml(f"<ErrorResponse><Error>{error}</Error><RequestId>1</RequestId></ErrorResponse>", status)
 
 
-def json_result(**fields: object) -> QueryResult:
-    return QueryResult(200, "application/x-amz-json-1.1", json.dumps(fields).encode())
+def json_result(**fields: object) -> AwsResponse:
+    return AwsResponse(200, "application/x-amz-json-1.1", json.dumps(fields).encode())
 
 
-def json_error(code: str, message: str) -> QueryResult:
-    return QueryResult(400, "application/x-amz-json-1.1", json.dumps({"__type": code, "message": message}).encode())
+def json_error(code: str, message: str) -> AwsResponse:
+    return AwsResponse(400, "application/x-amz-json-1.1", json.dumps({"__type": code, "message": message}).encode())
 
 
-def _xml(text: str, status: int = 200) -> QueryResult:
-    return QueryResult(status, "text/xml", text.encode())
+def _xml(text: str, status: int = 200) -> AwsResponse:
+    return AwsResponse(status, "text/xml", text.encode())
 
 
 def _elements(fields: Mapping[str, object]) -> str:
@@ -230,11 +230,11 @@ def _asked(headers: Mapping[str, str], body: bytes) -> Asked:
     return Asked(scope["region"], parameters.pop("Action"), parameters)
 
 
-def _answer_of_moto(port: int, path: str, headers: dict[str, str], body: bytes) -> QueryResult:
+def _answer_of_moto(port: int, path: str, headers: dict[str, str], body: bytes) -> AwsResponse:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("POST", path, body, headers)
         answer = connection.getresponse()
-        return QueryResult(answer.status, answer.headers.get("Content-Type", "text/xml"), answer.read())
+        return AwsResponse(answer.status, answer.headers.get("Content-Type", "text/xml"), answer.read())
     finally:
         connection.close()
