@@ -221,7 +221,7 @@ def _print_result(console: Console, warehouse: Warehouse, progress: Progress) ->
         f"{consequences if checks['consequence'] else ''}"
     )
     if plays:
-        console.print(f"Match rate: {matched / plays:.1%} of the plays found their song")
+        console.print(f"Match rate: {matched / plays:.1%} of the plays match a song")
     if compared:
         matches_expected = [check.passed for check in compared.values() if "expected_rows" in check.metadata]
         print_summary(console, matches_expected, len(compared) - len(matches_expected), len(progress.broken_queries))
