@@ -6,7 +6,7 @@ INSTALL = if $(BIN)/pip install --quiet --disable-pip-version-check uv; \
 	then $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e $(1); \
 	else $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e $(1); fi
 
-.PHONY: help run ui test coverage browser screenshots check format docs reference benchmark benchmark-warehouses benchmark-queries constraints clean
+.PHONY: help run ui test test-fast coverage browser screenshots check format docs reference benchmark benchmark-warehouses benchmark-queries constraints clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ ui: .venv/installed ## Serve the Dagster UI and its daemon on http://127.0.0.1:3
 
 test: .venv/installed-dev ## Run every test
 	$(BIN)/pytest
+
+test-fast: .venv/installed-dev ## Run the tests that need no server and no browser, and are not slow (two minutes)
+	$(BIN)/pytest -m "not slow and not server and not browser"
 
 coverage: .venv/installed-dev ## Run every test and report the branches of the package that none runs
 	$(BIN)/pytest --cov --cov-report=term

@@ -1,6 +1,8 @@
 import os
+from collections.abc import Iterator
 
 import hypothesis
+import pytest
 
 # Reads its settings before they are taken from the environment below.
 from sparkify_dagster_tests.redshift_stand_in.real_cluster import CLUSTER
@@ -26,3 +28,29 @@ pytest_plugins = [
     "sparkify_dagster_tests.redshift_stand_in.fixtures",
     "sparkify_dagster_tests.support.browser.fixtures",
 ]
+
+# The markers of tests that need one of these fixtures, or a warehouse of that name as a parameter.
+NEEDS = {
+    "postgres": {"postgres", "server"},
+    "redshift": {"redshift", "server"},
+    "redshift_servers": {"redshift", "server"},
+    "cluster": {"redshift", "server"},
+    "s3": {"server"},
+    "aws": {"server"},
+    "browser": {"browser"},
+}
+WAREHOUSE_FIXTURES = ("new_warehouse", "six_days")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Marks tests by what they need, and puts those that take longest first: the last ones should be short."""
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        chosen = {parameters.params.get(name) for name in WAREHOUSE_FIXTURES} if parameters else set()
+        for name in {*getattr(item, "fixturenames", ()), *filter(None, chosen)}:
+            for marker in NEEDS.get(name, ()):
+                item.add_marker(marker)
+    # Here pytest selects by the markers, and groups tests by their fixtures.
+    yield
+    items.sort(key=lambda item: (item.get_closest_marker("browser") is None, item.get_closest_marker("slow") is None))

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from sparkify_dagster_tests.support.browser import chromium
-from sparkify_dagster_tests.support.browser.server import served
+from sparkify_dagster_tests.support.browser.server import SHORT_TICKS, served
 from sparkify_dagster_tests.support.browser.ui import UI
 from sparkify_dagster_tests.support.project import Project
 
@@ -51,7 +51,7 @@ def shown(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     project = Project(tmp_path_factory.mktemp("shown"))
     project.simulate(days=3)
     project.use(project.folder / "source", days=DAYS)
-    with served(project, SPARKIFY_MAX_LOAD_ERRORS=str(MAX_LOAD_ERRORS)) as url:
+    with served(project, SPARKIFY_MAX_LOAD_ERRORS=str(MAX_LOAD_ERRORS), **SHORT_TICKS) as url:
         yield project, url
 
 

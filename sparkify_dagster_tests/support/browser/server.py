@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -10,6 +11,8 @@ from sparkify_dagster_tests.support.servers.s3 import free_ports
 
 # It starts six processes, each of which imports Dagster: some ten seconds where nothing else runs.
 START_SECONDS = 300
+# For tests that wait for the daemon or for a sensor.
+SHORT_TICKS = {"PYTHONPATH": str(Path(__file__).with_name("short_ticks")), "SHORT_TICKS_SECONDS": "1"}
 
 
 @contextmanager

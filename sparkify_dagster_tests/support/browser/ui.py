@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 # For a machine that does much else at the time.
 PAGE_MILLISECONDS = 60_000
-# The daemon looks for backfills and at sensors each 30 seconds; then the run has its turn.
+# A run is a process that imports Dagster; the daemon may first have to find it.
 RUN_MILLISECONDS = 180_000
 # After which one clicks once more.
 PATIENCE_MILLISECONDS = 10_000
