@@ -11,6 +11,7 @@ from sqlalchemy.pool import StaticPool
 
 from sparkify_dagster.batches import InspectedDay, InspectedSongs
 from sparkify_dagster.runtime.file_lock import exclusive
+from sparkify_dagster.schema.tables import staging_events, staging_songs
 from sparkify_dagster.warehouse import duckdb_reader
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.database_errors import RowCountMismatchError, WarehouseError, first_line, quotes_data
@@ -55,13 +56,13 @@ class DuckDBWarehouse(Warehouse):
     def read_events(self, connection: Connection, days: Sequence[InspectedDay]) -> int:
         with duckdb_reader.events_select(days) as select:
             try:
-                return connection.exec_driver_sql(f"INSERT INTO staging.staging_events {select}").rowcount
+                return _insert(connection, staging_events, select)
             except (DBAPIError, *duckdb_reader.READ_ERRORS) as error:
                 raise RowCountMismatchError(duckdb_reader.unreadable(days, error)) from None
 
     def read_songs(self, connection: Connection, songs: InspectedSongs) -> int:
         with duckdb_reader.songs_select(songs) as select:
-            return connection.exec_driver_sql(f"INSERT INTO staging.staging_songs {select}").rowcount
+            return _insert(connection, staging_songs, select)
 
     def fingerprint(self, connection: Connection, table: Table) -> str:
         columns = ", ".join(column.name for column in table.columns)
@@ -75,6 +76,12 @@ class DuckDBWarehouse(Warehouse):
             return
         with duckdb_reader.rows_select(table, rows) as select:
             connection.exec_driver_sql(f"INSERT INTO {table.fullname} ({', '.join(rows[0])}) {select}")
+
+
+def _insert(connection: Connection, table: Table, select: str) -> int:
+    # By name: a column that an upgrade has added stands last.
+    columns = ", ".join(column.name for column in table.columns)
+    return connection.exec_driver_sql(f"INSERT INTO {table.fullname} ({columns}) {select}").rowcount
 
 
 def _connect(path: Path, engine: Engine) -> None:

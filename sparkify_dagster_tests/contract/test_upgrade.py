@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from sparkify_dagster.analytics import refresh
 from sparkify_dagster.analytics.query import all_queries
+from sparkify_dagster.schema.tables import metadata
 from sparkify_dagster.warehouse import ddl
 from sparkify_dagster_tests.support.events import event, song
 from sparkify_dagster_tests.support.world import NewWarehouse, World, refresh_queries
@@ -51,3 +52,16 @@ def test_a_warehouse_of_version_0_1_0_loads_on(world: World) -> None:
     assert refreshed == set(all_queries())
     with pytest.raises(Exception, match="songs_the_catalogue_lacks"):
         world.query("SELECT COUNT(*) FROM analytics.songs_the_catalogue_lacks")
+
+
+def test_a_column_that_an_upgrade_adds_to_staging_is_loaded(tmp_path: Path, new_warehouse: NewWarehouse) -> None:
+    world = World(tmp_path, new_warehouse=new_warehouse)
+    world.write_log(DAYS[0], event(), event(itemInSession=2, userAgent="Lynx"))
+    world.write_songs("A/B/C/TRABC.json", song())
+    with world.warehouse.connect("a test") as engine, engine.begin() as connection:
+        for table in ("staging_events", "staging_songs"):
+            column = metadata.tables[f"staging.{table}"].columns[0].name
+            connection.execute(text(f"ALTER TABLE staging.{table} DROP COLUMN {column}"))
+        ddl.create_tables(connection)
+    world.load(DAYS[0])
+    assert world.everything() == world.from_scratch(DAYS[0]).everything()

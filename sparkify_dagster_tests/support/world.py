@@ -87,6 +87,11 @@ def _empty_warehouse() -> bytes:
         return Path(warehouse.path).read_bytes()
 
 
+def _columns(table: str) -> Sequence[str]:
+    """Returns the columns in the order of the MetaData, since an upgraded table may have them in another one."""
+    return [column.name for column in tables.metadata.tables[table].columns] if table in tables.metadata.tables else "*"
+
+
 @dataclass
 class World:
     """A source folder, a warehouse, and the jobs between them."""
@@ -308,8 +313,7 @@ class World:
 
     def _tables(self, columns_of: Mapping[str, Sequence[str]]) -> dict[str, list[Row]]:
         queries = [
-            f"SELECT {', '.join(columns or STAR.get(table, ('*',)))} FROM {table}"
-            for table, columns in columns_of.items()
+            f"SELECT {', '.join(columns or _columns(table))} FROM {table}" for table, columns in columns_of.items()
         ]
         return dict(zip(columns_of, map(in_order, self._queries(*queries)), strict=True))
 
