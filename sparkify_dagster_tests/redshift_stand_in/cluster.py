@@ -95,6 +95,12 @@ class Cluster:
         with self._lock:
             self._failures.append(Failure(pattern, cuts=True, after=after))
 
+    @property
+    def failures_to_come(self) -> list[str]:
+        """The patterns of failures that no statement has met."""
+        with self._lock:
+            return [failure.pattern for failure in self._failures]
+
     def forget(self) -> None:
         """For a next test: no statement was seen and nothing is to fail."""
         with self._lock:

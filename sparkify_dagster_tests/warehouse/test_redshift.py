@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from sparkify_dagster.batches import InspectedDay, InspectedSongs
 from sparkify_dagster.config.aws import AwsAccess, session
+from sparkify_dagster.warehouse import base
 from sparkify_dagster.warehouse.database_errors import WarehouseError
 from sparkify_dagster.warehouse.redshift import copy as redshift_copy
 from sparkify_dagster.warehouse.redshift.copy import CopyFolder
@@ -345,18 +346,27 @@ STEPS = [
 ]
 
 
-@pytest.mark.parametrize("statement", [*STEPS, "COMMIT"])
-@pytest.mark.parametrize("after", [False, True])
-def test_a_connection_that_is_cut_costs_nothing(loaded: OnRedshift, statement: str, after: bool) -> None:
-    """Even where a commit was done and only its answer is lost."""
-    loaded.server.cut_next(statement, after=after)
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transactions are repeated at once."""
+    monkeypatch.setattr(base, "MAX_PAUSE_SECONDS", 0.01)
+
+
+@pytest.mark.usefixtures("short_pauses")
+@pytest.mark.parametrize("statements", [STEPS, ["COMMIT"]], ids=["steps", "commit"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_connections_that_are_cut_cost_nothing(loaded: OnRedshift, statements: Sequence[str], after: bool) -> None:
+    """One at each step of the load, even where a commit was done and only its answer is lost."""
+    for statement in statements:
+        loaded.server.cut_next(statement, after=after)
     outcome = loaded.world.materialize(DAY)
     assert outcome.ok
+    assert not loaded.server.failures_to_come
     assert loaded.world.everything() == loaded.world.from_scratch(DAY).everything()
     assert loaded.server.statements.count("COMMIT") > 3
 
 
-@pytest.mark.parametrize("statement", STEPS)
+@pytest.mark.usefixtures("short_pauses")
 @pytest.mark.parametrize(
     ("sqlstate", "message"),
     [
@@ -367,12 +377,15 @@ def test_a_connection_that_is_cut_costs_nothing(loaded: OnRedshift, statement: s
     ],
     ids=["1023", "1018", "40001", "dropped"],
 )
-def test_a_conflict_is_tried_again(
-    loaded: OnRedshift, statement: str, sqlstate: str, message: str, caplog: pytest.LogCaptureFixture
+def test_transactions_with_a_conflict_are_repeated(
+    loaded: OnRedshift, sqlstate: str, message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    loaded.server.fail_next(statement, sqlstate, message)
+    """One conflict at each step of the load."""
+    for statement in STEPS:
+        loaded.server.fail_next(statement, sqlstate, message)
     assert loaded.world.materialize(DAY).ok
-    assert "the transaction is repeated" in caplog.text
+    assert not loaded.server.failures_to_come
+    assert caplog.text.count("the transaction is repeated") == len(STEPS)
     assert loaded.world.everything() == loaded.world.from_scratch(DAY).everything()
 
 
@@ -386,6 +399,7 @@ def test_nothing_else_is_tried_again(loaded: OnRedshift) -> None:
     assert loaded.world.everything() == before
 
 
+@pytest.mark.usefixtures("short_pauses")
 def test_a_conflict_that_does_not_end_fails_at_last(loaded: OnRedshift) -> None:
     for _ in range(5):
         loaded.server.fail_next("COPY landing_events", "40001", "could not serialize access")
