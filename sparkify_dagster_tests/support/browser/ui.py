@@ -84,7 +84,7 @@ class UI:
         expect(self.page.get_by_text("Evaluation result", exact=True)).to_be_visible()
 
     def open_column_diagram(self, asset: str) -> Locator:
-        return self.open_image(asset, "column_lineage_diagram", "columns come from")
+        return self.open_image(asset, "column_lineage_diagram", "Column lineage of")
 
     def open_image(self, asset: str, metadata: str, name: str) -> Locator:
         """The image of that name, behind the [Show Markdown] of the metadata."""
