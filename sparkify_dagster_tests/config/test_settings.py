@@ -1,4 +1,4 @@
-"""Where each setting comes from, and what a wrong one says."""
+"""Settings: their sources, their order, and the messages for wrong ones."""
 
 from __future__ import annotations
 

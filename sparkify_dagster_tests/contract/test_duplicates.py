@@ -1,4 +1,4 @@
-"""Staging: the same event delivered twice is one event."""
+"""Duplicates: an event that is delivered twice is staged once."""
 
 from typing import Any
 
@@ -90,7 +90,7 @@ def test_each_part_of_the_identity_makes_another_event(world: World) -> None:
     assert world.column(EVENTS, "location") == ["0", "1", "2", "3", "4", "5"]
 
 
-def test_nothing_else_makes_another_event(world: World) -> None:
+def test_a_difference_outside_the_identity_makes_no_other_event(world: World) -> None:
     world.write_log(DAY, event(), event(page="Home", song=None, level="paid", auth="Logged Out", status=404))
     world.load(DAY)
     assert world.column(EVENTS, "page") == ["NextSong"]

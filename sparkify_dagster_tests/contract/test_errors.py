@@ -1,4 +1,4 @@
-"""Staging: errors are recorded beside the good lines; too many of them, or an unreadable source, change nothing."""
+"""Load errors are recorded beside the good lines; too many of them, or an unreadable source, change nothing."""
 
 import gzip
 import os
@@ -62,7 +62,7 @@ class TestUnreadableGzip:
 
 
 class TestTooManyErrorsOfADay:
-    def test_as_many_as_allowed_load(self, world: World) -> None:
+    def test_a_day_with_as_many_errors_as_allowed_loads(self, world: World) -> None:
         world.max_load_errors = 3
         world.write_log(DAY, event(), *["broken"] * 3)
         assert world.materialize(DAY).ok
@@ -76,7 +76,7 @@ class TestTooManyErrorsOfADay:
         assert not world.materialize(DAY).ok
         assert world.rows(EVENTS) == []
 
-    def test_it_keeps_what_it_held_while_other_days_load_and_reach_the_star(self, world: World) -> None:
+    def test_a_rejected_day_keeps_its_rows_while_other_days_load_and_reach_the_star(self, world: World) -> None:
         world.max_load_errors = 2
         world.write_log(DAY, on(DAY, location="old"))
         world.write_log(NEXT_DAY, on(NEXT_DAY, location="old"), "broken")
@@ -96,19 +96,19 @@ class TestTooManyErrorsOfADay:
         assert world.rows(ERRORS, "line_number", "raw_text") == [(2, "one"), (3, "two"), (4, "three")]
         assert world.counts()["2018/11/2018-11-02-events.json"] == (2, 1, 0, 1)
 
-    def test_a_refused_day_that_held_nothing_stays_empty(self, world: World) -> None:
+    def test_a_rejected_day_without_earlier_rows_stays_empty(self, world: World) -> None:
         world.max_load_errors = 0
         world.write_log(DAY, event(), "broken")
         assert not world.materialize(DAY).ok
         assert world.rows(EVENTS) == []
         assert world.counts() == {}
 
-    def test_only_its_first_errors_are_recorded(self, world: World) -> None:
+    def test_only_the_first_errors_of_a_rejected_day_are_recorded(self, world: World) -> None:
         world.write_log(DAY, event(), *(f"broken {number}" for number in range(1, 1_000)))
         assert not world.materialize(DAY).ok
         assert world.column(ERRORS, "line_number") == list(range(2, 102))
 
-    def test_it_is_refused_again_until_it_is_mended(self, world: World) -> None:
+    def test_a_day_is_rejected_until_its_file_is_corrected(self, world: World) -> None:
         world.max_load_errors = 0
         world.write_log(DAY, event())
         world.load(DAY)
@@ -120,7 +120,7 @@ class TestTooManyErrorsOfADay:
         assert world.errors() == []
         assert world.everything() == world.from_scratch(DAY).everything()
 
-    def test_the_file_that_comes_back_is_no_refusal_any_more(self, world: World) -> None:
+    def test_a_day_whose_earlier_file_comes_back_is_no_longer_rejected(self, world: World) -> None:
         world.max_load_errors = 0
         path = world.write_log(DAY, event())
         world.load(DAY)
@@ -131,7 +131,7 @@ class TestTooManyErrorsOfADay:
         assert world.materialize(DAY).ok
         assert world.everything() == world.from_scratch(DAY).everything()
 
-    def test_a_higher_limit_lets_it_in_and_a_lower_one_refuses_it(self, world: World) -> None:
+    def test_a_higher_limit_loads_a_rejected_day_and_a_lower_one_rejects_it(self, world: World) -> None:
         world.max_load_errors = 0
         world.write_log(DAY, event(), "broken")
         assert not world.materialize(DAY).ok
@@ -150,7 +150,7 @@ class TestTooManyErrorsOfADay:
 
 
 class TestTooManyErrorsOfTheSongs:
-    def test_nothing_of_the_load_is_kept(self, world: World) -> None:
+    def test_nothing_of_a_rejected_song_load_is_kept(self, world: World) -> None:
         world.max_load_errors = 1
         world.write_songs("A.json", song(song_id="S1"))
         world.write_songs("B.json", song(song_id="S2", title="old"), "broken")
@@ -174,7 +174,7 @@ class TestTooManyErrorsOfTheSongs:
         assert world.materialize(DAY).ok
         assert world.everything() == world.from_scratch(DAY).everything()
 
-    def test_a_deletion_is_not_kept_either(self, world: World) -> None:
+    def test_a_rejected_song_load_deletes_no_song(self, world: World) -> None:
         world.max_load_errors = 0
         world.write_songs("A.json", song(song_id="S1"))
         world.load(DAY)
@@ -193,7 +193,7 @@ class TestTooManyErrorsOfTheSongs:
         assert not world.materialize(DAY).ok
         assert len(world.rows("songplays")) == 1
 
-    def test_a_refused_file_that_goes_leaves_no_error(self, world: World) -> None:
+    def test_a_rejected_song_file_that_goes_leaves_no_error(self, world: World) -> None:
         world.max_load_errors = 0
         world.write_songs("A.json", song())
         world.write_songs("B.json", "broken")
@@ -203,7 +203,7 @@ class TestTooManyErrorsOfTheSongs:
         assert world.errors() == []
         assert world.everything() == world.from_scratch(DAY).everything()
 
-    def test_a_lower_limit_refuses_what_is_held(self, world: World) -> None:
+    def test_a_lower_limit_rejects_song_files_that_are_staged(self, world: World) -> None:
         world.write_songs("A.json", song(), "broken")
         assert world.materialize(DAY).ok
         world.max_load_errors = 0

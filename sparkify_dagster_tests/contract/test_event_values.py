@@ -1,4 +1,4 @@
-"""Staging: what each column of an event holds, and which values are errors.
+"""Values of the event's columns in staging, and the values that are errors.
 
 All lines lie in one file and are loaded at once; each test looks at its own.
 """

@@ -1,4 +1,4 @@
-"""What always holds."""
+"""Invariants of every load: convergence, late songs, changed files, reconciliation, atomic partitions."""
 
 import json
 import os
@@ -287,7 +287,7 @@ class TestLateSongs:
         played.write_songs("C.json", song(song_id="S9", title="one"))
         self.check(played, [], ["S4", None, "S4"])
 
-    def test_one_that_changes_matches_again(self, played: World) -> None:
+    def test_a_late_song_that_changes_is_matched_again(self, played: World) -> None:
         played.write_songs("A.json", song(song_id="S5", title="one"))
         self.check(played, [DAY, THIRD_DAY], ["S5", None, "S5"])
         played.write_songs("A.json", song(song_id="S5", title="two"))
@@ -298,7 +298,7 @@ class TestLateSongs:
         played.write_songs("A.json", song(song_id="S5", title="two", artist_id="another", year=1950))
         self.check(played, [], [None, "S5", None])
 
-    def test_one_that_goes_unmatches_them(self, played: World) -> None:
+    def test_plays_of_a_song_that_goes_have_no_song(self, played: World) -> None:
         played.write_songs("A.json", song(song_id="S4", title="one"))
         played.write_songs("B.json", song(song_id="S5", title="one"))
         self.check(played, [DAY, THIRD_DAY], ["S4", None, "S4"])
@@ -347,14 +347,14 @@ class TestChangedFiles:
         assert month.query(f"SELECT song FROM {EVENTS} WHERE log_date = '{NEXT_DAY}'") == [("new",)]
         assert month.everything() == month.from_scratch(DAY, FOURTH_DAY).everything()
 
-    def test_one_of_the_same_size_as_well(self, world: World) -> None:
+    def test_a_log_file_that_changed_at_the_same_size_replaces_its_day(self, world: World) -> None:
         world.write_log(DAY, event(location="old"))
         world.load(DAY)
         world.write_log(DAY, event(location="new"))
         world.load(DAY)
         assert world.column(EVENTS, "location") == ["new"]
 
-    def test_a_file_that_is_rewritten_in_place_as_well(self, world: World) -> None:
+    def test_a_log_file_that_is_rewritten_in_place_replaces_its_day(self, world: World) -> None:
         path = world.write_log(DAY, event(location="old"))
         world.load(DAY)
         with path.open("ab") as file:

@@ -1,4 +1,4 @@
-"""In: the JSONPaths file maps its positions to staging_events' first 18 columns."""
+"""The JSONPaths file maps its positions to staging_events' first 18 columns."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ def paths(*keys: str) -> dict[str, list[str]]:
     return {"jsonpaths": [f"$['{key}']" for key in keys]}
 
 
-def test_without_a_file_the_usual_names_hold(world: World) -> None:
+def test_without_a_json_paths_file_the_usual_keys_are_read(world: World) -> None:
     world.write_log(DAY, event())
     assert world.log_jsonpath is None
     assert world.materialize(DAY).ok
@@ -29,7 +29,7 @@ def test_without_a_file_the_usual_names_hold(world: World) -> None:
 
 
 @pytest.mark.parametrize("odd", [False, True])
-def test_positions_decide_and_not_names(world: World, odd: bool) -> None:
+def test_positions_in_the_json_paths_file_decide_and_not_names(world: World, odd: bool) -> None:
     """artist is read from `song`, song from `artist`, and the user from a key with a blank."""
     keys = ["song" if key == "artist" else "artist" if key == "song" else key for key in DEFAULT_KEYS]
     keys[-1] = "the user"
@@ -65,7 +65,7 @@ def test_renamed_keys_leave_the_usual_ones_unknown(world: World) -> None:
         paths("auth", *DEFAULT_KEYS[1:]),
     ],
 )
-def test_a_malformed_file_is_refused(tmp_path: Path, content: object) -> None:
+def test_a_malformed_json_paths_file_is_rejected(tmp_path: Path, content: object) -> None:
     """By the source, which no warehouse has a part in."""
     world = World(tmp_path)
     world.map_keys(content)
@@ -74,7 +74,7 @@ def test_a_malformed_file_is_refused(tmp_path: Path, content: object) -> None:
     assert str(raised.value).startswith(str(tmp_path / "log_json_path.json"))
 
 
-def test_a_file_that_is_refused_fails_the_load_and_changes_nothing(world: World) -> None:
+def test_a_rejected_json_paths_file_fails_the_load_and_changes_nothing(world: World) -> None:
     world.write_log(DAY, event())
     world.load(DAY)
     before = world.everything()
@@ -85,7 +85,7 @@ def test_a_file_that_is_refused_fails_the_load_and_changes_nothing(world: World)
     assert world.everything() == before
 
 
-def test_a_configured_file_that_is_not_there_fails_the_load_and_changes_nothing(world: World) -> None:
+def test_a_missing_json_paths_file_fails_the_load_and_changes_nothing(world: World) -> None:
     world.map_keys(paths("song", *DEFAULT_KEYS[1:13], "artist", *DEFAULT_KEYS[14:]))
     world.write_log(DAY, event())
     world.load(DAY)
@@ -100,7 +100,7 @@ def test_a_configured_file_that_is_not_there_fails_the_load_and_changes_nothing(
     assert world.everything() == before
 
 
-def test_a_changed_file_is_a_change_of_every_day(world: World) -> None:
+def test_a_changed_json_paths_file_is_a_change_of_every_day(world: World) -> None:
     """Convergence holds for the JSONPaths file as well: it is an input like the others."""
     world.write_log(DAY, event())
     world.load(DAY)
@@ -109,7 +109,7 @@ def test_a_changed_file_is_a_change_of_every_day(world: World) -> None:
     assert world.everything() == world.from_scratch(DAY).everything()
 
 
-def test_the_file_may_have_a_byte_order_mark(world: World, tmp_path: Path) -> None:
+def test_the_json_paths_file_may_have_a_byte_order_mark(world: World, tmp_path: Path) -> None:
     world.map_keys(b"\xef\xbb\xbf" + json.dumps(paths(*DEFAULT_KEYS)).encode())
     world.write_log(DAY, event())
     world.load(DAY)

@@ -1,4 +1,4 @@
-"""What `sparkify load-errors` shows, on every warehouse: the lines that could not be loaded, with their text."""
+"""`sparkify load-errors` shows, on every warehouse, the lines that could not be loaded, with their text."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""In: which objects are log files, which day they are, and how they are read line by line."""
+"""Log files: their names, their days, and their lines."""
 
 import json
 from datetime import date
@@ -67,7 +67,7 @@ OTHER_NAMES = [
 HIDDEN = 5
 
 
-def test_every_other_name_is_ignored_and_counted(world: World) -> None:
+def test_names_that_are_no_log_files_are_ignored_and_counted(world: World) -> None:
     world.write_log(DAY, event(), key="2018-11-01-events.json")
     for key in OTHER_NAMES:
         world.write_log(DAY, "this would be an error", key=key)
@@ -82,7 +82,7 @@ def test_every_other_name_is_ignored_and_counted(world: World) -> None:
     assert observed["unrecognized_examples"] == sorted(OTHER_NAMES[:-HIDDEN], key=str.encode)[:3]
 
 
-def test_without_other_names_there_are_no_examples_of_them(world: World) -> None:
+def test_without_unrecognized_files_there_are_no_examples_of_them(world: World) -> None:
     world.write_log(DAY, event())
     world.write("log_data/.DS_Store", b"x")
     observed = world.materialize(DAY, assets=["staging_events"]).observed("log_data")

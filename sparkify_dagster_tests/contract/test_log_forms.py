@@ -1,4 +1,4 @@
-"""In: the three forms of a log file, what compresses it, and the limits of what is read."""
+"""Log files: their three forms, compression, and the limits of what is read."""
 
 import gzip
 import json

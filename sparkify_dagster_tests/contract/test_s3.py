@@ -1,4 +1,4 @@
-"""In: the same source in S3."""
+"""A source in S3 gives the same rows as the same files in a folder."""
 
 import gzip
 import json

@@ -121,7 +121,7 @@ def test_the_public_month_is_as_it_is_known(name: str, month: World) -> None:
     assert comparison.matches_expected, comparison.side_by_side(5)
 
 
-def test_the_same_files_in_s3_are_the_same(
+def test_the_sample_in_s3_gives_the_same_rows_as_in_a_folder(
     world: World, tmp_path: Path, new_warehouse: NewWarehouse, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3.put(
@@ -150,7 +150,7 @@ def test_loading_it_again_changes_nothing(world: World) -> None:
     assert world.everything() == before
 
 
-def test_every_warehouse_holds_the_same_rows(world: World, tmp_path: Path) -> None:
+def test_every_warehouse_holds_the_same_rows_of_the_sample(world: World, tmp_path: Path) -> None:
     other = sample(tmp_path, None)
     other.load(FIRST_DAY, LAST_DAY)
     assert other.everything() == world.everything()

@@ -1,4 +1,4 @@
-"""What the UI shows of the tables is the same on every warehouse: previews, the last four weeks, completeness.
+"""The UI shows the same of the tables on every warehouse: previews, the last four weeks, completeness.
 
 Of listeners it shows neither name nor location nor browser.
 """

@@ -1,4 +1,4 @@
-"""In and staging: which objects are song files, what they hold, and which copy of a song wins."""
+"""Song files: their names, their objects, and the copy of a song that wins."""
 
 import json
 import re
@@ -27,7 +27,7 @@ def test_a_song_file_is_any_name_in_json_in_any_folder(world: World) -> None:
     assert outcome.metadata("staging_songs")["new_files"] == 5
 
 
-def test_every_other_name_is_ignored_and_counted(world: World) -> None:
+def test_names_that_are_no_song_files_are_ignored_and_counted(world: World) -> None:
     ignored = [
         ".DS_Store",
         "A/._TRABC.json",
@@ -160,7 +160,7 @@ def test_what_is_an_error_in_a_song_file(files: LoadedFiles, number: int) -> Non
     assert {log_date for _, _, log_date, *_ in found} == {None}
 
 
-def test_no_other_song_or_error_comes_of_these_files(files: LoadedFiles) -> None:
+def test_song_files_give_no_song_and_no_error_but_their_own(files: LoadedFiles) -> None:
     assert sum(map(len, files.songs.values())) == sum(len(case[1]) for case in [*FORMS, *WRONG])
     assert sum(map(len, files.errors.values())) == sum(len(errors) for _, _, errors in WRONG)
 
@@ -221,7 +221,7 @@ VALUES: list[tuple[str, Any, Any]] = [
 ]
 
 
-def test_each_column_holds_the_value_or_the_object_is_an_error(world: World) -> None:
+def test_each_song_column_holds_the_value_or_the_object_is_an_error(world: World) -> None:
     for number, (column, value, _) in enumerate(VALUES):
         document = json.dumps(song(song_id=f"S{number}") | {column: "here" if isinstance(value, Raw) else value})
         world.write_songs(
@@ -248,13 +248,13 @@ class TestDuplicatedSongs:
         assert world.column(SONGS, "title") == ["A", "B", "C"]
         assert world.column("songs", "title") == ["C"]
 
-    def test_within_a_file_the_last_one_wins(self, world: World) -> None:
+    def test_within_a_file_the_last_copy_of_a_song_wins(self, world: World) -> None:
         titles = [f"{number}" for number in range(12)]
         world.write_songs("A.json", *(song(title=title) for title in titles))
         world.load(DAY)
         assert world.column("songs", "title") == ["11"]
 
-    def test_keys_sort_by_their_utf8_bytes(self, world: World) -> None:
+    def test_keys_of_song_files_sort_by_their_utf8_bytes(self, world: World) -> None:
         names = ["\uff5e", "😀", "Z", "a", "é", "a-", "a.", "a/b", "a0"]
         for name in names:
             world.write_songs(f"{name}/s.json", song(title=name))
@@ -293,7 +293,7 @@ def test_a_song_file_that_changed_replaces_its_song(world: World) -> None:
     assert world.rows("songs", "song_id", "title") == [("S1", "new"), ("S3", "You Gotta Be")]
 
 
-def test_only_what_is_new_or_changed_is_read(world: World) -> None:
+def test_only_new_and_changed_song_files_are_read(world: World) -> None:
     world.write_songs("A.json", song(song_id="S1"))
     world.write_songs("B.json", song(song_id="S2"))
     world.load(DAY)
@@ -308,7 +308,7 @@ def test_only_what_is_new_or_changed_is_read(world: World) -> None:
     assert [metadata[name] for name in names] == [0, 1, 1, 1]
 
 
-def test_full_reads_everything_again(world: World) -> None:
+def test_a_full_load_reads_every_song_file_again(world: World) -> None:
     world.write_songs("A.json", song())
     world.write_log(DAY, event())
     world.load(DAY)

@@ -1,4 +1,4 @@
-"""Out: the star's rules, table by table."""
+"""The star's rules, table by table."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -44,7 +44,7 @@ class TestSongplays:
             )
             assert tuple(name for (name,) in found)[: len(columns)] == columns
 
-    def test_it_holds_the_events_own_values_and_its_song(self, world: World) -> None:
+    def test_a_play_has_the_events_own_values_and_its_song(self, world: World) -> None:
         world.write_log(DAY, event())
         world.write_songs("A.json", song())
         assert world.materialize(DAY).ok
@@ -173,7 +173,7 @@ class TestMatch:
             else:
                 assert found[number] == (f"S{number:03}" if matches else None), (log, catalogue)
 
-    def test_staging_keeps_the_raw_text(self, world: World) -> None:
+    def test_staging_keeps_double_encoded_text_and_trailing_blanks(self, world: World) -> None:
         world.write_log(DAY, event(artist=broken("Björk") + " "))
         world.write_songs("A.json", song(artist_name="Björk "))
         world.load(DAY)
@@ -187,7 +187,7 @@ class TestMatch:
         world.load(DAY)
         assert world.column("songplays", "song_id") == [song()["song_id"]] * len(texts)
 
-    def test_of_several_songs_the_smallest_song_id_by_bytes(self, world: World) -> None:
+    def test_a_play_matches_the_smallest_song_id_by_bytes(self, world: World) -> None:
         world.write_log(DAY, event())
         ids = ["SO2", "SO10", "sO1", "Sé", "SO1z", "SO1Z"]
         for song_id in ids:
@@ -205,7 +205,7 @@ class TestMatch:
         world.load(DAY)
         assert world.column("songplays", "song_id") == [None]
 
-    def test_a_real_broken_name(self, world: World) -> None:
+    def test_a_double_encoded_name_of_the_real_logs_matches(self, world: World) -> None:
         world.write_log(DAY, event(artist="BjÃ\x83Â¶rk"))
         world.write_songs("A.json", song(artist_name="Björk"))
         world.load(DAY)
@@ -247,7 +247,7 @@ class TestUsers:
         world.load(DAY)
         return world.rows("users")
 
-    def test_one_row_for_each_user_of_any_event(self, world: World) -> None:
+    def test_users_has_one_row_per_user_of_any_event(self, world: World) -> None:
         found = self.users(
             world,
             event(page="Home", userId="1"),
@@ -264,7 +264,7 @@ class TestUsers:
         user = 2 * number + swapped
         assert users[user] == (user, "New", None, "", "paid"), USERS[number]
 
-    def test_each_of_these_users_has_one_row(self, users: Mapping[int, Row]) -> None:
+    def test_users_with_two_events_have_one_row_each(self, users: Mapping[int, Row]) -> None:
         assert len(users) == 2 * len(USERS)
 
     def test_the_latest_event_of_all_days_counts(self, world: World) -> None:
@@ -285,7 +285,7 @@ class TestUsers:
 
 
 class TestSongs:
-    def test_one_row_a_song_id(self, world: World) -> None:
+    def test_songs_has_one_row_per_song_id(self, world: World) -> None:
         world.write_songs("A.json", song())
         world.load(DAY)
         expected = ("SOCIWDW12A8C13D406", "You Gotta Be", "ARMJAGH1187FB546F3", 1994, Decimal("246.30812"))
@@ -382,7 +382,7 @@ class TestArtists:
         songs, location = LOCATIONS[number]
         assert artists[f"L{number}"][2] == location, songs
 
-    def test_each_of_these_artists_has_one_row(self, artists: Mapping[str, Row]) -> None:
+    def test_artists_with_several_songs_have_one_row_each(self, artists: Mapping[str, Row]) -> None:
         assert len(artists) == len(NAMES) + len(LOCATIONS)
 
     def test_latitude_counts_only_with_longitude(self, world: World) -> None:
@@ -396,7 +396,7 @@ class TestArtists:
         )
         assert found[1:] == ("new", Decimal(1), Decimal(-2))
 
-    def test_each_comes_from_its_own_song(self, world: World) -> None:
+    def test_location_and_position_of_an_artist_come_from_songs_of_their_own(self, world: World) -> None:
         nowhere = {"artist_latitude": None, "artist_longitude": None, "artist_location": None}
         found = self.artist(
             world,
@@ -406,10 +406,10 @@ class TestArtists:
         )
         assert found == ("Des'ree", "there", Decimal(1), Decimal(2))
 
-    def test_zero_is_a_place(self, world: World) -> None:
+    def test_zero_is_a_latitude_and_a_longitude(self, world: World) -> None:
         assert self.artist(world, {"artist_latitude": 0, "artist_longitude": 0})[2:] == (Decimal(0), Decimal(0))
 
-    def test_only_winning_copies_count(self, world: World) -> None:
+    def test_only_winning_copies_of_songs_count_for_artists(self, world: World) -> None:
         world.write_songs("A.json", song(artist_id="A1", artist_name="Loser"), song(song_id="S2", artist_id="A2"))
         world.write_songs("B.json", song(artist_id="A2", artist_name="Winner"))
         world.load(DAY)
@@ -442,7 +442,7 @@ def times(new_world: NewWorld) -> Mapping[datetime, Row]:
 
 
 class TestTime:
-    def test_one_row_for_each_distinct_start_time_of_a_play(self, world: World) -> None:
+    def test_time_has_one_row_per_distinct_start_time_of_a_play(self, world: World) -> None:
         world.write_log(
             DAY,
             event(time="2018-11-01T00:00:00.001"),
@@ -466,7 +466,7 @@ class TestTime:
         date, time = datetime.fromisoformat(day), utc(f"{day}T08:30:00.500")
         assert times[time] == (time, 8, date.day, week, date.month, year, weekday)
 
-    def test_each_of_these_days_has_one_row(self, times: Mapping[datetime, Row]) -> None:
+    def test_one_play_per_day_is_one_row_of_time_per_day(self, times: Mapping[datetime, Row]) -> None:
         assert len(times) == len(WEEKS)
 
 

@@ -57,7 +57,7 @@ class TestPages:
 
 
 class TestSongplays:
-    def test_its_texts_are_without_blanks_at_their_end(self, world: World) -> None:
+    def test_texts_of_songplays_are_without_trailing_blanks(self, world: World) -> None:
         world.write_log(
             DAY,
             event(itemInSession=1, level="free ", location=" P  ", userAgent="U ", song="one ", artist="X  "),
@@ -75,7 +75,7 @@ class TestSongplays:
         columns = ("level", "location", "user_agent", "song", "artist")
         assert ("free ", " P  ", "U ", "one ", "X  ") in world.rows(EVENTS, *columns)
 
-    def test_its_ids_are_those_of_the_dimensions(self, world: World) -> None:
+    def test_ids_of_songplays_are_those_of_the_dimensions(self, world: World) -> None:
         world.write_log(DAY, event())
         world.write_songs("A.json", song(song_id="SO1  ", artist_id="AR1 "))
         outcome = world.materialize(DAY)
@@ -93,7 +93,7 @@ class TestSongplays:
 
 
 class TestUsers:
-    def test_its_texts_are_without_blanks_at_their_end(self, world: World) -> None:
+    def test_texts_of_users_are_without_trailing_blanks(self, world: World) -> None:
         columns = ("firstName", "lastName", "gender", "level")
         for user, value in enumerate(["x ", " x  ", "  ", "", None, "x\u00a0", "x\t "]):
             world.write_log(

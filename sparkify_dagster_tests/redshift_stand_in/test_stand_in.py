@@ -1,4 +1,4 @@
-"""That the stand-in for Redshift runs what production code sends, and refuses what Redshift refuses."""
+"""The stand-in for Redshift runs what production code sends, and refuses what Redshift refuses."""
 
 import gzip
 import json

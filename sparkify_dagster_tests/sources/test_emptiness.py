@@ -1,4 +1,4 @@
-"""Listings of the source: what is ignored, what people must hear of, and what looks empty."""
+"""Listings of the source: ignored objects, warnings, and sources that look empty."""
 
 from datetime import date
 from pathlib import Path
@@ -87,13 +87,13 @@ def test_examples_are_text_on_one_line(tmp_path: Path) -> None:
 
 
 class TestALogThatLooksEmpty:
-    def test_of_a_new_warehouse_it_is_a_place_for_files_to_come(self, world: World) -> None:
+    def test_an_empty_log_is_no_error_of_a_new_warehouse(self, world: World) -> None:
         check_logs(log_listing(world))
         check_logs(log_listing(world, *IGNORED))
         (world.folder / "log_data" / "x").touch()
         check_logs(log_listing(world))
 
-    def test_nothing_is_there_any_more(self, world: World) -> None:
+    def test_a_log_without_any_object_looks_empty(self, world: World) -> None:
         with pytest.raises(SourceError) as raised:
             check_logs(log_listing(world), holds_days=True)
         assert str(raised.value) == (
@@ -114,7 +114,7 @@ class TestALogThatLooksEmpty:
             check_logs(listing, holds_days=True)
 
     @pytest.mark.parametrize("holds_days", [False, True])
-    def test_other_names_alone_are_an_error_of_a_new_warehouse_too(self, world: World, holds_days: bool) -> None:
+    def test_a_log_of_other_names_alone_is_an_error_of_a_new_warehouse(self, world: World, holds_days: bool) -> None:
         listing = log_listing(world, *OTHER_NAMES, ".DS_Store")
         with pytest.raises(SourceError) as raised:
             check_logs(listing, holds_days=holds_days)
@@ -122,19 +122,19 @@ class TestALogThatLooksEmpty:
         assert f"looks empty: no log file, and 6 other objects ({examples}); log files are" in str(raised.value)
         assert "\n" not in str(raised.value)
 
-    def test_one_file_of_the_window_is_enough(self, world: World) -> None:
+    def test_one_log_file_of_the_window_is_enough(self, world: World) -> None:
         check_logs(log_listing(world, f"2018/{LOG}", *OTHER_NAMES), holds_days=True)
 
-    def test_a_user_may_say_that_it_is_meant(self, world: World) -> None:
+    def test_a_user_may_say_that_an_empty_log_is_meant(self, world: World) -> None:
         check_logs(log_listing(world), holds_days=True, allow_empty=True)
         check_logs(log_listing(world, *OTHER_NAMES), allow_empty=True)
 
 
 class TestSongDataThatLooksEmpty:
-    def test_of_a_new_warehouse_it_is_a_place_for_files_to_come(self, world: World) -> None:
+    def test_empty_song_data_is_no_error_of_a_new_warehouse(self, world: World) -> None:
         require_song_files(song_listing(world, *IGNORED), holds_songs=False, allow_empty=False)
 
-    def test_nothing_is_there_any_more(self, world: World) -> None:
+    def test_song_data_without_any_object_looks_empty(self, world: World) -> None:
         with pytest.raises(SourceError) as raised:
             require_song_files(song_listing(world), holds_songs=True, allow_empty=False)
         assert str(raised.value) == (
@@ -151,11 +151,13 @@ class TestSongDataThatLooksEmpty:
             require_song_files(listing, holds_songs=True, allow_empty=False)
 
     @pytest.mark.parametrize("holds_songs", [False, True])
-    def test_other_names_alone_are_an_error_of_a_new_warehouse_too(self, world: World, holds_songs: bool) -> None:
+    def test_song_data_of_other_names_alone_is_an_error_of_a_new_warehouse(
+        self, world: World, holds_songs: bool
+    ) -> None:
         listing = song_listing(world, "songs.csv")
         with pytest.raises(SourceError, match=r"no song file, and 1 other object \('songs.csv'\);"):
             require_song_files(listing, holds_songs=holds_songs, allow_empty=False)
 
-    def test_one_file_is_enough_and_a_user_may_say_that_it_is_meant(self, world: World) -> None:
+    def test_one_song_file_is_enough_and_a_user_may_say_that_none_is_meant(self, world: World) -> None:
         require_song_files(song_listing(world), holds_songs=True, allow_empty=True)
         require_song_files(song_listing(world, SONG, "songs.csv"), holds_songs=True, allow_empty=False)

@@ -1,4 +1,4 @@
-"""Which log files are plain, and what a cleaned copy holds."""
+"""Log files that are canonical, and the normalised copies of the others."""
 
 import json
 from datetime import date
@@ -99,7 +99,7 @@ def test_a_plain_file_in_a_folder_is_read_in_place(tmp_path: Path) -> None:
     assert (file.canonical, file.local_path) == (True, tmp_path / KEY)
 
 
-def test_files_larger_than_a_part_are_plain_as_well() -> None:
+def test_files_larger_than_a_part_are_canonical() -> None:
     number = 3 * DECODE_CHUNK_BYTES // len(lines(event()))
     content = lines(*(event(itemInSession=item) for item in range(number)))
     day, file = inspect(content)

@@ -91,7 +91,9 @@ def test_a_folder_that_links_alone_lead_to_has_the_first_of_them(
 
 
 @pytest.mark.parametrize(("outer", "inner", "first"), [("a", "b", "a/sub"), ("b", "a", "a"), ("b", "b-x", "b-x")])
-def test_so_does_a_folder_inside_another(folder: Path, tmp_path: Path, outer: str, inner: str, first: str) -> None:
+def test_a_folder_that_is_linked_alone_and_inside_another_is_listed_once(
+    folder: Path, tmp_path: Path, outer: str, inner: str, first: str
+) -> None:
     write(tmp_path / "elsewhere" / "sub" / "a.json")
     link(folder / outer, tmp_path / "elsewhere")
     link(folder / inner, tmp_path / "elsewhere" / "sub")
@@ -149,7 +151,7 @@ def test_a_link_that_leads_nowhere_fails_the_listing(folder: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("target", [lambda path: path, lambda path: write(path.parent / "file") / "below"])
-def test_so_does_one_that_leads_to_itself_or_through_a_file(folder: Path, target: Callable[[Path], Path]) -> None:
+def test_a_link_to_itself_or_through_a_file_leads_nowhere(folder: Path, target: Callable[[Path], Path]) -> None:
     link(folder / "x", target(folder / "x"))
     with pytest.raises(SourceError, match=f"^{folder / 'x'}: cannot be read: it is a link that leads nowhere"):
         LocalFolder(folder).list()

@@ -1,4 +1,4 @@
-"""What PostgreSQL alone has to show: writers that wait, its COPY's corner cases, and what a person reads when it fails.
+"""PostgreSQL alone: writers that wait, its COPY's corner cases, and what a person reads when it fails.
 
 That it holds the contract and the same rows as DuckDB is in contract/, whose tests run on both.
 """

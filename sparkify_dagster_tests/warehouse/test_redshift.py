@@ -1,4 +1,4 @@
-"""What Redshift alone has to show: what COPY is given, what becomes of conflicts, what a person reads when it fails.
+"""Redshift alone: the objects that COPY is given, conflicts between writers, and the messages of failures.
 
 That it holds the contract and the same rows as the other warehouses is in contract/, whose tests run on all of them.
 How it finds its cluster and logs in is in test_redshift_login.py.
@@ -142,7 +142,7 @@ def test_the_statements_of_a_run_hold_no_credential_and_sqlfluff_reads_them(on_r
         assert [problem for problem in found if problem["code"] == "PRS"] == [], statement
 
 
-def test_each_session_tells_what_it_is_for(on_redshift: OnRedshift) -> None:
+def test_each_session_shows_its_purpose(on_redshift: OnRedshift) -> None:
     on_redshift.write_log(DAY, event())
     outcome = on_redshift.world.materialize(DAY)
     run_id = outcome.result.run_id
@@ -389,7 +389,7 @@ def test_transactions_with_a_conflict_are_repeated(
     assert loaded.world.everything() == loaded.world.from_scratch(DAY).everything()
 
 
-def test_nothing_else_is_tried_again(loaded: OnRedshift) -> None:
+def test_a_full_disk_is_no_conflict_and_is_not_repeated(loaded: OnRedshift) -> None:
     before = loaded.world.everything()
     loaded.server.forget()
     loaded.server.fail_next("INSERT INTO staging.staging_events", "53100", "Disk Full")
@@ -448,7 +448,7 @@ def failure(on_redshift: OnRedshift) -> str:
     return said
 
 
-def test_without_a_staging_location(on_redshift: OnRedshift) -> None:
+def test_redshift_without_a_staging_location(on_redshift: OnRedshift) -> None:
     staging = on_redshift.warehouse.copy_staging
     on_redshift.replace(copy_staging=None)
     said = failure(on_redshift)

@@ -1,4 +1,4 @@
-"""How Redshift is found and who logs in, against servers on loopback: moto, AWS's answers that moto lacks, a stand-in.
+"""Address and login of Redshift, against servers on loopback: moto, AWS's answers that moto lacks, a stand-in.
 
 Whatever these tests call a secret is in no message, in no cause of an error, and in no log.
 """
