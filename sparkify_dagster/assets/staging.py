@@ -169,21 +169,10 @@ def staging_songs(
         f"{listing.location} has {pluralize(len(listing.files), 'song file')}: {load.new:,} new, "
         f"{load.changed:,} changed, {load.removed:,} removed since the last load.{describe_ignored(listing)}"
     )
-    metadata: dict[str, dg.MetadataValue | str | int] = {
-        LOAD_STATUS: _song_load_status(load).value,
-        "new_files": load.new,
-        "changed_files": load.changed,
-        REMOVED_FILES: load.removed,
-        EMPTIED_FILES: load.emptied,
-        "load_errors": load.errors_found,
-        DAYS_TO_REMATCH: dg.MetadataValue.json([day.isoformat() for day in pending]),
-    }
     if load.rejected:
-        reason = f"{pluralize(load.errors_standing, 'load error')}, the limit is {limits.max_load_errors:,}"
-        metadata[REJECTION_REASON] = reason
         context.log.error(
-            f"The song files are rejected: {reason}. staging_songs keeps the rows of the last load. Correct the files "
-            "(`sparkify load-errors` shows the records), or raise SPARKIFY_MAX_LOAD_ERRORS."
+            f"The song files are rejected: {_rejection_reason(load, limits)}. staging_songs keeps the rows of the last "
+            "load. Correct the files (`sparkify load-errors` shows the records), or raise SPARKIFY_MAX_LOAD_ERRORS."
         )
     else:
         context.log.info(
@@ -193,7 +182,25 @@ def staging_songs(
     if pending:
         plays = "1 day has plays" if len(pending) == 1 else f"{len(pending):,} days have plays"
         context.log.info(f"{plays} that would now match a different song; they are queued for re-matching.")
-    return result(warehouse, total, {**metadata, **preview_rows})
+    return result(warehouse, total, {**_song_metadata(load, limits, pending), **preview_rows})
+
+
+def _song_metadata(load: SongLoad, limits: Limits, pending: Sequence[date]) -> AssetMetadata:
+    rejection = {REJECTION_REASON: _rejection_reason(load, limits)} if load.rejected else {}
+    return {
+        LOAD_STATUS: _song_load_status(load).value,
+        "new_files": load.new,
+        "changed_files": load.changed,
+        REMOVED_FILES: load.removed,
+        EMPTIED_FILES: load.emptied,
+        "load_errors": load.errors_found,
+        DAYS_TO_REMATCH: dg.MetadataValue.json([day.isoformat() for day in pending]),
+        **rejection,
+    }
+
+
+def _rejection_reason(load: SongLoad, limits: Limits) -> str:
+    return f"{pluralize(load.errors_standing, 'load error')}, the limit is {limits.max_load_errors:,}"
 
 
 def _song_load_status(load: SongLoad) -> LoadStatus:
