@@ -1,4 +1,4 @@
-"""What the warehouse costs, as ratios measured in one run: `make benchmark`.
+"""Measures the cost of the warehouse, as ratios of one run: `make benchmark`.
 
 Each figure is the wall time of a whole process, local files to a persisted DuckDB star; the competitors take turns, and
 the median of some rounds counts.
@@ -136,7 +136,7 @@ def growth(folder: Path, rounds: int) -> None:
 
 
 def write_days(source: Path, first: date, days: int, lines: list[str], of: date) -> None:
-    """Writes the lines once a day, shifted to that day."""
+    """Writes the lines once per day, shifted to that day."""
     import json
 
     events = [json.loads(line) for line in lines]

@@ -1,4 +1,4 @@
-"""What loading PostgreSQL and Redshift costs, as ratios measured in one run: `make benchmark-warehouses`.
+"""Measures the cost of loading PostgreSQL and Redshift, as ratios of one run: `make benchmark-warehouses`.
 
 The servers are those of the tests, on loopback, so only the ratios mean something.
 
@@ -87,8 +87,8 @@ def postgres_events(folder: Path, rounds: int) -> None:
             connection.close()
     mine, copied = statistics.median(ours), statistics.median(bare)
     print(
-        f"postgres: {count:,} events in {mine:.1f} s, {count / mine:,.0f} rows a second; a bare COPY of the same rows "
-        f"{copied:.1f} s, {count / copied:,.0f} rows a second: {mine / copied:.2f} x"
+        f"postgres: {count:,} events in {mine:.1f} s, {count / mine:,.0f} rows per second; a bare COPY of the same "
+        f"rows {copied:.1f} s, {count / copied:,.0f} rows per second: {mine / copied:.2f} x"
     )
 
 

@@ -199,7 +199,7 @@ def spellings(needle: str) -> set[bytes]:
 
 
 def hits(contents: Mapping[str, bytes]) -> list[str]:
-    """Where each listener is named."""
+    """Returns the places that name each listener."""
     found = []
     for name, text in contents.items():
         for needle in NEEDLES:

@@ -60,7 +60,7 @@ def runs_of(project: Project) -> list[dg.DagsterRun]:
 
 
 def loads(world: World) -> dict[str, datetime]:
-    """When each object was loaded."""
+    """Returns the load time of each object."""
     return dict(world.rows("staging.loaded_objects", "key", "loaded_at"))
 
 
@@ -110,7 +110,7 @@ def test_the_same_seed_simulates_the_same_bytes(project: Project) -> None:
         ([], "Missing option '--out'"),
     ],
 )
-def test_wrong_options_of_simulate_are_told(project: Project, options: list[str], problem: str) -> None:
+def test_wrong_options_of_simulate_are_errors_of_one_line(project: Project, options: list[str], problem: str) -> None:
     output = project.sparkify("simulate", *options, expect=2)
     assert problem in output.splitlines()[-1]
 
@@ -165,7 +165,7 @@ def test_a_second_run_loads_nothing_again(loaded: Project) -> None:
     assert {state.metadata["load_status"].value for state in states if state} == {"unchanged"}
 
 
-def test_what_did_not_change_is_not_asked_again(loaded: Project) -> None:
+def test_queries_are_not_refreshed_if_nothing_changed(loaded: Project) -> None:
     asked = "SELECT query, refreshed_at FROM staging.analytics_refreshes ORDER BY query"
     before = loaded.world.query(asked)
     loaded.sparkify("etl")
@@ -231,7 +231,7 @@ def test_wrong_days_are_one_line(project: Project, options: list[str], problem: 
     assert one_line(result.output) == f"sparkify: {problem}"
 
 
-def test_what_is_no_day_is_told(project: Project) -> None:
+def test_an_option_that_is_no_day_is_an_error_of_one_line(project: Project) -> None:
     output = project.sparkify("etl", "--from", "yesterday", expect=2)
     assert "'yesterday' is not a day like 2018-11-01" in output.splitlines()[-1]
 
@@ -345,7 +345,7 @@ def test_days_far_apart_are_loaded_in_runs_of_their_own(small: World, project: P
     assert "1 failed" in output
 
 
-def test_a_source_without_a_day_of_the_window_is_told(small: World, project: Project) -> None:
+def test_a_source_without_a_day_of_the_window_is_reported(small: World, project: Project) -> None:
     small.write_songs("A/A/A/TRAAA.json", song())
     small.write_log("2019-02-03", event(time="2019-02-03T10:00:00"))
     output = project.sparkify("etl", expect=1)

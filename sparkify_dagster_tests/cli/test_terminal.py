@@ -193,7 +193,7 @@ def test_a_history_that_cannot_be_written_is_one_line(project: Project, monkeypa
         ("--from 9999-12-31", "--from 9999-12-31: the last possible day is 9999-12-30"),
     ],
 )
-def test_days_that_cannot_be_asked_for_are_one_line(project: Project, command: str, days: str, told: str) -> None:
+def test_impossible_days_are_an_error_of_one_line(project: Project, command: str, days: str, told: str) -> None:
     assert in_this_process(project, *command.split(), *days.split()) == (1, f"sparkify: {told}\n")
 
 

@@ -382,7 +382,7 @@ def test_a_cluster_that_is_looked_up_misses_its_database(error: Error) -> None:
     )
 
 
-def test_without_a_password_aws_is_asked_for_one(load: Load) -> None:
+def test_without_a_password_aws_provides_one(load: Load) -> None:
     url = load(re.sub("DB_PASSWORD=.*\n", "", CLUSTER)).warehouse
     assert (url.username, url.password) == ("awsuser", None)
     url = load(re.sub("(DB_PASSWORD|DB_USER)=.*\n", "", CLUSTER)).warehouse

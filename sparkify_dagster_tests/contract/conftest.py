@@ -9,7 +9,7 @@ from sparkify_dagster_tests.redshift_stand_in.real_cluster import CLUSTER
 from sparkify_dagster_tests.support.servers.postgres import PostgresServer
 from sparkify_dagster_tests.support.world import NewWarehouse, World
 
-# A real cluster takes minutes for what the stand-in does in seconds, so it is asked only where somebody names one.
+# A real cluster takes minutes for what the stand-in does in seconds, so it is used only if one is named.
 WAREHOUSES = ["duckdb", "postgres", "redshift", *(["cluster"] if CLUSTER else [])]
 
 

@@ -103,7 +103,7 @@ def reference(
 
 
 def is_rejected(day: Staged, max_load_errors: int) -> bool:
-    """Whether a day has too many errors, or a file with errors and without a good record."""
+    """Returns whether a day has too many errors, or a file with errors and without a good record."""
     return len(day.errors) > max_load_errors or any(
         errors > 0 and errors == lines for lines, _, _, errors in day.counts.values()
     )
@@ -135,7 +135,7 @@ def parse(text: str) -> object:
 
 
 def end_of_value(text: str, start: int) -> int:
-    """Where the JSON value that begins at `start` ends, if it is one. Raises Wrong."""
+    """Returns the end of the JSON value that begins at `start`. Raises Wrong if there is none."""
     position, depth = start, 0
     while position < len(text):
         character = text[position]
@@ -241,7 +241,7 @@ def song_records(content: bytes) -> list[Record]:
 
 
 def is_hidden(key: str) -> bool:
-    """Whether it is a dot-file or lies under a dot-folder; `.` and `..` are segments like others."""
+    """Returns whether the key is a dot-file or in a dot-folder; `.` and `..` are segments like others."""
     return any(part.startswith(".") and part not in (".", "..") for part in key.split("/"))
 
 

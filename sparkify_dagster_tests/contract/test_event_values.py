@@ -237,7 +237,7 @@ CASES: list[tuple[str, Any, Any]] = [
 
 
 def line_of(number: int, column: str, value: Any) -> str:
-    """A line of its own (session and item tell it from the others) with one odd value."""
+    """Returns an event with one non-canonical value, and a session and item of its own."""
     document = event(page="Home", sessionId=FIRST + number, itemInSession=FIRST + number)
     key = KEY_OF[column]
     if value is MISSING:

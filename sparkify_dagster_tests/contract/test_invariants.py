@@ -143,7 +143,7 @@ class TestConvergence:
         assert month.everything() == month.from_scratch(DAY, FOURTH_DAY).everything()
 
     def test_a_warehouse_of_before_sees_to_days_that_only_the_star_holds(self, month: World) -> None:
-        """What a killed run of an earlier version left behind, which kept no list of such days."""
+        """Arranges what a killed run of an earlier version left behind, which kept no list of such days."""
         month.load(DAY, FOURTH_DAY)
         with month.warehouse.connect("a test") as engine, engine.begin() as connection:
             for table in (EVENTS, OBJECTS, ERRORS):
@@ -156,7 +156,7 @@ class TestConvergence:
 
     @staticmethod
     def load_what_is_known(world: World) -> None:
-        """What `sparkify etl` loads without days."""
+        """Returns the blocks that `sparkify etl` loads without days."""
         for first, last in blocks_to_load(world.source.list_log_files(), world.warehouse):
             world.load(first.isoformat(), last.isoformat())
 

@@ -149,7 +149,7 @@ def test_a_record_may_be_so_long(world: World) -> None:
 
 
 def test_a_file_may_inflate_so_far(world: World) -> None:
-    """What inflates further is one error without a line, which names the setting; nothing of the file loads."""
+    """A file that inflates beyond the limit is one error without a line, which names the setting; none of it loads."""
     content = lines(*plays(1, 2, 3))
     world.max_inflated_bytes = len(content) - 1
     world.write(f"log_data/a/{DAY}-events.json.gz", lines(*plays(1, 2)))

@@ -1,6 +1,6 @@
 """The contract's tests notice a mistake in the star's SQL: each mutation below leads to other rows than the reference.
 
-One small world has a case of every rule. It is staged once; each mutation then builds the star of it anew, in a
+One small world has a case of every rule. It is staged once; each mutation then rebuilds its star, in a
 transaction that is rolled back.
 """
 

@@ -263,7 +263,7 @@ def files_in(folder: Path) -> Files:
 
 
 def expected(world: World, log_data: Files | None = None) -> Reference:
-    """What the warehouse must hold of the world's files, or of other log files with its songs."""
+    """Returns the expected contents for the world's files, or for other log files with its songs."""
     days = set(map(date.fromisoformat, DAYS))
     logs = files_in(world.folder / "log_data") if log_data is None else log_data
     return reference(logs, files_in(world.folder / "song_data"), days, max_load_errors=MAX_LOAD_ERRORS)

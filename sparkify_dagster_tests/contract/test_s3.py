@@ -201,7 +201,7 @@ def test_the_jsonpaths_file_comes_from_s3(world: World, s3: S3Server, bucket: st
 
 class TestASourceThatCannotBeRead:
     def check(self, world: World, cause: str, caplog: pytest.LogCaptureFixture, *secret: str) -> None:
-        """Both loads fail with one clear line, change nothing and tell no secret."""
+        """Both loads fail with one clear line, change nothing and show no secret."""
         caplog.set_level(logging.DEBUG)
         before = world.everything()
         for assets, job in ((["staging_events"], "load_log_days"), (["staging_songs"], "load_songs")):

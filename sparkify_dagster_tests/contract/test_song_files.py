@@ -112,7 +112,7 @@ WRONG: list[tuple[str | bytes, list[str], list[tuple[int, str | None, str]]]] = 
 
 @dataclass(frozen=True)
 class LoadedFiles:
-    """What was loaded of files, by their keys."""
+    """Returns the loaded rows by the keys of their files."""
 
     songs: Mapping[str, list[str]]
     errors: Mapping[str, list[Row]]

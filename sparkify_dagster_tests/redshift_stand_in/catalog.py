@@ -42,7 +42,7 @@ def system_schema() -> str:
 
 
 def answer_to_reflection(sql: str) -> str | None:
-    """What to ask PostgreSQL instead of a query of sqlalchemy-redshift's reflection; None for any other."""
+    """Returns the query on PostgreSQL for one of sqlalchemy-redshift's reflection, or None for any other."""
     if "reldiststyle" in sql:
         return _RELATIONS.format(clauses=_clauses(sql, "relname"))
     if "attencodingtype" in sql:

@@ -21,7 +21,7 @@ ROLE = "arn:aws:iam::123456789012:role/redshift-load"
 
 @dataclass(frozen=True)
 class Failure:
-    """What is to happen to the next statement whose text contains the pattern."""
+    """A fault to inject into the next statement whose text contains the pattern."""
 
     pattern: str
     sqlstate: str = ""

@@ -1,4 +1,4 @@
-"""What COPY reads from S3: the manifest, the JSONPaths file and the objects with their JSON.
+"""The input of COPY in S3: the manifest, the JSONPaths file and the objects with their JSON.
 
 Pages: copy-parameters-data-source-s3, copy-parameters-data-format, copy-usage_notes-copy-from-json,
 loading-data-files-using-manifest.
@@ -198,7 +198,7 @@ def _steps(expression: object) -> Sequence[str | int]:
 
 
 def _at(value: object, path: Sequence[str | int]) -> object:
-    """What the path leads to; None where an object lacks the key."""
+    """Returns the value at the path, or None if an object lacks the key."""
     for step in path:
         if isinstance(step, int):
             if not isinstance(value, list) or step >= len(value):

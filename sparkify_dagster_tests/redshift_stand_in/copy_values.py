@@ -1,4 +1,4 @@
-"""What COPY makes of a JSON value in a column of some type, and what it refuses, with the codes of STL_LOAD_ERRORS.
+"""COPY's conversion of JSON values by column type, and its rejections, with the codes of STL_LOAD_ERRORS.
 
 Pages: copy-parameters-data-conversion, copy-parameters-data-format, copy-usage_notes-copy-from-json,
 r_Load_Error_Reference, multi-byte-character-load-errors.

@@ -1,4 +1,4 @@
-"""Stand-ins for Redshift for tests, one a warehouse, on the PostgreSQL and the S3 server of the test process."""
+"""Fixtures: one stand-in for Redshift per warehouse, on the PostgreSQL and S3 servers of the test process."""
 
 import secrets
 from collections.abc import Iterator

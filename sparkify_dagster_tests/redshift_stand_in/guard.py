@@ -89,7 +89,7 @@ def _refusals(sql: str) -> Iterator[str]:
 
 
 def _is_of_catalog(statement: exp.Expr) -> bool:
-    """Whether it reads the leader node's catalog only, which is still a PostgreSQL's."""
+    """Returns whether it reads only the leader node's catalog, which is still that of a PostgreSQL."""
     tables = list(statement.find_all(exp.Table))
     return bool(tables) and all(table.db.lower() == "pg_catalog" for table in tables)
 
@@ -182,7 +182,7 @@ def _bare_name(node: exp.Expr) -> str | None:
 
 
 def matching_parentheses(tokens: Sequence[Token]) -> dict[int, int]:
-    """Where each parenthesis that opens is closed."""
+    """Returns the position of the closing parenthesis for each opening one."""
     closing: dict[int, int] = {}
     opened: list[int] = []
     for place, token in enumerate(tokens):

@@ -79,7 +79,7 @@ class Load:
         return rows
 
     def notices(self) -> Sequence[str]:
-        """What a client sees as INFO only."""
+        """Sends a message that a client sees as INFO."""
         table = self.command.table.rpartition(".")[2].strip('"')
         completed = f"Load into table '{table}' completed, {self.loaded_rows} record(s) loaded successfully."
         if not self.errors:

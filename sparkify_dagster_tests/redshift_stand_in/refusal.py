@@ -1,4 +1,4 @@
-"""What the stand-in knows it cannot know, and how it says no."""
+"""The limits of the stand-in, and the error by which it refuses what lies beyond them."""
 
 # What the stand-in assumes without a page of AWS's that says so, or leaves out. Nothing should rest on these.
 UNVERIFIED = (
@@ -8,7 +8,7 @@ UNVERIFIED = (
     "true and false load into VARCHAR as these words, and are refused for numbers; objects and arrays load as compact"
     " JSON text.",
     "Of a key that an object holds twice, the last one counts.",
-    "Text that is not JSON is error 1216, once a line; the next line is read again.",
+    "Text that is not JSON is error 1216, once per line; the next line is read again.",
     "The wording of most errors, and the SQLSTATEs of refused statements (0A000, 42601).",
     "COPY's command tag carries no number of rows.",
     "After TRUNCATE inside a transaction the session is outside of one.",

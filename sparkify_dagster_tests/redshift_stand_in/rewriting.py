@@ -1,4 +1,4 @@
-"""What the back end is asked for a statement: rewritten, refused, or as it came."""
+"""Rewrites a statement for the back end, passes it on, or refuses it."""
 
 import re
 from collections.abc import Callable
@@ -183,7 +183,7 @@ def _words(sql: str) -> list[str]:
 
 
 def _in_postgres_words(sql: str) -> str:
-    """What PostgreSQL calls otherwise, replaced where it stands."""
+    """Replaces what has another name in PostgreSQL."""
     tokens = tokens_of(sql)
     edits: list[tuple[int, int, str]] = []
     for place, token in enumerate(tokens):

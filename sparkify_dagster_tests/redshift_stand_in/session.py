@@ -42,7 +42,7 @@ WHERE a.attrelid = {table}::regclass AND a.attnum > 0 AND NOT a.attisdropped ORD
 
 
 class BackEndError(Exception):
-    """The back end refused something that the stand-in asked for; the client gets its error."""
+    """The back end refused a statement of the stand-in; the client gets its error."""
 
     def __init__(self, message: Message) -> None:
         super().__init__(message.fields.get("M"))

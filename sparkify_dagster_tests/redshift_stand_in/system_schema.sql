@@ -1,4 +1,4 @@
--- What a Redshift has of its own, for the back end's database. The schema is last in every session's search path.
+-- Redshift's own objects, for the back end's database. The schema is last in every session's search path.
 CREATE SCHEMA redshift_system;
 SET search_path = redshift_system;
 
@@ -39,7 +39,7 @@ CREATE FUNCTION pg_last_copy_count() RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT coalesce(nullif(current_setting('standin.last_copy_count', true), ''), '0')::bigint
 $$;
 
--- What was refused; texts are CHAR, padded with blanks.
+-- Rejected records; texts are CHAR, padded with blanks.
 CREATE TABLE load_errors (
     user_id integer NOT NULL DEFAULT 100,
     query_id bigint NOT NULL,
@@ -132,7 +132,7 @@ BEGIN
 END
 $$;
 
--- What a test wants to be unsorted, in per cent.
+-- Percentage of unsorted rows, as set by a test.
 CREATE TABLE unsorted_tables (name text NOT NULL, unsorted numeric(5, 2) NOT NULL);
 
 -- SVV_TABLE_INFO shows no empty table.

@@ -98,7 +98,7 @@ def copy(to: Any, url: str, **options: Any) -> Any:
 
 
 def columns_of(engine: Engine, table: str, schema: str | None = None) -> Sequence[Any]:
-    """As Inspector.get_columns asks; sqlalchemy-redshift 1.0.0 on SQLAlchemy 2.1 stumbles over the answer's types."""
+    """Does what Inspector.get_columns does; sqlalchemy-redshift 1.0.0 on SQLAlchemy 2.1 fails on the types."""
     with engine.connect() as connection:
         dialect: Any = connection.dialect
         found: Sequence[Any] = dialect._get_redshift_columns(connection, table, schema=schema)

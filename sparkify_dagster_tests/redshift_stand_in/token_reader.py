@@ -67,7 +67,7 @@ class TokenReader:
         return self._sql[token.start : token.end + 1]
 
     def group_items(self) -> "list[TokenReader]":
-        """What stands in the parentheses here, parted at its commas."""
+        """Returns the contents of the parentheses at this position, split at their commas."""
         if not self.at("("):
             self.expect("(")
         end = self._closing[self._place]

@@ -1,4 +1,4 @@
-"""The real daemon on real files, killed while the runs that a sensor asked for are on their way."""
+"""The real daemon on real files, killed while the runs that a sensor requested are in progress."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ Expected: TypeAlias = tuple[str, bool, Status]
 
 @dataclass
 class History:
-    """What became of the sensor's runs, the oldest first: the day, whether it repeats another run, the status."""
+    """Returns the sensor's runs, oldest first: the day, whether it retries another run, the status."""
 
     instance: dg.DagsterInstance
 
@@ -54,7 +54,7 @@ class History:
 
 
 @pytest.mark.slow
-def test_what_a_killed_daemon_had_asked_for_is_loaded_all_the_same(project: Project) -> None:
+def test_days_that_a_killed_daemon_had_requested_are_loaded(project: Project) -> None:
     warehouse = DuckDBWarehouse(path=str(project.warehouse_file))
     with project.instance() as instance:
         history = History(instance)

@@ -55,7 +55,7 @@ def statuses(project: Project) -> list[Status]:
 
 
 def holder(project: Project) -> str:
-    """Who has the warehouse open, or had it last."""
+    """Returns the process that has the warehouse open, or had it open last."""
     try:
         return project.warehouse_file.with_name("warehouse.duckdb.holder").read_text()
     except FileNotFoundError:
@@ -63,7 +63,7 @@ def holder(project: Project) -> str:
 
 
 def kill_when_at(project: Project, started: Started, step: str) -> None:
-    """Kills the command when it has opened the warehouse for the step, or has told that the step is done."""
+    """Kills the command when it has opened the warehouse for the step, or has printed that the step is done."""
     wait_until(
         lambda: holder(project).startswith(step) or f"✓ {step}" in started.output or started.process.poll() is not None,
         f"{step} in the warehouse or in the output",
@@ -188,7 +188,7 @@ def test_a_run_in_this_process_is_alive(instance: dg.DagsterInstance) -> None:
     run_id = add_run(instance)
     with liveness.alive(instance, run_id), liveness.alive(instance, run_id):
         assert liveness.fail_dead_runs(instance) == []
-    # Its lock is gone with its end; that it is no longer alive is told by the run's status from now on.
+    # Its lock ends with it; from now on the run's status shows that it is no longer alive.
     assert status_of(instance, run_id) is Status.STARTED
 
 

@@ -95,7 +95,7 @@ def answers(port: int) -> bool:
 
 
 def ask(port: int, query: str, **variables: Any) -> dict[str, Any]:
-    """What the webserver's GraphQL answers."""
+    """Returns the response of the webserver's GraphQL API."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/graphql",
         json.dumps({"query": query, "variables": variables}).encode(),

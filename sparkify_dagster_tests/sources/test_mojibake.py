@@ -14,7 +14,7 @@ def misread(text: str) -> str:
 
 
 def is_repairable(text: str) -> bool:
-    """Whether the text itself is UTF-8 read as Latin-1, so that nobody can tell what was meant."""
+    """Returns whether the text itself is UTF-8 read as Latin-1, so that its meaning is ambiguous."""
     try:
         return not text.isascii() and text.encode("latin-1").decode() != text
     except UnicodeError:

@@ -82,7 +82,7 @@ EXTRACTED = {"MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "YEAR", "DOW"}
 
 
 def refusals(sql: str) -> Iterator[str]:
-    """What in the SQL is outside the subset."""
+    """Yields what is outside the subset in the SQL."""
     try:
         statements = parse(sql, dialect="redshift")
     except ParseError as error:
@@ -126,7 +126,7 @@ def _refused_parts(node: exp.Expr) -> Iterator[str]:
 
 
 def _is_output_to_order_by(column: exp.Column) -> bool:
-    """Whether it is an output's name in the ORDER BY of its SELECT, which is where a table cannot be named."""
+    """Returns whether it is an output's name in the ORDER BY of its SELECT, where a table cannot be named."""
     select = column.parent_select
     order = column.find_ancestor(exp.Order)
     return (

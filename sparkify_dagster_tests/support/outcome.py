@@ -14,7 +14,7 @@ def asset_key(name: str) -> dg.AssetKey:
 
 @dataclass
 class Outcome:
-    """What a run came to."""
+    """The outcome of a run."""
 
     result: dg.ExecuteInProcessResult
 
@@ -37,7 +37,7 @@ class Outcome:
 
     @property
     def checks(self) -> dict[tuple[str, str], bool]:
-        """Whether each check passed, by asset and check."""
+        """Returns whether each check passed, by asset and check."""
         return {key: evaluation.passed for key, evaluation in self.evaluations.items()}
 
     @property
@@ -58,12 +58,12 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """What the command's exit status says."""
+        """Returns whether the command's exit status would be 0."""
         return not self.failures and not self.failed_checks
 
     @property
     def materialized(self) -> set[str]:
-        """The tables that the run made; of the sources it only tells what it found."""
+        """Returns the tables that the run materialized; of the sources it only observes."""
         told = self.result.get_asset_materialization_events()
         return {event.asset_key.to_user_string() for event in told if event.asset_key} - SOURCES
 
@@ -76,7 +76,7 @@ class Outcome:
         return {name: value.value for name, value in materialization.metadata.items()}
 
     def observed(self, asset: str) -> dict[str, Any]:
-        """What the run told of an external asset."""
+        """Returns the metadata that the run logged for an external asset."""
         (event,) = (
             event for event in self.result.get_asset_materialization_events() if event.asset_key == asset_key(asset)
         )

@@ -72,7 +72,7 @@ class Project:
         return self.run("sparkify", *arguments, expect=expect, **environment)
 
     def run(self, command: str, *arguments: str, expect: int = 0, **environment: str) -> str:
-        """What a command of the virtual environment prints, once it has ended with the expected status."""
+        """Runs a command of the virtual environment, checks its status and returns its output."""
         with self.start(command, *arguments, **environment) as started:
             output = started.wait(expect)
         if command == "sparkify":
@@ -159,7 +159,7 @@ class Started:
         self.kill_group()
 
     def wait(self, expect: int = 0) -> str:
-        """What the command has printed, once it has ended with the expected status."""
+        """Waits for the command to end with the expected status, and returns its output."""
         status = self.process.wait(DEADLINE_SECONDS)
         assert status == expect, f"the command ended with {status}:\n{self.output}"
         assert SECRET not in self.output

@@ -1,4 +1,4 @@
-"""Sensors that tick on a real folder and a real history, and the runs that they ask for."""
+"""Sensors that tick on a real folder and a real history, and the runs that they request."""
 
 import json
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class Ticks:
     runs: list[dg.DagsterRun] = field(default_factory=list)
 
     def tick(self, *, runs_end: dg.DagsterEventType | None = SUCCESS) -> list[Range]:
-        """The ranges of days that this tick asks for. Its runs have ended by the next tick, or are still under way."""
+        """Returns the ranges of days that this tick requests. They may be in progress at the next tick."""
         self.evaluate()
         for request in self.requests:
             run = self.make_run(request)

@@ -73,7 +73,7 @@ def definitions_on(kind: type[Warehouse]) -> dg.Definitions:
 
 @cache
 def _instance() -> dg.DagsterInstance:
-    """Where runs are recorded, in memory. One for all of them: making it anew would be an eighth of a run's price."""
+    """Returns the in-memory instance of all runs: creating one per run would be an eighth of a run's cost."""
     return dg.DagsterInstance.ephemeral()
 
 
@@ -190,7 +190,7 @@ class World:
     ) -> Outcome:
         """Runs a job for the days (both included), as `sparkify etl` and the UI do. Its failures are in the outcome.
 
-        Of a job without chosen assets everything, but the analysts' queries only where they are asked for.
+        Without `assets`, a job runs all of its assets except the analysts' queries.
         """
         kind = type(self.warehouse)
         loading = {"load_songs": ["staging_songs"], "load_log_days": ["staging_events"]}
@@ -271,7 +271,7 @@ class World:
                     transforms.replace_songplays(connection, day, day)
 
     def load_songs_alone(self) -> None:
-        """What the job load_songs does, without Dagster around it."""
+        """Does what the job load_songs does, without Dagster."""
         source, warehouse = self.source, self.warehouse
         with warehouse.connect("a test") as engine:
             load_songs(engine, warehouse, source.song_store(), source.list_song_files(), self.limits, allow_empty=True)
@@ -280,7 +280,7 @@ class World:
                     transforms.replace_song_dimension(connection, table)
 
     def match_again(self, day: str) -> None:
-        """What a run for a pending day does, without Dagster around it."""
+        """Does what a run for a pending day does, without Dagster."""
         with self.warehouse.connect("a test") as engine, engine.begin() as connection:
             transforms.replace_songplays(connection, date.fromisoformat(day), date.fromisoformat(day))
 
@@ -329,7 +329,7 @@ class World:
         return self._tables(STAR)
 
     def everything(self) -> dict[str, list[Row]]:
-        """What a reader may see: the star, staging, and what is counted about it, without the times of loading."""
+        """Returns the star, staging and its bookkeeping, without load times."""
         return self._tables(
             {
                 **STAR,

@@ -1,4 +1,4 @@
-"""DuckDB alone: files that cannot be opened as a warehouse, each told in one line with the remedy."""
+"""DuckDB: files that cannot be opened as a warehouse are errors of one line with the remedy."""
 
 from pathlib import Path
 

@@ -78,7 +78,7 @@ class OnRedshift:
         )
 
     def copied(self) -> set[str]:
-        """What the manifests named: URLs of the source; of copies only the file's name."""
+        """Returns the URLs of the manifests; of copies only the file's name."""
         urls = {url for manifest in self.manifests for url in manifest}
         return {url if url.startswith(self.location) else url.rpartition("/")[2] for url in urls}
 

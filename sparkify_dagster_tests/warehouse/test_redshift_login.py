@@ -103,7 +103,7 @@ def server(redshift_servers: RedshiftServers) -> Iterator[RedshiftStandIn]:
 
 
 def log_in(address: str, identifier: str | None = None, region: str | None = None, secret: str | None = None) -> Any:
-    """What a new connection is made with; the address is a URL without its scheme."""
+    """Returns the parameters of a new connection; the address is a URL without its scheme."""
     cluster = Cluster(make_url(SCHEME + address), identifier, region, secret)
     return connection_parameters(cluster, Settings.load().aws_access())
 
@@ -230,7 +230,7 @@ def described(status: str, address: str | None = None, port: int | None = None) 
 
 
 @pytest.mark.usefixtures("log_out")
-def test_with_host_and_password_aws_is_not_asked(
+def test_with_host_and_password_aws_is_not_called(
     aws: AwsServer, server: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch, hidden: Hidden
 ) -> None:
     server.password = hidden.new()
@@ -418,7 +418,7 @@ def test_what_aws_refuses_is_one_clear_line_of_the_warehouses(
 
 @pytest.fixture
 def hold(aws: AwsServer) -> Callable[[str], str]:
-    """Puts a text into a secret of its own, and tells the secret's name."""
+    """Stores a text in a new secret and returns the secret's name."""
 
     def hold(content: str) -> str:
         name = f"sparkify/{secrets.token_hex(4)}"

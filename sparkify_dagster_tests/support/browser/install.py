@@ -46,7 +46,7 @@ def _working() -> str | None:
 
 
 def _run(command: list[str]) -> bool:
-    """Whether it succeeded."""
+    """Returns whether it succeeded."""
     print("$", *command, flush=True)
     environment = {
         **os.environ,

@@ -1,4 +1,4 @@
-"""What a user does and sees in the UI, by the roles and texts of its pages: they have no ids that one could rely on."""
+"""Actions and views of a user in the UI, by roles and texts: its pages have no stable ids."""
 
 import re
 import time

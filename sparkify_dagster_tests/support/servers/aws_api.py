@@ -62,7 +62,7 @@ class AwsResponse:
 
 @dataclass
 class AwsServer:
-    """What moto knows, and what a test has answered instead; the credentials are those of login()."""
+    """moto, with responses that a test can replace; the credentials are those of login()."""
 
     url: str
     moto_url: str
@@ -116,7 +116,7 @@ class AwsServer:
         monkeypatch.setenv("AWS_REGION", REGION)
 
     def forget(self) -> None:
-        """For a next test: nothing was asked, and nothing is arranged."""
+        """Forgets requests and replaced responses, for the next test."""
         self.requests.clear()
         self.answers.clear()
 
@@ -176,7 +176,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsServer]:
 
 
 def _is_up(port: int, process: "subprocess.Popen[bytes]") -> bool:
-    """Whether moto answers. False if it ended, or does not in time."""
+    """Returns whether moto responds: False if it ended, or does not respond in time."""
     end = time.monotonic() + START_SECONDS
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while process.poll() is None and time.monotonic() < end:

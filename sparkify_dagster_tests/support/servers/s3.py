@@ -150,7 +150,7 @@ def free_ports(number: int) -> list[int]:
 
 
 def _is_up(server: S3Server, process: "subprocess.Popen[bytes]") -> bool:
-    """Whether the server answers and lets its user make a bucket. False if it ended, or does not in time."""
+    """Returns whether the server lets its user create a bucket: False if it ended, or does not respond in time."""
     end = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < end:
         try:
