@@ -68,7 +68,7 @@ def checks() -> str:
 
 
 def runbook() -> str:
-    """A section per check name: what it checks, what a failure means, and what mends it."""
+    """A section per check name: what it checks, what a failure means, and how to fix it."""
     sections = []
     for name, entry in RUNBOOK.items():
         described = [(asset, spec) for asset, spec in _described_checks() if spec.name == name]

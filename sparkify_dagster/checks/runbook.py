@@ -88,11 +88,13 @@ RUNBOOK: Final[Mapping[str, RunbookEntry]] = {
     "expected_fields": RunbookEntry(
         Colour.EITHER,
         "The records of a day lack a key that other days have or that plays need, or have a new one: a release of "
-        "the app changed the log format. Red in the run that loads the day, yellow in later runs.",
+        "the app changed the log format. A missing key is red in the run that loads the day, and yellow in later "
+        "runs; a new key is yellow.",
         (
             "A renamed key: put the new key into the JSONPaths file (`SPARKIFY_LOG_JSONPATH`). All days are then "
             "reloaded, so the file must fit the old log files too.",
-            "A lost key: have it added to the app's log again, and the day's files rewritten.",
+            "A lost key: have it added to the app's log again and the day's files rewritten, then load the day: "
+            f"{_LOAD_AGAIN}.",
             "A new key that should become a column: see *Add a column* in CONTRIBUTING.",
         ),
     ),

@@ -62,7 +62,7 @@ Scope: TypeAlias = Callable[[Table], ColumnElement[bool]]
             "expected_fields",
             asset=staging_events.key,
             description="Each day's records have all keys of the JSONPaths file, and no key that no other day has. "
-            "Fails in the run that loads the day, warns in later runs.",
+            "A key that other days have fails in the run that loads the day and warns later; a new key warns.",
         ),
         dg.AssetCheckSpec(
             "null_rates",

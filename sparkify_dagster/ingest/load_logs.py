@@ -87,7 +87,7 @@ def _files_to_load(
     allow_empty: bool,
 ) -> Mapping[date, Sequence[StoredObject]]:
     """Returns the present files of each day that is not staged as they are. A day may have none left."""
-    staged, staged_days = warehouse.run_in_transaction(
+    current, staged_days = warehouse.run_in_transaction(
         engine,
         lambda connection: (
             load_log.loaded_days(connection, days[0], days[-1], keys),
@@ -99,7 +99,7 @@ def _files_to_load(
     return {
         day: files
         for day, files in present.items()
-        if full or not staged.get(day, StagedDay()).is_current(files, limits.max_load_errors)
+        if full or not current.get(day, StagedDay()).is_current(files, limits.max_load_errors)
     }
 
 

@@ -283,6 +283,7 @@ pending_rematch = Table(
     metadata,
     Column("log_date", Date, nullable=False, comment="Day whose plays would now match other songs"),
     schema=STAGING_SCHEMA,
+    # Redshift's writers lock this table, too (warehouse/redshift/warehouse.py).
     comment="One row per day whose songplays have to be re-matched, since the songs changed",
     info=_SMALL,
 )

@@ -1,4 +1,4 @@
--- Redshift only: casts the songs that COPY has landed; decimals as in staging_events.
+-- Redshift only: casts the songs that COPY has landed; decimals as in warehouse/redshift/landing.py.
 SELECT
     s.num_songs,
     s.artist_id,
