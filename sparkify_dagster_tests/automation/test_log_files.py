@@ -92,6 +92,7 @@ def gapped_days(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return [(date(2018, 1, 1) + timedelta(days=2 * number)).isoformat() for number in range(30)]
 
 
+@pytest.mark.slow
 def test_blocks_beyond_the_concurrency_limit_wait_for_the_next_tick(log_files: Ticks, gapped_days: list[str]) -> None:
     write_days(log_files.world, *gapped_days)
     assert log_files.tick() == [(day, day) for day in gapped_days[:25]]
@@ -100,6 +101,7 @@ def test_blocks_beyond_the_concurrency_limit_wait_for_the_next_tick(log_files: T
     assert len(log_files.runs) == 30
 
 
+@pytest.mark.slow
 def test_blocks_wait_while_the_maximum_of_runs_is_in_progress(log_files: Ticks, gapped_days: list[str]) -> None:
     write_days(log_files.world, *gapped_days)
     log_files.tick(runs_end=None)

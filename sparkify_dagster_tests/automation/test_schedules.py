@@ -37,6 +37,7 @@ def test_daily_load_covers_the_first_to_the_last_day_with_files(world: World, in
     assert days_of_the_next_run(world, instance) == ("2018-11-03", "2018-11-05")
 
 
+@pytest.mark.slow
 def test_daily_load_covers_days_whose_file_was_deleted(world: World, instance: dg.DagsterInstance) -> None:
     write_days(world, "2018-11-03", "2018-11-05")
     run(world, instance, "load_all", "2018-11-03", "2018-11-05")

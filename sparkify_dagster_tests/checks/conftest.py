@@ -1,5 +1,6 @@
 """Runs single checks, as the UI's "Execute" does, on tables that a test has tampered with."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -94,8 +95,11 @@ def rows(evaluation: dg.AssetCheckEvaluation, name: str) -> list[dict[str, Any]]
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
+    return write_three_days(World(tmp_path))
+
+
+def write_three_days(world: World) -> World:
     """Three days and two songs: valid lines, an error, a duplicate, plays with and without a match."""
-    world = World(tmp_path)
     world.write_log(
         "2018-11-01",
         event(),
@@ -115,7 +119,14 @@ def world(tmp_path: Path) -> World:
     return world
 
 
-@pytest.fixture
-def tables(world: World) -> Tables:
+@pytest.fixture(scope="session")
+def loaded_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of such a world, with its days loaded, to be copied."""
+    world = write_three_days(World(tmp_path_factory.mktemp("loaded")))
     world.load(*DAYS)
-    return Tables(world)
+    return world.folder
+
+
+@pytest.fixture
+def tables(loaded_days: Path, tmp_path: Path) -> Tables:
+    return Tables(World(shutil.copytree(loaded_days, tmp_path / "loaded")))

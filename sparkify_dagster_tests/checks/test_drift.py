@@ -309,6 +309,7 @@ def world_of(tmp_path: Path) -> Callable[..., World]:
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SAMPLE.is_dir(), reason="the real sample is not available")
 @pytest.mark.parametrize("days_per_load", [1, 14])
 def test_real_days_have_no_findings(tmp_path: Path, days_per_load: int) -> None:
@@ -321,6 +322,7 @@ def test_real_days_have_no_findings(tmp_path: Path, days_per_load: int) -> None:
         assert findings(check(world, run_id, None)) == {}
 
 
+@pytest.mark.slow
 def test_a_simulated_year_has_no_findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its days are small, and must not be reported for it."""
     store = writable_store(str(tmp_path), AwsAccess())

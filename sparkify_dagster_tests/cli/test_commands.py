@@ -152,6 +152,7 @@ def test_no_secret_is_kept_in_the_state(loaded_once: Project) -> None:
     assert [path.name for path in files if SECRET.encode() in path.read_bytes()] == []
 
 
+@pytest.mark.slow
 def test_a_second_run_loads_nothing_again(loaded: Project) -> None:
     before, loads_before = loaded.world.everything(), loads(loaded.world)
     first_run = (loaded.folder / "first_run.txt").read_text()
@@ -165,6 +166,7 @@ def test_a_second_run_loads_nothing_again(loaded: Project) -> None:
     assert {state.metadata["load_status"].value for state in states if state} == {"unchanged"}
 
 
+@pytest.mark.slow
 def test_queries_are_not_refreshed_if_nothing_changed(loaded: Project) -> None:
     asked = "SELECT query, refreshed_at FROM staging.analytics_refreshes ORDER BY query"
     before = loaded.world.query(asked)
@@ -184,6 +186,7 @@ def _from_counts_on(output: str) -> str:
     return output[output.index("\nTable ") :]
 
 
+@pytest.mark.slow
 def test_full_loads_everything_again(loaded: Project) -> None:
     before, loads_before = loaded.world.everything(), loads(loaded.world)
     loaded.sparkify("etl", "--full")
@@ -193,6 +196,7 @@ def test_full_loads_everything_again(loaded: Project) -> None:
     assert all(loads_after[key] > loads_before[key] for key in loads_before)
 
 
+@pytest.mark.slow
 def test_from_and_to_choose_days(small: World, project: Project) -> None:
     for day in DAYS:
         small.write_log(day, event(time=f"{day}T10:00:00"))
@@ -203,6 +207,7 @@ def test_from_and_to_choose_days(small: World, project: Project) -> None:
     assert run.tags["dagster/asset_partition_range_start"] == run.tags["dagster/asset_partition_range_end"] == DAYS[1]
 
 
+@pytest.mark.slow
 def test_a_day_outside_the_window_is_one_line(small: World, project: Project) -> None:
     assert one_line(project.sparkify("etl", "--to", "2018-11-04", expect=1)) == (
         "sparkify: --to 2018-11-04: outside the window of SPARKIFY_LOG_START and SPARKIFY_LOG_END, "
@@ -250,6 +255,7 @@ def test_a_missing_folder_is_one_line(project: Project) -> None:
     assert one_line(output) == f"sparkify: {project.folder / 'nowhere' / 'log_data'}: there is no such folder"
 
 
+@pytest.mark.slow
 def test_a_missing_folder_of_songs_fails_the_run(small: World, project: Project) -> None:
     small.write_log(DAYS[0], event())
     Path(small.song_data).rmdir()
@@ -267,6 +273,7 @@ def test_a_folder_without_the_instance_is_one_line(project: Project) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_day_over_the_limit_fails_the_command_and_no_other_day(small: World, project: Project) -> None:
     for day in DAYS:
         small.write_log(day, event(time=f"{day}T10:00:00"), *(["not JSON"] * 2 if day == DAYS[1] else []))
@@ -284,6 +291,7 @@ def test_a_day_over_the_limit_fails_the_command_and_no_other_day(small: World, p
     assert len(small.rows("songplays")) == 3
 
 
+@pytest.mark.slow
 def test_a_day_cut_by_local_time_and_what_was_not_run_are_told_in_a_line_each(small: World, project: Project) -> None:
     others = [event(time=f"2018-11-02T0{hour}:00:00", itemInSession=hour) for hour in range(7)]
     small.write_log(DAYS[0], event(), *others)
@@ -303,6 +311,7 @@ def test_a_day_cut_by_local_time_and_what_was_not_run_are_told_in_a_line_each(sm
     assert {"songs", "artists", "songplays"} <= set(not_run.partition("failed: ")[2].split(", "))
 
 
+@pytest.mark.slow
 def test_a_late_song_is_matched_on_days_outside_the_range(small: World, project: Project) -> None:
     for day in DAYS:
         small.write_log(day, event(time=f"{day}T10:00:00"))
@@ -321,6 +330,7 @@ def test_a_late_song_is_matched_on_days_outside_the_range(small: World, project:
     assert small.star() == small.from_scratch(DAYS[0], DAYS[-1]).star()
 
 
+@pytest.mark.slow
 def test_without_a_day_the_songs_are_loaded_alone(small: World, project: Project) -> None:
     small.write_songs("A/A/A/TRAAA.json", song())
     output = project.sparkify("etl")
@@ -329,6 +339,7 @@ def test_without_a_day_the_songs_are_loaded_alone(small: World, project: Project
     assert [run.job_name for run in runs_of(project)] == ["load_songs", "refresh_analytics"]
 
 
+@pytest.mark.slow
 def test_days_far_apart_are_loaded_in_runs_of_their_own(small: World, project: Project) -> None:
     for day in (DAYS[0], "2024-11-25"):
         small.write_log(day, event(time=f"{day}T10:00:00"))
@@ -345,6 +356,7 @@ def test_days_far_apart_are_loaded_in_runs_of_their_own(small: World, project: P
     assert "1 failed" in output
 
 
+@pytest.mark.slow
 def test_a_source_without_a_day_of_the_window_is_reported(small: World, project: Project) -> None:
     small.write_songs("A/A/A/TRAAA.json", song())
     small.write_log("2019-02-03", event(time="2019-02-03T10:00:00"))
@@ -358,6 +370,7 @@ def test_a_source_without_a_day_of_the_window_is_reported(small: World, project:
     assert len(small.rows("songs")) == 1
 
 
+@pytest.mark.slow
 def test_an_unmounted_disk_empties_nothing_unless_it_is_meant(loaded: Project) -> None:
     held = loaded.world.star()
     loaded.environment["SPARKIFY_LOG_DATA"] = str(loaded.folder / "not_mounted")
@@ -371,6 +384,7 @@ def test_an_unmounted_disk_empties_nothing_unless_it_is_meant(loaded: Project) -
     assert loaded.world.rows("songplays") == []
 
 
+@pytest.mark.slow
 def test_without_a_source_a_month_is_simulated_first(project: Project) -> None:
     # Into a window of one day, so that the month is not all loaded.
     output = project.sparkify("etl", SPARKIFY_LOG_START="2018-11-30", SPARKIFY_LOG_END="2018-12-01")
@@ -509,6 +523,7 @@ def test_query_of_what_nobody_asks_is_one_line(loaded: Project) -> None:
     assert one_line(output).startswith("sparkify: unknown query 'top_song'; available: free_and_paid, ")
 
 
+@pytest.mark.slow
 def test_tables_are_dropped_only_when_that_is_confirmed(loaded: Project) -> None:
     before = loaded.world.star()
     assert "Drop all tables" in loaded.sparkify("create-tables", "--drop", expect=1)

@@ -46,6 +46,7 @@ def in_this_process(project: Project, *arguments: str) -> tuple[int, str]:
 # Output
 
 
+@pytest.mark.slow
 def test_text_of_the_data_and_any_encoding_reach_the_end_of_a_run(small: World, project: Project) -> None:
     folder = Path(small.log_data, "[/x] \x1b[31m")
     folder.mkdir(parents=True)
@@ -65,6 +66,7 @@ def test_text_of_the_data_and_any_encoding_reach_the_end_of_a_run(small: World, 
     assert "sparkify: ignored, since no setting has this name: SPARKIFY_SERVICE_HOST (environment)\n" in output
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_ends_no_run(small: World, project: Project) -> None:
     process = subprocess.Popen(
         [str(Path(sys.executable).with_name("sparkify")), "etl"],
@@ -109,6 +111,7 @@ def test_csv_and_json_are_utf8_whatever_the_terminal_s_encoding(small: World, pr
 # Interrupted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_says_so(small: World, project: Project, number: int, status: int) -> None:
     small.load(DAY)

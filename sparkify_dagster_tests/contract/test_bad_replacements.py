@@ -32,6 +32,7 @@ def loaded(world: World) -> World:
     return world
 
 
+@pytest.mark.slow
 def test_a_day_keeps_what_it_held_where_a_file_has_no_good_record(loaded: World) -> None:
     """Also beside a good file of the day; the other days of the run load."""
     held = loaded.everything()
@@ -58,6 +59,7 @@ def test_a_duplicate_is_a_good_record(world: World) -> None:
     assert sorted(world.counts().values()) == [(1, 1, 0, 0), (2, 0, 1, 1)]
 
 
+@pytest.mark.slow
 class TestSourcesThatLookEmpty:
     """By the job, as the guard belongs to the assets."""
 

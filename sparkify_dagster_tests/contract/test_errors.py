@@ -61,6 +61,7 @@ class TestUnreadableGzip:
         assert world.counts() == {"2018-11-01-events.json.gz": (2, 2, 0, 0)}
 
 
+@pytest.mark.slow
 class TestTooManyErrorsOfADay:
     def test_a_day_with_as_many_errors_as_allowed_loads(self, world: World) -> None:
         world.max_load_errors = 3
@@ -153,6 +154,7 @@ class TestTooManyErrorsOfADay:
         assert not world.materialize(DAY).ok
 
 
+@pytest.mark.slow
 class TestTooManyErrorsOfTheSongs:
     def test_nothing_of_a_rejected_song_load_is_kept(self, world: World) -> None:
         world.max_load_errors = 1

@@ -64,6 +64,7 @@ def month(world: World) -> World:
     return world
 
 
+@pytest.mark.slow
 class TestConvergence:
     @pytest.mark.parametrize("seed", [1, 2])
     def test_days_in_any_order_repeated_and_overlapping(self, month: World, seed: int) -> None:
@@ -338,6 +339,7 @@ class TestLateSongs:
         assert played.pending() == []
 
 
+@pytest.mark.slow
 class TestChangedFiles:
     def test_a_log_file_that_changed_replaces_its_day(self, month: World) -> None:
         month.load(DAY, FOURTH_DAY)

@@ -135,6 +135,7 @@ def test_a_record_may_nest_so_deep(world: World, nesting: int) -> None:
     assert [reason for _, _, reason in world.reasons()] == ["nested too deeply: more than 500 levels"] * 2 * is_too_deep
 
 
+@pytest.mark.slow
 def test_a_record_may_be_so_long(world: World) -> None:
     whole = json.dumps(event(itemInSession=2, extra=""))
     filling = MAX_RECORD_BYTES - len(whole)
@@ -182,6 +183,7 @@ def test_a_batch_is_bounded_by_what_its_files_inflate_to(world: World, monkeypat
     assert len(world.rows(EVENTS)) == 1_500
 
 
+@pytest.mark.slow
 def test_a_file_that_inflates_to_a_gigabyte_is_held_once(tmp_path: Path) -> None:
     """Measured in a process of its own: the peak of its memory, over that of a process that reads nothing."""
     script = (

@@ -147,6 +147,7 @@ def status_of(instance: dg.DagsterInstance, run_id: str) -> Status:
     return run.status
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [Status.NOT_STARTED, Status.STARTED])
 def test_a_run_is_dead_as_soon_as_its_process_is(
     project: Project, instance: dg.DagsterInstance, status: Status

@@ -153,12 +153,14 @@ def check(engine: Engine, contents: dict[str, bytes]) -> None:
     assert rows == load(engine, exact)
 
 
+@pytest.mark.slow
 @given(first=files(), second=files())
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_plain_and_the_exact_way_agree(engine: Engine, first: bytes, second: bytes) -> None:
     check(engine, {"a/2018-11-01-events.json": first, "b/2018-11-01-events.json": second})
 
 
+@pytest.mark.slow
 @given(
     content=st.binary(max_size=60)
     | st.text(max_size=60).map(str.encode)
@@ -173,6 +175,7 @@ def test_any_bytes_are_lines_or_errors(engine: Engine, content: bytes) -> None:
     check(engine, {"2018-11-01-events.json.gz": gzip.compress(content)})
 
 
+@pytest.mark.slow
 @given(content=st.binary(max_size=60), cut=st.integers(0, 80))
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_bytes_for_gzip_are_one_error_or_a_file(engine: Engine, content: bytes, cut: int) -> None:
