@@ -16,7 +16,7 @@ from sparkify_dagster.simulator import simulate
 from sparkify_dagster.sources.object_store import writable_store
 from sparkify_dagster.warehouse.day_profiles import WITHHELD
 from sparkify_dagster_tests.support.events import Item, event
-from sparkify_dagster_tests.support.world import World
+from sparkify_dagster_tests.support.world import EVENTS, World
 
 DAYS = [f"2018-11-{day:02}" for day in range(1, 8)]
 DAY = DAYS[3]
@@ -282,6 +282,13 @@ def test_a_day_that_lost_most_events_is_reported_by_the_run_that_loaded_it(week:
     assert findings(load(week, run_id="later")) == {}
     week.write_log(DAYS[4], *events_of(DAYS[4], plays=8, others=5))
     assert findings(load(week, DAYS[4], run_id="another")) == {}
+
+
+def test_a_day_that_lost_just_half_of_its_events_is_not_reported(week: World) -> None:
+    reload(week, events_of(DAY, plays=14, others=13))
+    results = reload(week, events_of(DAY, plays=7, others=6))
+    assert week.query(f"SELECT COUNT(*) FROM {EVENTS} WHERE log_date = '{DAY}'") == [(14,)]
+    assert "no_lost_events" not in findings(results)
 
 
 def test_a_last_day_whose_file_is_gone_is_reported(week: World) -> None:
