@@ -181,6 +181,7 @@ def test_a_chart_is_small_and_deterministic(chart: ChartSpec, rows: Sequence[Row
     assert draw(chart, "How much?", rows) == uri
 
 
+@pytest.mark.slow
 def test_the_javascript_engine_is_imported_only_to_draw() -> None:
     program = "import sys, sparkify_dagster.definitions; print('vl_convert' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

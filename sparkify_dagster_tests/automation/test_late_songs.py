@@ -40,6 +40,7 @@ def test_a_late_song_requests_songplays_and_the_queries_of_its_days(late_songs: 
     assert late_songs.sensor.job_name == "load_log_days"
 
 
+@pytest.mark.slow
 def test_the_requested_runs_match_the_plays(late_songs: Ticks) -> None:
     load_plays_before_their_song(late_songs, "2018-11-02", "2018-11-09")
     late_songs.tick()
@@ -68,6 +69,7 @@ def test_songs_that_nobody_played_request_no_run(late_songs: Ticks) -> None:
     assert late_songs.skipped == "All plays match the current catalogue"
 
 
+@pytest.mark.slow
 def test_days_that_the_same_run_matched_are_not_requested(late_songs: Ticks) -> None:
     days = ("2018-11-02", "2018-11-03", "2018-11-04")
     write_days(late_songs.world, *days)

@@ -32,6 +32,7 @@ def test_in_two_files_the_key_that_sorts_first_is_kept(world: World) -> None:
     assert world.counts() == {"B/2018-11-01-events.json.gz": (2, 2, 0, 0), "a/2018-11-01-events.json": (1, 0, 1, 0)}
 
 
+@pytest.mark.slow
 def test_keys_sort_by_their_utf8_bytes(world: World) -> None:
     """In UTF-16, as some systems sort, the emoji would come before the other."""
     names = ["\uff5e", "😀", "Z", "a", "é", "z", "a-", "a.", "a/b"]

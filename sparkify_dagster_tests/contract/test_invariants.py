@@ -248,6 +248,7 @@ class TestAtomicPartitions:
         assert world.everything() == before
 
 
+@pytest.mark.slow
 class TestLateSongs:
     @pytest.fixture
     def played(self, world: World) -> World:
@@ -385,6 +386,7 @@ class TestChangedFiles:
         assert days == list(DAYS)
 
 
+@pytest.mark.slow
 class TestReconciliation:
     def test_lines_are_staged_rows_duplicates_and_errors_and_plays_are_songplays(self, month: World) -> None:
         outcome = month.materialize(DAY, FOURTH_DAY)

@@ -44,6 +44,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield engine
 
 
+@pytest.mark.slow
 @given(contents=st.lists(CONTENTS, min_size=1, max_size=4))
 @settings(max_examples=150, deadline=None)
 def test_each_object_is_a_row_or_an_error(engine: Engine, contents: list[bytes]) -> None:
