@@ -19,7 +19,7 @@ def test_two_commands_at_once_both_succeed(six_days: World) -> None:
         project.start("sparkify", "etl", "--from", DAYS[2], "--to", DAYS[5]) as other,
     ):
         # Neither of them can be done before both have begun.
-        with six_days.warehouse.connect("a test"):
+        with six_days.warehouse.connect("a test") as engine, engine.begin():
             wait_until(lambda: statuses(instance) == [dg.DagsterRunStatus.STARTED] * 2, "two runs", pause=0.1)
         for command in (one, other):
             assert command.process.wait(DEADLINE_SECONDS) == 0, command.output

@@ -47,7 +47,7 @@ def test_a_writer_that_waits_says_for_whom(world: World, caplog: pytest.LogCaptu
     caplog.set_level(logging.INFO)
     world.query("SELECT 1")
     with ThreadPoolExecutor(1) as others:
-        with world.warehouse.connect("somebody's load"):
+        with world.warehouse.connect("somebody's load") as engine, engine.begin():
             waiting = others.submit(world.query, "SELECT 1")
             while not caplog.messages:
                 assert not waiting.done()

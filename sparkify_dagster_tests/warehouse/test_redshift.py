@@ -525,7 +525,7 @@ def test_a_statement_that_takes_too_long(on_redshift: OnRedshift) -> None:
     on_redshift.world.load(DAY)
     on_redshift.replace(statement_timeout_seconds=1)
     too_long = pytest.raises(WarehouseError, match="statement timeout; raise SPARKIFY_STATEMENT_TIMEOUT")
-    with on_redshift.world.warehouse.connect("somebody's load"), too_long:
+    with on_redshift.world.warehouse.connect("somebody's load") as engine, engine.begin(), too_long:
         on_redshift.world.query("SELECT 1")
 
 
