@@ -307,9 +307,9 @@ def test_what_copy_refuses_of_trusted_logs_is_shown_as_a_table(on_redshift: OnRe
 @pytest.mark.parametrize(
     ("items", "told"),
     [
-        ((event(), event()), "1 events that come twice"),
-        ((event(time=f"{DAYS[1]}T10:00:00"),), "1 events of other days"),
-        ((event(page=""), event(sessionId=None)), "2 events without a page, or plays without session or item"),
+        ((event(), event()), "1 duplicate event;"),
+        ((event(time=f"{DAYS[1]}T10:00:00"),), "1 event of other days"),
+        ((event(page=""), event(sessionId=None)), "2 events without a page, session or item"),
     ],
 )
 def test_what_copy_takes_and_the_contract_does_not_fails_the_load(

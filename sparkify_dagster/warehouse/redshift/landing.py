@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Double, MetaData, String, Table, text
 
+from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.schema.event_columns import COLUMN_NAMES, DAY_MS, EVENT_COLUMNS, TEXT_BYTES, Kind
 from sparkify_dagster.schema.sql_files import landing_select
 from sparkify_dagster.schema.tables import SONG_COLUMNS, staging_events, staging_songs
@@ -82,15 +83,19 @@ def check_trusted(connection: Connection, day: date) -> None:
     """Raises WarehouseError for landed rows that the contract (docs/contract.md) rejects though COPY does not."""
     start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
     found = connection.execute(text(_UNTRUSTWORTHY), {"start_ms": start, "end_ms": start + DAY_MS}).one()
-    problems = {
-        "events of other days": found.other_days or 0,
-        "events without a page, or plays without session or item": found.incomplete or 0,
-        "duplicate events": connection.scalar(text(_DOUBLED)) or 0,
-    }
-    found_problems = ", ".join(f"{count:,} {problem}" for problem, count in problems.items() if count)
-    if found_problems:
+    duplicates = connection.scalar(text(_DOUBLED)) or 0
+    problems = [
+        f"{pluralize(number, noun)}{which}"
+        for number, noun, which in (
+            (found.other_days or 0, "event", " of other days"),
+            (found.incomplete or 0, "event", " without a page, session or item"),
+            (duplicates, "duplicate event", ""),
+        )
+        if number
+    ]
+    if problems:
         raise WarehouseError(
-            f"{day}: SPARKIFY_TRUSTED_LOGS is set but the files contain {found_problems}; load the day with "
+            f"{day}: SPARKIFY_TRUSTED_LOGS is set but the files contain {', '.join(problems)}; load the day with "
             "SPARKIFY_TRUSTED_LOGS=false"
         )
 
