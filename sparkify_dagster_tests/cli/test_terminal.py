@@ -98,7 +98,7 @@ def test_control_characters_are_shown_as_text() -> None:
 def test_an_error_shows_control_characters_as_text(project: Project) -> None:
     status, output = in_this_process(project, "verify", "--expected", "no\x1b[31mwhere")
     assert status == 1
-    assert output.startswith(r"sparkify: no\x1b[31mwhere: ")
+    assert output.startswith(r"sparkify: no expected results found in no\x1b[31mwhere: ")
 
 
 def test_csv_and_json_are_utf8_whatever_the_terminal_s_encoding(small: World, project: Project) -> None:
