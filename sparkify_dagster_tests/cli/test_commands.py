@@ -528,7 +528,7 @@ def test_tables_are_dropped_only_when_that_is_confirmed(loaded: Project) -> None
     before = loaded.world.star()
     assert "Drop all tables" in loaded.sparkify("create-tables", "--drop", expect=1)
     assert loaded.world.star() == before
-    assert "and empty" in loaded.sparkify("create-tables", "--drop", "--yes")
+    assert "(recreated empty)" in loaded.sparkify("create-tables", "--drop", "--yes")
     assert not any(loaded.world.everything().values())
     assert loaded.world.query("SELECT table_name FROM information_schema.tables WHERE table_schema = 'analytics'") == []
     loaded.sparkify("etl")

@@ -328,7 +328,7 @@ def test_serverless_gives_the_identitys_user_by_workgroup(aws: AwsServer, user: 
 
 def test_a_host_that_is_no_clusters_needs_a_password_or_a_name(aws: AwsServer, hidden: Hidden) -> None:
     said = refused_log_in(hidden, "awsuser@10.0.0.7/dev")
-    assert said.startswith("no password is given for 10.0.0.7")
+    assert said.startswith("no password is set for 10.0.0.7")
     for remedy in ("[CLUSTER] DB_PASSWORD", "SPARKIFY_WAREHOUSE_SECRET", "[CLUSTER] CLUSTER_IDENTIFIER"):
         assert remedy in said
     assert aws.requests == []
