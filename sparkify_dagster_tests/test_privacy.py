@@ -83,7 +83,7 @@ def project(tmp_path: Path, request: pytest.FixtureRequest) -> Project:
     project.use(tmp_path, days=29)
     shutil.copytree(ROOT / "sparkify_dagster", tmp_path / "sparkify_dagster")
     add_query(project, "browsers", BROWSERS)
-    areas = tmp_path / "sparkify_dagster" / "analytics" / "queries" / "plays_by_area.sql"
+    areas = tmp_path / "sparkify_dagster" / "sql" / "analytics" / "plays_by_area.sql"
     declared = areas.read_text("utf-8")
     assert "-- Groups people: location\n" in declared
     areas.write_text(declared.replace("-- Groups people: location\n", ""), "utf-8")
@@ -100,7 +100,7 @@ def project(tmp_path: Path, request: pytest.FixtureRequest) -> Project:
 
 
 def add_query(project: Project, name: str, sql: str) -> None:
-    folder = project.folder / "sparkify_dagster" / "analytics" / "queries"
+    folder = project.folder / "sparkify_dagster" / "sql" / "analytics"
     (folder / f"{name}.sql").write_text(sql, "utf-8")
 
 
