@@ -237,7 +237,7 @@ def test_neither_history_nor_logs_nor_alerts_name_a_listener(
     assert re.search(
         r"WARN: matches_expected: .*, since not all of the source is loaded: .*1 rejected day", printed["etl"]
     )
-    assert "the query names_as_numbers (names_as_numbers.sql): " in printed["dg"]
+    assert "query names_as_numbers (names_as_numbers.sql) failed: " in printed["dg"]
     assert [
         b"no_rejected_loads" in body and b"matches_expected" in body and b"names_as_" in body for body in bodies
     ] == [True]
