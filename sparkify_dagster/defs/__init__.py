@@ -1,1 +1,1 @@
-"""What `dg scaffold defs` adds to the project: empty until somebody does."""
+"""Definitions that `dg scaffold defs` adds to the project; empty by default."""

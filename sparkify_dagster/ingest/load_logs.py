@@ -14,7 +14,6 @@ from sparkify_dagster.batches import InspectedDay, StoredObject
 from sparkify_dagster.days import Window, format_days
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.ingest.limits import Limits
-from sparkify_dagster.runtime.errors import SparkifyError
 from sparkify_dagster.sources.emptiness import require_log_files
 from sparkify_dagster.sources.events import EventInspector
 from sparkify_dagster.sources.mojibake import repairs
@@ -159,28 +158,25 @@ class _Loading:
         for day in self.objects:
             yield LoadedDay(retry(self._replace_trusted, day))
 
-    def _load_day(self, day: InspectedDay) -> LoadedDay:
+    def _load_day(self, day: InspectedDay, attempt: int = 1, *, rewrite: bool = False) -> LoadedDay:
         """Loads a day whose batch did not load: from a normalised copy, or as its files are by now.
 
         Raises WarehouseError if it cannot be loaded in MAX_DAY_ATTEMPTS.
         """
-        rewrite = False
-        failure = SparkifyError("")
-        for attempt in range(MAX_DAY_ATTEMPTS):
-            if attempt:
-                self.log.info("%s; it is inspected again", failure)
-                day = self.inspector.inspect(day.day, self.objects[day.day], rewrite=rewrite)
-            if (reason := day.rejection(self.limits.max_load_errors)) is not None:
-                return self._reject(day, reason)
-            try:
-                self._replace([day])
-                return LoadedDay(day)
-            except (RowCountMismatchError, _SourceChangedError) as error:
-                rewrite = rewrite or isinstance(error, RowCountMismatchError)
-                failure = error
-        raise WarehouseError(
-            f"{day.day} could not be loaded in {MAX_DAY_ATTEMPTS} attempts: {failure}", failure.rejected
-        ) from failure
+        if (reason := day.rejection(self.limits.max_load_errors)) is not None:
+            return self._reject(day, reason)
+        try:
+            self._replace([day])
+            return LoadedDay(day)
+        except (RowCountMismatchError, _SourceChangedError) as error:
+            if attempt == MAX_DAY_ATTEMPTS:
+                raise WarehouseError(
+                    f"{day.day} could not be loaded in {attempt} attempts: {error}", error.rejected
+                ) from error
+            self.log.info("%s; it is inspected again", error)
+            rewrite = rewrite or isinstance(error, RowCountMismatchError)
+        inspected = self.inspector.inspect(day.day, self.objects[day.day], rewrite=rewrite)
+        return self._load_day(inspected, attempt + 1, rewrite=rewrite)
 
     def _replace(self, days: Sequence[InspectedDay]) -> None:
         def replace(connection: Connection) -> None:

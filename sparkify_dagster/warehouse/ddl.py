@@ -55,10 +55,9 @@ def create_tables(connection: Connection) -> None:
     """
     connection.execute(CreateSchema(STAGING_SCHEMA, if_not_exists=True))
     connection.execute(CreateSchema(ANALYTICS_SCHEMA, if_not_exists=True))
-    _rename(connection, columns_in(connection, STAGING_SCHEMA))
     existing = {
         None: columns_in(connection, str(connection.dialect.default_schema_name)),
-        STAGING_SCHEMA: columns_in(connection, STAGING_SCHEMA),
+        STAGING_SCHEMA: _renamed(connection, columns_in(connection, STAGING_SCHEMA)),
     }
     for wanted in metadata.sorted_tables:
         columns = existing[wanted.schema].get(wanted.name)
@@ -75,8 +74,8 @@ def create_tables(connection: Connection) -> None:
             connection.execute(text(f"DROP VIEW {STAGING_SCHEMA}.{view}"))
 
 
-def _rename(connection: Connection, existing: Mapping[str, Set[str]]) -> None:
-    """Gives tables and columns that an earlier version made their present names."""
+def _renamed(connection: Connection, existing: Mapping[str, Set[str]]) -> Mapping[str, Set[str]]:
+    """Gives tables and columns of an earlier version their present names, and returns all columns by table."""
     found = dict(existing)
     for old_name, wanted in _RENAMED_TABLES.items():
         if old_name in found and wanted.name not in found:
@@ -86,6 +85,8 @@ def _rename(connection: Connection, existing: Mapping[str, Set[str]]) -> None:
         for old_name, name in columns.items():
             if old_name in found.get(wanted.name, ()):
                 connection.execute(text(f"ALTER TABLE {wanted.fullname} RENAME COLUMN {old_name} TO {name}"))
+                found[wanted.name] = found[wanted.name] - {old_name} | {name}
+    return found
 
 
 def _add_columns(connection: Connection, wanted: Table, missing: Sequence[Column[Any]]) -> None:

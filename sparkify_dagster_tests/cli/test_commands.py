@@ -176,10 +176,10 @@ def test_queries_are_not_refreshed_if_nothing_changed(loaded: Project) -> None:
         newest = instance.get_latest_materialization_event(dg.AssetKey("plays_by_day"))
     assert newest is not None
     assert newest.asset_materialization is not None
-    told = newest.asset_materialization.metadata
-    assert told["refresh"].value == "up_to_date"
+    metadata = newest.asset_materialization.metadata
+    assert metadata["refresh"].value == "up_to_date"
     # The page shows what it showed.
-    assert {"preview", "chart", "dagster/row_count"} <= told.keys()
+    assert {"preview", "chart", "dagster/row_count"} <= metadata.keys()
 
 
 def _from_counts_on(output: str) -> str:
@@ -466,9 +466,9 @@ def test_verify_without_anything_to_compare_with_is_one_line(loaded: Project) ->
 
 
 def test_query_tells_which_queries_there_are(project: Project) -> None:
-    told = project.sparkify("query").splitlines()
-    assert len(told) == len(all_queries())
-    assert "top_songs                     Which songs are played most?" in told
+    lines = project.sparkify("query").splitlines()
+    assert len(lines) == len(all_queries())
+    assert "top_songs                     Which songs are played most?" in lines
 
 
 def test_query_answers_in_three_formats(loaded: Project) -> None:

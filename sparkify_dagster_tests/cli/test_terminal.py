@@ -190,15 +190,15 @@ def test_a_history_that_cannot_be_written_is_one_line(project: Project, monkeypa
 
 @pytest.mark.parametrize("command", ["query top_songs", "verify --expected ."])
 @pytest.mark.parametrize(
-    ("days", "told"),
+    ("days", "message"),
     [
         ("--from 2018-11-03 --to 2018-11-01", "--from 2018-11-03 is after --to 2018-11-01"),
         ("--to 9999-12-31", "--to 9999-12-31: the last possible day is 9999-12-30"),
         ("--from 9999-12-31", "--from 9999-12-31: the last possible day is 9999-12-30"),
     ],
 )
-def test_impossible_days_are_an_error_of_one_line(project: Project, command: str, days: str, told: str) -> None:
-    assert in_this_process(project, *command.split(), *days.split()) == (1, f"sparkify: {told}\n")
+def test_impossible_days_are_an_error_of_one_line(project: Project, command: str, days: str, message: str) -> None:
+    assert in_this_process(project, *command.split(), *days.split()) == (1, f"sparkify: {message}\n")
 
 
 @pytest.mark.parametrize(

@@ -259,7 +259,7 @@ def test_every_variable_that_the_project_documents_is_known() -> None:
     project = EXAMPLE.parent
     pages = [*project.glob("*.md"), *(project / "docs").rglob("*.md"), *(project / "infrastructure").iterdir()]
     documents = [document.read_text("utf-8") for document in [*pages, Path(real_cluster.__file__)]]
-    # The changelog names the settings of before as well.
+    # The changelog also names the former settings.
     current = [re.sub(r"^\| Setting \| `\w+` \|", "", document, flags=re.MULTILINE) for document in documents]
     names = {name for document in current for name in re.findall(r"\bSPARKIFY_[A-Z_]*[A-Z]\b", document)}
     assert "SPARKIFY_HISTORY" in names

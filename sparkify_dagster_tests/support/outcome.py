@@ -64,8 +64,8 @@ class Outcome:
     @property
     def materialized(self) -> set[str]:
         """Returns the tables that the run materialized; of the sources it only observes."""
-        told = self.result.get_asset_materialization_events()
-        return {event.asset_key.to_user_string() for event in told if event.asset_key} - SOURCES
+        materializations = self.result.get_asset_materialization_events()
+        return {event.asset_key.to_user_string() for event in materializations if event.asset_key} - SOURCES
 
     def metadata(self, asset: str) -> dict[str, Any]:
         (materialization,) = {
