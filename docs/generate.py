@@ -13,6 +13,7 @@ import click
 import dagster as dg
 from sqlalchemy import Table
 
+from docs.er_diagram import star_schema_diagram
 from sparkify_dagster.analytics.query import Query, all_queries
 from sparkify_dagster.checks.analytics_checks import MATCHES_EXPECTED, check_queries
 from sparkify_dagster.checks.runbook import RUNBOOK
@@ -20,7 +21,6 @@ from sparkify_dagster.checks.staging_checks import check_staging_events, check_s
 from sparkify_dagster.checks.star_checks import check_dimensions, check_songplays
 from sparkify_dagster.cli.main import main as sparkify
 from sparkify_dagster.config.keys import settings_table
-from sparkify_dagster.schema.er_diagram import star_schema_diagram
 from sparkify_dagster.schema.sql_files import FOLDER as SQL
 from sparkify_dagster.schema.tables import (
     STAGING_SCHEMA,

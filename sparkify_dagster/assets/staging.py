@@ -38,7 +38,7 @@ from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.runtime.liveness import root_run_id
 from sparkify_dagster.schema import tables
 from sparkify_dagster.sources.source import Source
-from sparkify_dagster.warehouse import load_log
+from sparkify_dagster.warehouse import staging_tables
 from sparkify_dagster.warehouse.base import Warehouse, count_rows
 
 NOT_SPLIT_BY_UTC_DAY = "Every error is an event of another UTC day: split the files by UTC day, not by local time"
@@ -109,7 +109,7 @@ def staging_events(
             def read(connection: Connection) -> tuple[int, Mapping[date, int], AssetMetadata]:
                 table = tables.staging_events
                 rows_by_day = _rows_by_day(connection, first_day, last_day)
-                recent = load_log.events_by_day(connection, first_day_shown(last_day), last_day)
+                recent = staging_tables.events_by_day(connection, first_day_shown(last_day), last_day)
                 of_table = {**_last_four_weeks(recent, last_day), **preview_of_days(connection, table, rows_by_day)}
                 return count_rows(connection, table), rows_by_day, of_table
 
@@ -161,7 +161,7 @@ def staging_songs(
                 engine,
                 lambda connection: (
                     count_rows(connection, tables.staging_songs),
-                    load_log.pending_days(connection),
+                    staging_tables.pending_days(connection),
                     preview(connection, tables.staging_songs),
                 ),
             )

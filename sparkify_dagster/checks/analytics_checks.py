@@ -17,7 +17,7 @@ from sparkify_dagster.presentation.rows import SHOWN_ROWS, rows_metadata
 from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.schema.tables import ANALYTICS_SCHEMA, loaded_objects, rejected_loads
 from sparkify_dagster.sources.source import Source
-from sparkify_dagster.warehouse import load_log
+from sparkify_dagster.warehouse import staging_tables
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.ddl import columns_in
 
@@ -127,8 +127,8 @@ def _not_loaded(connection: Connection, source: Source) -> Sequence[str]:
     """Describes the parts of the source that are not loaded: missing days and song files, and what was rejected."""
     days = {day for day in source.list_log_files().by_day if is_in_window(day)}
     rejected_days = set(connection.scalars(select(rejected_loads.c.log_date)))
-    missing_days = days - set(load_log.staged_days(connection)) - rejected_days
-    missing_songs = {file.key for file in source.list_song_files().files} - load_log.staged_song_files(
+    missing_days = days - set(staging_tables.staged_days(connection)) - rejected_days
+    missing_songs = {file.key for file in source.list_song_files().files} - staging_tables.staged_song_files(
         connection
     ).keys()
     errors = connection.scalar(select(func.sum(loaded_objects.c.errors))) or 0

@@ -17,7 +17,7 @@ from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.partitions import is_in_window
 from sparkify_dagster.presentation.rows import rows_metadata
 from sparkify_dagster.schema.tables import rejected_loads
-from sparkify_dagster.warehouse import load_log
+from sparkify_dagster.warehouse import staging_tables
 
 # A day is compared with the median of the same weekday in the weeks before: one holiday does not move it, and a day's
 # result does not depend on days loaded after it.
@@ -30,7 +30,7 @@ UNUSUAL_EVENTS = 100
 
 def no_missing_days(connection: Connection) -> dg.AssetCheckResult:
     """Warns of days without a log file between the first and the last staged day."""
-    staged = [day for day in sorted(load_log.events_by_day(connection)) if is_in_window(day)]
+    staged = [day for day in sorted(staging_tables.events_by_day(connection)) if is_in_window(day)]
     # A rejected day does have a file; the check no_rejected_loads reports it.
     rejected = set(connection.execute(select(rejected_loads.c.log_date)).scalars())
     gaps = [day for earlier, later in pairwise(staged) for day in days_between(earlier, later)[1:-1]]
@@ -58,7 +58,7 @@ def volume_anomaly(connection: Connection, days: tuple[date, date] | None) -> dg
     """Warns of days whose number of events is far from the median of their weekday."""
     first_day, last_day = days or (None, None)
     first_compared = first_day - timedelta(weeks=WEEKS_BEFORE) if first_day else None
-    events = load_log.events_by_day(connection, first_compared, last_day)
+    events = staging_tables.events_by_day(connection, first_compared, last_day)
     medians = {
         day: weekday_median
         for day in events

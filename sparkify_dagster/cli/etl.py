@@ -30,7 +30,7 @@ from sparkify_dagster.schema.tables import STAR_TABLES, songplays, staging_event
 from sparkify_dagster.sources.emptiness import require_log_files
 from sparkify_dagster.sources.object_store import SourceError
 from sparkify_dagster.sources.source import Listing
-from sparkify_dagster.warehouse import load_log
+from sparkify_dagster.warehouse import staging_tables
 from sparkify_dagster.warehouse.base import Warehouse, count_rows
 from sparkify_dagster.warehouse.database_errors import first_line
 
@@ -136,7 +136,7 @@ def blocks_to_load(
 
     Days far apart are loaded in separate runs.
     """
-    known = {*warehouse.run("sparkify etl", load_log.known_days), *listing.by_day}
+    known = {*warehouse.run("sparkify etl", staging_tables.known_days), *listing.by_day}
     known.update(day for day in (first_day, last_day) if day)
     days = sorted(
         day
@@ -203,7 +203,7 @@ def _without_a_day(listing: Listing, allow_empty: bool) -> str | None:
 
 
 def _pending_days(warehouse: Warehouse) -> list[date]:
-    return [day for day in warehouse.run("sparkify etl", load_log.pending_days) if is_in_window(day)]
+    return [day for day in warehouse.run("sparkify etl", staging_tables.pending_days) if is_in_window(day)]
 
 
 def _print_result(console: Console, warehouse: Warehouse, progress: Progress) -> None:

@@ -19,10 +19,10 @@ from sparkify_dagster.sources.events import EventInspector
 from sparkify_dagster.sources.mojibake import repairs
 from sparkify_dagster.sources.object_store import SourceError
 from sparkify_dagster.sources.source import Listing, Source
-from sparkify_dagster.warehouse import load_log
+from sparkify_dagster.warehouse import staging_tables
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.database_errors import RowCountMismatchError, WarehouseError
-from sparkify_dagster.warehouse.load_log import StagedDay
+from sparkify_dagster.warehouse.staging_tables import StagedDay
 
 # A file that is written to all the time cannot be loaded; one that changed just now can, a moment later.
 MAX_DAY_ATTEMPTS = 3
@@ -89,8 +89,8 @@ def _files_to_load(
     current, staged_days = warehouse.run_in_transaction(
         engine,
         lambda connection: (
-            load_log.loaded_days(connection, days[0], days[-1], keys),
-            load_log.staged_days(connection),
+            staging_tables.loaded_days(connection, days[0], days[-1], keys),
+            staging_tables.staged_days(connection),
         ),
     )
     require_log_files(listing, window, holds_days=any(day in window for day in staged_days), allow_empty=allow_empty)
@@ -180,7 +180,7 @@ class _Loading:
 
     def _replace(self, days: Sequence[InspectedDay]) -> None:
         def replace(connection: Connection) -> None:
-            load_log.replace_days(connection, self.warehouse, days, self.run_id)
+            staging_tables.replace_days(connection, self.warehouse, days, self.run_id)
             self._require_unchanged(days)
 
         if days:
@@ -189,7 +189,7 @@ class _Loading:
     def _replace_trusted(self, day: date) -> InspectedDay:
         def replace(connection: Connection) -> InspectedDay:
             trusted = self.inspector.skip_inspection(day, self.objects[day])
-            loaded = load_log.replace_trusted_day(connection, self.warehouse, trusted, repairs, self.run_id)
+            loaded = staging_tables.replace_trusted_day(connection, self.warehouse, trusted, repairs, self.run_id)
             self._require_unchanged([loaded])
             return loaded
 
@@ -205,7 +205,7 @@ class _Loading:
     def _reject(self, day: InspectedDay, reason: str) -> LoadedDay:
         limit = self.limits.max_load_errors
         self.warehouse.run_in_transaction(
-            self.engine, lambda connection: load_log.reject_day(connection, self.warehouse, day, limit, reason)
+            self.engine, lambda connection: staging_tables.reject_day(connection, self.warehouse, day, limit, reason)
         )
         return LoadedDay(day, reason)
 

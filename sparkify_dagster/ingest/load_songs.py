@@ -11,9 +11,9 @@ from sparkify_dagster.sources.emptiness import require_song_files
 from sparkify_dagster.sources.object_store import ObjectStore
 from sparkify_dagster.sources.songs import inspect_songs
 from sparkify_dagster.sources.source import Listing
-from sparkify_dagster.warehouse import load_log
+from sparkify_dagster.warehouse import staging_tables
 from sparkify_dagster.warehouse.base import Warehouse
-from sparkify_dagster.warehouse.load_log import StagedSongFile
+from sparkify_dagster.warehouse.staging_tables import StagedSongFile
 
 
 @dataclass
@@ -57,7 +57,7 @@ def load_songs(
     load.rejected = True
     warehouse.run_in_transaction(
         engine,
-        lambda connection: load_log.reject_songs(
+        lambda connection: staging_tables.reject_songs(
             connection, warehouse, load.first_errors, load.errors_standing, limits.max_load_errors
         ),
     )
@@ -86,7 +86,7 @@ class _Loading:
     def replace(self, connection: Connection) -> SongLoad:
         """Replaces what has changed. Raises _RejectedError, so that nothing of it is kept."""
         # The staged files are read in the transaction that replaces them: another run may be loading songs too.
-        staged = load_log.staged_song_files(connection)
+        staged = staging_tables.staged_song_files(connection)
         require_song_files(self.listing, holds_songs=bool(staged), allow_empty=self.allow_empty)
         present = {stored.key: stored.etag for stored in self.listing.files}
         current = set() if self.full else {key for key, file in staged.items() if file.is_current(present.get(key))}
@@ -100,7 +100,7 @@ class _Loading:
         is_unchanged = len(current) == len(staged) and not to_read
         if is_unchanged and load.errors_standing <= self.limits.max_load_errors:
             return load
-        load_log.replace_songs(
+        staging_tables.replace_songs(
             connection, self.warehouse, sorted(staged.keys() - current), self._inspect(to_read, staged, load)
         )
         if load.errors_standing > self.limits.max_load_errors:

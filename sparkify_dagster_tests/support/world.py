@@ -31,7 +31,7 @@ from sparkify_dagster.ingest.load_songs import load_songs
 from sparkify_dagster.partitions import range_tags
 from sparkify_dagster.schema import tables
 from sparkify_dagster.sources.source import Source
-from sparkify_dagster.warehouse import load_log, transforms
+from sparkify_dagster.warehouse import staging_tables, transforms
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
 from sparkify_dagster_tests.support.events import Item, lines, text_of
@@ -267,7 +267,7 @@ class World:
                 for table in (tables.songs, tables.artists):
                     transforms.replace_song_dimension(connection, table)
                 # What `sparkify etl` does in runs of their own.
-                for day in load_log.pending_days(connection):
+                for day in staging_tables.pending_days(connection):
                     transforms.replace_songplays(connection, day, day)
 
     def load_songs_alone(self) -> None:

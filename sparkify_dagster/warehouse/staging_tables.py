@@ -1,4 +1,4 @@
-"""The load log: replaces days and song files in staging, together with the bookkeeping on what was loaded or rejected.
+"""Replaces days and song files in staging, together with the bookkeeping on what was loaded or rejected.
 
 Every function works inside the caller's transaction, so rows and bookkeeping change together.
 """
