@@ -66,7 +66,7 @@ class TestTooManyErrorsOfADay:
     def test_a_day_with_as_many_errors_as_allowed_loads(self, world: World) -> None:
         world.max_load_errors = 3
         world.write_log(DAY, event(), *["broken"] * 3)
-        assert world.materialize(DAY).ok
+        assert world.stage(DAY).ok
         assert len(world.rows(EVENTS)) == 1
         assert len(world.errors()) == 3
 
@@ -74,7 +74,7 @@ class TestTooManyErrorsOfADay:
         world.max_load_errors = 3
         world.write_log(DAY, event(), *["broken"] * 2)
         world.write_log(DAY, event(itemInSession=2), *["broken"] * 2, key="again/2018-11-01-events.json")
-        assert not world.materialize(DAY).ok
+        assert not world.stage(DAY).ok
         assert world.rows(EVENTS) == []
 
     def test_a_rejected_day_keeps_its_rows_while_other_days_load_and_reach_the_star(self, world: World) -> None:
@@ -82,7 +82,7 @@ class TestTooManyErrorsOfADay:
         world.write_log(DAY, on(DAY, location="old"))
         world.write_log(NEXT_DAY, on(NEXT_DAY, location="old"), "broken")
         world.write_log(THIRD_DAY, on(THIRD_DAY, location="old"))
-        assert world.materialize(DAY, THIRD_DAY).ok
+        assert world.stage(DAY, THIRD_DAY).ok
         before = world.rows(EVENTS, "log_date", "location")
         world.write_log(DAY, on(DAY, location="new"))
         world.write_log(NEXT_DAY, on(NEXT_DAY, location="new"), "one", "two", "three")
@@ -100,13 +100,13 @@ class TestTooManyErrorsOfADay:
     def test_a_rejected_day_without_earlier_rows_stays_empty(self, world: World) -> None:
         world.max_load_errors = 0
         world.write_log(DAY, event(), "broken")
-        assert not world.materialize(DAY).ok
+        assert not world.stage(DAY).ok
         assert world.rows(EVENTS) == []
         assert world.counts() == {}
 
     def test_only_the_first_errors_of_a_rejected_day_are_recorded(self, world: World) -> None:
         world.write_log(DAY, event(), *(f"broken {number}" for number in range(1, 1_000)))
-        assert not world.materialize(DAY).ok
+        assert not world.stage(DAY).ok
         assert world.column(ERRORS, "line_number") == list(range(2, 102))
 
     def test_a_day_is_rejected_until_its_file_is_corrected(self, world: World) -> None:
@@ -114,10 +114,10 @@ class TestTooManyErrorsOfADay:
         world.write_log(DAY, event())
         world.load(DAY)
         world.write_log(DAY, event(itemInSession=2), "broken")
-        assert not world.materialize(DAY).ok
-        assert not world.materialize(DAY).ok
+        assert not world.stage(DAY).ok
+        assert not world.stage(DAY).ok
         world.write_log(DAY, event(itemInSession=2))
-        assert world.materialize(DAY).ok
+        assert world.stage(DAY).ok
         assert world.errors() == []
         assert world.everything() == world.from_scratch(DAY).everything()
 
@@ -127,31 +127,31 @@ class TestTooManyErrorsOfADay:
         world.load(DAY)
         kept = path.rename(world.folder / "kept")
         world.write_log(DAY, "broken")
-        assert not world.materialize(DAY).ok
+        assert not world.stage(DAY).ok
         kept.rename(path)
-        assert world.materialize(DAY).ok
+        assert world.stage(DAY).ok
         assert world.everything() == world.from_scratch(DAY).everything()
 
     def test_a_higher_limit_loads_a_rejected_day_and_a_lower_one_rejects_it(self, world: World) -> None:
         world.max_load_errors = 0
         world.write_log(DAY, event(), "broken")
-        assert not world.materialize(DAY).ok
+        assert not world.stage(DAY).ok
         world.max_load_errors = 1
-        assert world.materialize(DAY).ok
+        assert world.stage(DAY).ok
         assert len(world.rows("songplays")) == 1
         world.max_load_errors = 0
-        assert not world.materialize(DAY).ok
+        assert not world.stage(DAY).ok
         assert len(world.rows("songplays")) == 1
         # The day's rows were there all the time; by now they are those of an accepted load.
         world.max_load_errors = 1
-        assert world.materialize(DAY).ok
+        assert world.stage(DAY).ok
         assert world.everything() == world.from_scratch(DAY).everything()
 
     def test_one_unreadable_file_counts_as_one_error(self, world: World) -> None:
         world.max_load_errors = 0
         path = world.write_log(DAY, key="2018-11-01-events.json.gz")
         path.write_bytes(b"no gzip")
-        assert not world.materialize(DAY).ok
+        assert not world.stage(DAY).ok
 
 
 @pytest.mark.slow
@@ -160,7 +160,7 @@ class TestTooManyErrorsOfTheSongs:
         world.max_load_errors = 1
         world.write_songs("A.json", song(song_id="S1"))
         world.write_songs("B.json", song(song_id="S2", title="old"), "broken")
-        assert world.materialize(DAY).ok
+        assert world.stage(DAY).ok
         before = world.rows(SONGS), world.rows("songs"), world.counts()
         world.write_songs("B.json", song(song_id="S2", title="new"), "broken")
         world.write_songs("C.json", song(song_id="S3"), "broken too")
@@ -173,11 +173,11 @@ class TestTooManyErrorsOfTheSongs:
     def test_the_errors_standing_in_all_song_files_present_count(self, world: World) -> None:
         world.max_load_errors = 1
         world.write_songs("A.json", "broken")
-        assert world.materialize(DAY).ok
+        assert world.stage(DAY).ok
         world.write_songs("B.json", "broken too")
-        assert not world.materialize(DAY).ok
+        assert not world.stage(DAY).ok
         world.delete("song_data/A.json")
-        assert world.materialize(DAY).ok
+        assert world.stage(DAY).ok
         assert world.everything() == world.from_scratch(DAY).everything()
 
     def test_a_rejected_song_load_deletes_no_song(self, world: World) -> None:
@@ -186,36 +186,36 @@ class TestTooManyErrorsOfTheSongs:
         world.load(DAY)
         world.delete("song_data/A.json")
         world.write_songs("B.json", song(song_id="S2"), "broken")
-        assert not world.materialize(DAY).ok
+        assert not world.stage(DAY).ok
         assert world.column("songs", "song_id") == ["S1"]
         world.write_songs("B.json", song(song_id="S2"))
-        assert world.materialize(DAY).ok
+        assert world.stage(DAY).ok
         assert world.everything() == world.from_scratch(DAY).everything()
 
     def test_days_load_where_the_songs_are_rejected(self, world: World) -> None:
         world.max_load_errors = 0
         world.write_songs("A.json", "broken")
         world.write_log(DAY, event())
-        assert not world.materialize(DAY).ok
+        assert not world.stage(DAY).ok
         assert len(world.rows("songplays")) == 1
 
     def test_a_rejected_song_file_that_goes_leaves_no_error(self, world: World) -> None:
         world.max_load_errors = 0
         world.write_songs("A.json", song())
         world.write_songs("B.json", "broken")
-        assert not world.materialize(DAY).ok
+        assert not world.stage(DAY).ok
         world.delete("song_data/B.json")
-        assert world.materialize(DAY).ok
+        assert world.stage(DAY).ok
         assert world.errors() == []
         assert world.everything() == world.from_scratch(DAY).everything()
 
     def test_a_lower_limit_rejects_song_files_that_are_staged(self, world: World) -> None:
         world.write_songs("A.json", song(), "broken")
-        assert world.materialize(DAY).ok
+        assert world.stage(DAY).ok
         world.max_load_errors = 0
-        assert not world.materialize(DAY).ok
+        assert not world.stage(DAY).ok
         world.max_load_errors = 1
-        assert world.materialize(DAY).ok
+        assert world.stage(DAY).ok
         assert world.everything() == world.from_scratch(DAY).everything()
 
 

@@ -9,7 +9,8 @@ import gzip
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache, cached_property
@@ -17,7 +18,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import dagster as dg
-from sqlalchemy import text
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.pool import StaticPool
 
 from sparkify_dagster.analytics import refresh
 from sparkify_dagster.analytics.query import all_queries
@@ -85,6 +87,18 @@ def _empty_warehouse() -> bytes:
         with warehouse.connect("a test"):
             pass
         return Path(warehouse.path).read_bytes()
+
+
+@contextmanager
+def _kept_open(warehouse: Warehouse) -> Iterator[None]:
+    """Spares a DuckDB run a fifth of its cost: a process opens and checkpoints a file once that it has open already."""
+    if not isinstance(warehouse, DuckDBWarehouse):
+        yield
+        return
+    engine = create_engine(warehouse.database, poolclass=StaticPool)
+    with engine.connect():
+        yield
+    engine.dispose()
 
 
 def _columns(table: str) -> Sequence[str]:
@@ -217,17 +231,18 @@ class World:
             tags = range_tags(date.fromisoformat(first_day), date.fromisoformat(last_day or first_day))
         # No run is to find what another test's run has recorded.
         _instance().wipe()
-        result = (
-            definitions_on(kind)
-            .resolve_job_def(job)
-            .execute_in_process(
-                run_config=config,
-                tags=tags,
-                instance=_instance(),
-                asset_selection=[asset_key(name) for name in assets] or None,
-                raise_on_error=False,
+        with _kept_open(self.warehouse):
+            result = (
+                definitions_on(kind)
+                .resolve_job_def(job)
+                .execute_in_process(
+                    run_config=config,
+                    tags=tags,
+                    instance=_instance(),
+                    asset_selection=[asset_key(name) for name in assets] or None,
+                    raise_on_error=False,
+                )
             )
-        )
         return Outcome(result)
 
     def etl(self, first_day: str = "2018-11-01", last_day: str | None = None, *, full: bool = False) -> Outcome:
@@ -260,15 +275,14 @@ class World:
             for _ in loading:
                 pass
             load_songs(engine, warehouse, source.song_store(), songs, self.limits, allow_empty=True)
-            with engine.begin() as connection:
-                transforms.replace_songplays(connection, first, last)
-                transforms.replace_time(connection, first, last)
-                transforms.replace_users(connection, first, last)
-                for table in (tables.songs, tables.artists):
-                    transforms.replace_song_dimension(connection, table)
-                # What `sparkify etl` does in runs of their own.
-                for day in staging_tables.pending_days(connection):
-                    transforms.replace_songplays(connection, day, day)
+            _build_star(engine, first, last)
+
+    def stage(self, first_day: str = "2018-11-01", last_day: str | None = None) -> Outcome:
+        """Materializes staging with its checks, then builds the star without Dagster: a third of the price."""
+        outcome = self.materialize(first_day, last_day, assets=["staging_events", "staging_songs"])
+        with self.warehouse.connect("a test") as engine:
+            _build_star(engine, date.fromisoformat(first_day), date.fromisoformat(last_day or first_day))
+        return outcome
 
     def load_songs_alone(self) -> None:
         """Does what the job load_songs does, without Dagster."""
@@ -354,6 +368,18 @@ class World:
 
     def pending(self) -> list[str]:
         return [day.isoformat() for day in self.column("staging.pending_rematch", "log_date")]
+
+
+def _build_star(engine: Engine, first: date, last: date) -> None:
+    with engine.begin() as connection:
+        transforms.replace_songplays(connection, first, last)
+        transforms.replace_time(connection, first, last)
+        transforms.replace_users(connection, first, last)
+        for table in (tables.songs, tables.artists):
+            transforms.replace_song_dimension(connection, table)
+        # What `sparkify etl` does in runs of their own.
+        for day in staging_tables.pending_days(connection):
+            transforms.replace_songplays(connection, day, day)
 
 
 def refresh_queries(world: World, *names: str) -> None:
