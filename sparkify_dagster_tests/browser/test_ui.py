@@ -3,6 +3,7 @@
 The tests share one UI, each has days of its own.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -35,9 +36,16 @@ def plays_in(world: World, day: str) -> int:
     return sum(start.date().isoformat() == day for start in world.column("songplays", "start_time"))
 
 
-def test_materialize_all(ui: UI, world: World) -> None:
+@pytest.fixture(scope="module")
+def everything_is_loaded(new_ui: Callable[[], UI]) -> None:
+    ui = new_ui()
     ui.launch(choose="All")
     expect(ui.page.get_by_text("100% completed")).to_be_visible(timeout=RUN_MILLISECONDS)
+    ui.page.close()
+
+
+@pytest.mark.usefixtures("everything_is_loaded")
+def test_materialize_all(ui: UI, world: World) -> None:
     ui.open_asset("songplays")
     ui.see("Row count", len(world.rows("songplays")))
     assert world.everything() == world.from_scratch(FIRST_DAY, LAST_DAY).everything()
@@ -75,8 +83,8 @@ def test_a_columns_origin_is_told_and_drawn(ui: UI) -> None:
     assert image.evaluate("image => image.complete && image.naturalWidth") > 0
 
 
-def test_a_query_shows_its_answer_as_rows_and_as_a_picture(ui: UI, world: World) -> None:
-    ui.materialize(FIRST_DAY)
+@pytest.mark.usefixtures("everything_is_loaded")
+def test_a_query_shows_its_answer_as_rows_and_as_a_chart(ui: UI, world: World) -> None:
     ui.open_asset("plays_by_hour")
     expect(ui.page.get_by_text("At which hours of the week do people listen?").first).to_be_visible()
     expect(ui.row("plays")).to_contain_text("← COUNT(*)")

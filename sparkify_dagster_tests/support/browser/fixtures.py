@@ -1,7 +1,7 @@
 """A page of a real browser on the real UI, and the project behind it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -66,11 +66,16 @@ def screenshots(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     return chosen or tmp_path_factory.mktemp("screenshots")
 
 
+@pytest.fixture(scope="module")
+def new_ui(browser: Browser, shown: tuple[Project, str]) -> Callable[[], UI]:
+    """Opens pages, for what is done once for several tests."""
+    return lambda: UI(browser.new_page(base_url=shown[1], viewport={"width": 1600, "height": 1000}))
+
+
 @pytest.fixture
-def ui(request: pytest.FixtureRequest, browser: Browser, shown: tuple[Project, str], screenshots: Path) -> Iterator[UI]:
-    page = browser.new_page(base_url=shown[1], viewport={"width": 1600, "height": 1000})
-    ui = UI(page)
+def ui(request: pytest.FixtureRequest, new_ui: Callable[[], UI], screenshots: Path) -> Iterator[UI]:
+    ui = new_ui()
     yield ui
     # Of a failed test too: it shows why.
     ui.screenshot(screenshots / f"{request.node.name}.png")
-    page.close()
+    ui.page.close()
