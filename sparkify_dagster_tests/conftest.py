@@ -1,4 +1,5 @@
 import os
+import sys
 from collections.abc import Iterator
 
 import hypothesis
@@ -15,6 +16,9 @@ for name in list(os.environ):
         del os.environ[name]
 os.environ["SPARKIFY_CONFIG"] = ""
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
+# Each of hundreds of processes would compile the package.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A build tries the same examples each time; whoever runs the tests by hand looks for new ones.
 hypothesis.settings.register_profile("ci", derandomize=True)
