@@ -59,6 +59,8 @@ def create_tables(connection: Connection) -> None:
         None: columns_in(connection, str(connection.dialect.default_schema_name)),
         STAGING_SCHEMA: _renamed(connection, columns_in(connection, STAGING_SCHEMA)),
     }
+    if connection.dialect.name == "redshift":
+        _drop_declared_keys(connection)
     for wanted in metadata.sorted_tables:
         columns = existing[wanted.schema].get(wanted.name)
         if columns is None:
@@ -87,6 +89,24 @@ def _renamed(connection: Connection, existing: Mapping[str, Set[str]]) -> Mappin
                 connection.execute(text(f"ALTER TABLE {wanted.fullname} RENAME COLUMN {old_name} TO {name}"))
                 found[wanted.name] = found[wanted.name] - {old_name} | {name}
     return found
+
+
+def _drop_declared_keys(connection: Connection) -> None:
+    """Drops the keys that version 0.1.0 declared on Redshift, which its planner trusts and nothing enforces."""
+    known = table(
+        "table_constraints",
+        *map(column, ("table_schema", "table_name", "constraint_name", "constraint_type")),
+        schema="information_schema",
+    ).c
+    keys = select(known.table_schema, known.table_name, known.constraint_name).where(
+        known.constraint_type == "PRIMARY KEY"
+    )
+    star_schema = str(connection.dialect.default_schema_name)
+    ours = {(wanted.schema or star_schema, wanted.name): wanted for wanted in metadata.sorted_tables}
+    quote = connection.dialect.identifier_preparer.quote
+    for schema, name, constraint in connection.execute(keys).all():
+        if (schema, name) in ours:
+            connection.execute(text(f"ALTER TABLE {ours[schema, name].fullname} DROP CONSTRAINT {quote(constraint)}"))
 
 
 def _add_columns(connection: Connection, wanted: Table, missing: Sequence[Column[Any]]) -> None:

@@ -25,7 +25,10 @@ _ATTRIBUTES = words(
 
 
 def rewrite_create_table(sql: str) -> str:
-    """PostgreSQL's CREATE TABLE, or CREATE TABLE AS, without what only Redshift knows and with no key but NOT NULL."""
+    """PostgreSQL's CREATE TABLE, or CREATE TABLE AS, without what only Redshift knows.
+
+    Of a key NOT NULL remains, and a note of its column: it is not enforced, and trusted all the same.
+    """
     reader = TokenReader(sql)
     reader.expect("CREATE")
     reader.take("LOCAL")
@@ -46,7 +49,15 @@ def rewrite_create_table(sql: str) -> str:
         return f"{head}{columns} AS {select}"
     if not reader.ended:
         raise Refusal(f'syntax error at or near "{reader.word}"', "42601")
-    return f"{head} ({', '.join(_definitions(items))})"
+    definitions, keys = _definitions(items)
+    return "; ".join([f"{head} ({', '.join(definitions)})", *_noted_keys(name, keys)])
+
+
+def _noted_keys(table: str, columns: Sequence[str]) -> list[str]:
+    return [
+        f"INSERT INTO redshift_system.declared_keys VALUES ('{table}'::regclass, '{column}', {len(columns) == 1})"
+        for column in columns
+    ]
 
 
 def rewrite_create_view(sql: str) -> str:
@@ -74,9 +85,15 @@ def rewrite_alter_table(sql: str) -> str:
     if action == "ADD" and reader.word_after not in ("CONSTRAINT", "PRIMARY", "UNIQUE", "FOREIGN"):
         reader.expect("ADD")
         reader.take("COLUMN")
-        (definition,) = _definitions([reader.remaining()])
+        (definition,), _ = _definitions([reader.remaining()])
         return f"ALTER TABLE {name} ADD COLUMN {definition}"
-    if action in ("RENAME", "OWNER") or (action == "DROP" and reader.word_after != "CONSTRAINT"):
+    if action == "ADD" and reader.word_after == "PRIMARY":
+        for word in ("ADD", "PRIMARY", "KEY"):
+            reader.expect(word)
+        return "; ".join(_noted_keys(name, [column.text() for column in reader.group_items()]))
+    if action == "DROP" and reader.word_after == "CONSTRAINT":
+        return f"DELETE FROM redshift_system.declared_keys WHERE relation = '{name}'::regclass"
+    if action in ("RENAME", "OWNER", "DROP"):
         return sql
     raise NotImitated(f"ALTER TABLE {action}")
 
@@ -96,7 +113,8 @@ def _skip_table_attributes(reader: TokenReader) -> None:
             return
 
 
-def _definitions(items: Sequence[TokenReader]) -> list[str]:
+def _definitions(items: Sequence[TokenReader]) -> tuple[list[str], list[str]]:
+    """Returns the columns' definitions, and the columns of the primary key."""
     columns: dict[str, str] = {}
     keys: list[str] = []
     for item in items:
@@ -116,21 +134,23 @@ def _definitions(items: Sequence[TokenReader]) -> list[str]:
         elif item.at("CHECK"):
             raise Refusal("CHECK")
         else:
-            column, definition = _column(item)
+            column, definition, is_key = _column(item)
             columns[column] = definition
+            keys += [column] * is_key
     for key in keys:
         if key not in columns:
             raise Refusal(f'column "{key}" named in key does not exist', "42703")
         if not columns[key].endswith(" NOT NULL"):
             columns[key] += " NOT NULL"
-    return list(columns.values())
+    return list(columns.values()), keys
 
 
-def _column(item: TokenReader) -> tuple[str, str]:
+def _column(item: TokenReader) -> tuple[str, str, bool]:
+    """Returns a column's name and definition, and whether it is the primary key."""
     check_name(item.token)
     name = item.quoted(item.next())
     definition = f"{name} {_type(item)}"
-    not_null = False
+    not_null = is_key = False
     while not item.ended:
         if item.take("DEFAULT"):
             definition += f" DEFAULT {item.expression(_ATTRIBUTES)}"
@@ -146,7 +166,7 @@ def _column(item: TokenReader) -> tuple[str, str]:
             not_null = True
         elif item.take("PRIMARY"):
             item.expect("KEY")
-            not_null = True
+            not_null = is_key = True
         elif item.take("REFERENCES"):
             item.qualified_name()
             if item.at("("):
@@ -157,7 +177,7 @@ def _column(item: TokenReader) -> tuple[str, str]:
             raise Refusal(item.word)
         else:
             raise NotImitated(f'"{item.word}" in a column\'s definition')
-    return name, definition + (" NOT NULL" if not_null else "")
+    return name, definition + (" NOT NULL" if not_null else ""), is_key
 
 
 def _type(item: TokenReader) -> str:

@@ -1,7 +1,7 @@
 """Rewrites a statement for the back end, passes it on, or refuses it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from functools import lru_cache
 
 from sqlglot import Token, TokenType
@@ -178,6 +178,18 @@ _REWRITERS: dict[str, Callable[[str], str]] = {
 _WORDS = {"MINUS": "EXCEPT", "SYSDATE": "redshift_system.sysdate()"}
 
 
+def trusting_keys(sql: str, keys: Mapping[str, Set[str]]) -> str:
+    """Returns the statement as a planner runs it that takes declared keys, columns by table, for unique.
+
+    t_Defining_constraints: a DISTINCT over a key is dropped, so that a count counts every row.
+    """
+    trusted = {column for table, columns in keys.items() if re.search(rf"\b{table}\b", sql) for column in columns}
+    if not trusted:
+        return sql
+    key = rf"((?:\w+\.)?(?:{'|'.join(sorted(trusted))}))\b"
+    return re.sub(rf"\b(COUNT\s*\(|SELECT\s)\s*DISTINCT\s+{key}(?!\s*,)", r"\1\2", sql, flags=re.IGNORECASE)
+
+
 def _words(sql: str) -> list[str]:
     return [*re.findall(r"\w+", sql[leading(sql) : leading(sql) + 200].upper()), "", "", "", ""]
 
@@ -200,6 +212,8 @@ def _in_postgres_words(sql: str) -> str:
             # r_DATEADD_function: the part is a word without quotes.
             part = tokens[place + 2]
             edits.append((token.start, part.end + 1, f"redshift_system.dateadd('{part.text}'"))
+        elif text == "TABLE_CONSTRAINTS" and after_dot:
+            edits.append((tokens[place - 2].start, token.end + 1, "redshift_system.table_constraints"))
         elif _is_redshifts_own(text, bool(called)) and (not after_dot or _follows_pg_catalog(tokens, place)):
             start = tokens[place - 2].start if after_dot else token.start
             edits.append((start, token.end + 1, f"redshift_system.{token.text}"))

@@ -3,7 +3,7 @@
 import re
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from sparkify_dagster_tests.redshift_stand_in import wire
 from sparkify_dagster_tests.redshift_stand_in.cluster import Cluster
@@ -12,10 +12,12 @@ from sparkify_dagster_tests.redshift_stand_in.copy_source import Source
 from sparkify_dagster_tests.redshift_stand_in.copy_values import Column
 from sparkify_dagster_tests.redshift_stand_in.loading import Load
 from sparkify_dagster_tests.redshift_stand_in.refusal import NotImitated, Refusal
-from sparkify_dagster_tests.redshift_stand_in.rewriting import first_word, rewrite, split_statements
+from sparkify_dagster_tests.redshift_stand_in.rewriting import first_word, rewrite, split_statements, trusting_keys
 from sparkify_dagster_tests.redshift_stand_in.wire import Channel, Closed, Message
 
 _IDLE = b"I"
+_FAILED = b"E"
+_DISTINCT = re.compile(r"\bDISTINCT\b", re.IGNORECASE)
 _CHUNK_BYTES = 1 << 16
 # Redshift is a PostgreSQL 8.0.2 to its clients, which reported little of this.
 _HIDDEN_PARAMETERS = {
@@ -180,7 +182,8 @@ class Session:
                 return self._copy(statements[0])
             if words == ["TRUNCATE"]:
                 return self._truncate(rewrite(statements[0]))
-            return self._asked("; ".join(rewrite(statement) for statement in statements))
+            rewritten = "; ".join(rewrite(statement) for statement in statements)
+            return self._asked(trusting_keys(rewritten, self._declared_keys()) if _DISTINCT.search(sql) else rewritten)
         except Refusal as refusal:
             return self._raised(refusal.sqlstate, refusal.message)
         except BackEndError as error:
@@ -191,6 +194,18 @@ class Session:
         channel = self._channel
         channel.send(wire.query(sql))
         return (_in_redshifts_words(message) for message in channel.until_ready())
+
+    def _declared_keys(self) -> Mapping[str, Set[str]]:
+        """Returns the columns that are a key by themselves, by table."""
+        if self._status == _FAILED:
+            return {}
+        keys: dict[str, set[str]] = {}
+        for table, column in self._rows(
+            "SELECT c.relname, k.column_name FROM redshift_system.declared_keys AS k"
+            " INNER JOIN pg_catalog.pg_class AS c ON k.relation = c.oid WHERE k.is_whole"
+        ):
+            keys.setdefault(str(table), set()).add(str(column))
+        return keys
 
     def _raised(self, sqlstate: str, text: str) -> Sequence[Message]:
         """The back end itself raises the error, so that its transaction fails. The client sees no PL/pgSQL."""

@@ -31,6 +31,20 @@ END
 $$;
 CREATE FUNCTION len(value text) RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT char_length(value) $$;
 
+-- t_Defining_constraints: keys are declared and not enforced, and the planner takes them for true.
+CREATE TABLE declared_keys (relation oid NOT NULL, column_name text NOT NULL, is_whole boolean NOT NULL);
+
+-- information_schema.table_constraints, of the keys only.
+CREATE VIEW table_constraints AS
+SELECT DISTINCT
+    n.nspname::text AS table_schema,
+    c.relname::text AS table_name,
+    c.relname || '_pkey' AS constraint_name,
+    'PRIMARY KEY' AS constraint_type
+FROM declared_keys AS k
+INNER JOIN pg_catalog.pg_class AS c ON k.relation = c.oid
+INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid;
+
 -- PG_LAST_COPY_ID: of this session; a rollback takes it back, as it does a setting.
 CREATE FUNCTION pg_last_copy_id() RETURNS integer LANGUAGE sql STABLE AS $$
     SELECT coalesce(nullif(current_setting('standin.last_copy_id', true), ''), '-1')::integer
