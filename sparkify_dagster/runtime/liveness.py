@@ -92,7 +92,8 @@ def _has_no_process(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
     if not path.exists():
         # It has not taken its lock yet, or it runs on another machine, which only a shared storage can show here.
         has_process = record.dagster_run.status != dg.DagsterRunStatus.NOT_STARTED
-        is_of_this_machine = type(instance.run_storage).__name__ == "SqliteRunStorage"
+        # By name, so as not to import it: Dagster's own, or the one of runtime/history.py.
+        is_of_this_machine = any(kind.__name__ == "SqliteRunStorage" for kind in type(instance.run_storage).__mro__)
         started = record.start_time or record.create_timestamp.timestamp()
         return has_process and is_of_this_machine and time.time() - started > START_SECONDS
     lock = FileLock(path)
