@@ -59,7 +59,7 @@ def verify(
 
     comparisons: list[Comparison] = []
     failures: dict[str, Exception] = dict(broken_queries())
-    with warehouse.connect("sparkify verify") as engine:
+    with warehouse.connect("sparkify verify", read_only=True) as engine:
         try:
             comparisons = warehouse.run_in_transaction(engine, partial(compare_all, names=to_compare))
         except QueryFailedError:

@@ -72,7 +72,7 @@ def check_queries(
                 for name, rows in to_compare.items()
             ]
 
-        yield from warehouse.run(f"checks of run {context.run.run_id}", evaluate)
+        yield from warehouse.read(f"checks of run {context.run.run_id}", evaluate)
 
 
 def _compare(

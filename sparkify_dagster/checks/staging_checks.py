@@ -111,7 +111,7 @@ def check_staging_events(
         }
 
     with as_dagster_failures():
-        results = warehouse.run(f"checks of run {context.run.run_id}", evaluate)
+        results = warehouse.read(f"checks of run {context.run.run_id}", evaluate)
     yield from selected(context, results)
 
 
@@ -161,7 +161,7 @@ def check_staging_songs(
         }
 
     with as_dagster_failures():
-        results = warehouse.run(f"checks of run {context.run.run_id}", evaluate)
+        results = warehouse.read(f"checks of run {context.run.run_id}", evaluate)
     yield from selected(context, results)
 
 

@@ -56,7 +56,7 @@ def check_songplays(
         }
 
     with as_dagster_failures():
-        results = warehouse.run(f"checks of run {context.run.run_id}", evaluate)
+        results = warehouse.read(f"checks of run {context.run.run_id}", evaluate)
     yield from selected(context, results)
 
 
@@ -100,7 +100,7 @@ def check_dimensions(
         return results
 
     with as_dagster_failures():
-        results = warehouse.run(f"checks of run {context.run.run_id}", evaluate)
+        results = warehouse.read(f"checks of run {context.run.run_id}", evaluate)
     yield from results
 
 

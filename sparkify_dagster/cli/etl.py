@@ -203,11 +203,11 @@ def _without_a_day(listing: Listing, allow_empty: bool) -> str | None:
 
 
 def _pending_days(warehouse: Warehouse) -> list[date]:
-    return [day for day in warehouse.run("sparkify etl", staging_tables.pending_days) if is_in_window(day)]
+    return [day for day in warehouse.read("sparkify etl", staging_tables.pending_days) if is_in_window(day)]
 
 
 def _print_result(console: Console, warehouse: Warehouse, progress: Progress) -> None:
-    counts, plays, matched = warehouse.run("sparkify etl", _counts)
+    counts, plays, matched = warehouse.read("sparkify etl", _counts)
     console.print()
     print_counts(console, counts)
     compared = {

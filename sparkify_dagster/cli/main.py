@@ -212,7 +212,7 @@ def query(name: str | None, first_day: date | None, last_day: date | None, outpu
         raise CliError(f"unknown query {name!r}; available: {', '.join(queries)}")
     _require_order(first_day, last_day)
     query, warehouse = queries[name], _warehouse(_settings())
-    rows = warehouse.run(
+    rows = warehouse.read(
         f"sparkify query {name}", lambda connection: run_query(warehouse, connection, query, first_day, last_day)
     )
     if output == "table":
@@ -235,7 +235,7 @@ def load_errors(first_day: date | None, last_day: date | None) -> None:
     from sparkify_dagster.cli import load_errors as errors
 
     _require_order(first_day, last_day)
-    found = _warehouse(_settings()).run(
+    found = _warehouse(_settings()).read(
         "sparkify load-errors", lambda connection: errors.read(connection, first_day, last_day)
     )
     errors.print_errors(console(), found)

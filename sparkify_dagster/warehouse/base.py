@@ -39,10 +39,11 @@ class Warehouse(ConfigurableResource[None], ABC):
 
     @contextmanager
     @abstractmethod
-    def connect(self, purpose: str) -> Iterator[Engine]:
-        """Yields an engine for a few transactions on a warehouse whose tables exist.
+    def connect(self, purpose: str, *, read_only: bool = False) -> Iterator[Engine]:
+        """Yields an engine for a few transactions, which wait for those of other writers.
 
-        `purpose` is the name of the session, which other users of the database can see. Raises WarehouseError.
+        `purpose` is the name of the session, which other users of the database can see. Missing tables are created. A
+        session that is `read_only` waits for no writer and creates no table on a server. Raises WarehouseError.
         """
 
     @abstractmethod
@@ -114,6 +115,11 @@ class Warehouse(ConfigurableResource[None], ABC):
     def run(self, purpose: str, work: Callable[[Connection], Result]) -> Result:
         """Connects and does the work in one transaction, as run_in_transaction does. Raises WarehouseError."""
         with self.connect(purpose) as engine:
+            return self.run_in_transaction(engine, work)
+
+    def read(self, purpose: str, work: Callable[[Connection], Result]) -> Result:
+        """Does the same with a read-only session, whose statements all see the same state of the tables."""
+        with self.connect(purpose, read_only=True) as engine:
             return self.run_in_transaction(engine, work)
 
     def run_in_transaction(self, engine: Engine, work: Callable[[Connection], Result]) -> Result:

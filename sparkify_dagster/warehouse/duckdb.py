@@ -36,7 +36,7 @@ class DuckDBWarehouse(Warehouse):
         return f"duckdb:///{self.path}"
 
     @contextmanager
-    def connect(self, purpose: str) -> Iterator[Engine]:
+    def connect(self, purpose: str, *, read_only: bool = False) -> Iterator[Engine]:
         path = Path(self.path)
         with _file_lock(path, purpose):
             # One connection, closed at the end: it holds DuckDB's own lock, and closing it costs a checkpoint.

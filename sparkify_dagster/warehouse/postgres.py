@@ -18,7 +18,12 @@ from sparkify_dagster.batches import InspectedDay, InspectedSongs
 from sparkify_dagster.schema.tables import staging_events, staging_songs
 from sparkify_dagster.warehouse import duckdb_reader
 from sparkify_dagster.warehouse.database_errors import RowCountMismatchError, WarehouseError, first_line, quotes_data
-from sparkify_dagster.warehouse.server import KEEPALIVES, ServerWarehouse
+from sparkify_dagster.warehouse.server import (
+    KEEPALIVES,
+    MISSING_RELATION_CODES,
+    MISSING_RELATION_REMEDY,
+    ServerWarehouse,
+)
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +55,7 @@ class PostgresWarehouse(ServerWarehouse):
         return f"postgresql://{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
 
     @contextmanager
-    def connect(self, purpose: str) -> Iterator[Engine]:
+    def connect(self, purpose: str, *, read_only: bool = False) -> Iterator[Engine]:
         name = f"sparkify: {purpose}"[:_APPLICATION_NAME_CHARACTERS]
         engine = create_engine(
             self._url_with_password(),
@@ -59,16 +64,20 @@ class PostgresWarehouse(ServerWarehouse):
             connect_args={**KEEPALIVES, "connect_timeout": _CONNECT_TIMEOUT_SECONDS, "application_name": name},
         )
         event.listen(engine, "connect", self._require_utf8)
-        event.listen(engine, "begin", _wait_for_other_writers)
+        event.listen(engine, "begin", _begin_reading if read_only else _wait_for_other_writers)
         event.listen(engine, "handle_error", _hide_values)
         try:
-            self._create_tables_once(engine)
+            if not read_only:
+                self._create_tables_once(engine)
             yield engine
         except OperationalError as error:
             remedy = f"; {_REMEDY}" if "connection to server" in str(error.orig) else ""
             raise WarehouseError(f"{self.database}: {first_line(error)}{remedy}") from None
         except ProgrammingError as error:
-            if getattr(error.orig, "pgcode", None) != _INSUFFICIENT_PRIVILEGE:
+            code = getattr(error.orig, "pgcode", None)
+            if code in MISSING_RELATION_CODES and read_only:
+                raise WarehouseError(f"{self.database}: {first_line(error)}; {MISSING_RELATION_REMEDY}") from error
+            if code != _INSUFFICIENT_PRIVILEGE:
                 raise
             raise WarehouseError(f"{self.database}: {first_line(error)}; {self._owner_remedy(engine)}") from error
         except (DBAPIError, psycopg2.Error, duckdb.Error) as error:
@@ -131,6 +140,12 @@ def _hide_values(context: ExceptionContext) -> None:
     for error in (context.original_exception, context.sqlalchemy_exception):
         if error is not None:
             error.args = (str(error.args[0]).partition("\n")[0], *error.args[1:])
+
+
+def _begin_reading(connection: Connection) -> None:
+    """Lets all statements of the transaction see the same state, without a lock."""
+    with _driver_connection(connection).cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
 def _wait_for_other_writers(connection: Connection) -> None:

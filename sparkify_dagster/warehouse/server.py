@@ -17,6 +17,10 @@ from sparkify_dagster.warehouse.ddl import create_tables
 # (https://docs.aws.amazon.com/redshift/latest/mgmt/connecting-firewall-guidance.html).
 KEEPALIVES = {"keepalives": 1, "keepalives_idle": 60, "keepalives_interval": 30, "keepalives_count": 5}
 
+# An undefined table, schema or column.
+MISSING_RELATION_CODES = ("42P01", "3F000", "42703")
+MISSING_RELATION_REMEDY = "`sparkify create-tables` creates what is missing and upgrades what an earlier version made"
+
 _databases_with_tables: set[str] = set()
 _making_tables = Lock()
 

@@ -16,6 +16,8 @@ from sparkify_dagster_tests.redshift_stand_in.certificate import make_server_cer
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+# r_CREATE_USER: a password that is given as sha256|... is asked for by a code that libpq does not know.
+PLAIN_PASSWORD, SHA_256 = 3, 13
 ROLE = "arn:aws:iam::123456789012:role/redshift-load"
 
 
@@ -80,6 +82,12 @@ class Cluster:
         self.statements: list[str] = []
         # Whether COPY takes 1541016707796.0 for a TIMESTAMP with epochmillisecs, which no page says.
         self.epoch_fractions = True
+        # What a user, or a cluster, may have otherwise.
+        self.authentication = PLAIN_PASSWORD
+        self.timezone = "UTC"
+        self.isolation_level = "SERIALIZABLE"
+        self.is_superuser = True
+        self.connections_to_refuse = 0
         self.ca_file, self.tls = make_server_certificate(folder)
         self._lock = threading.Lock()
         self._failures: list[Failure] = []

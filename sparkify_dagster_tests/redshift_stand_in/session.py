@@ -17,6 +17,8 @@ from sparkify_dagster_tests.redshift_stand_in.wire import Channel, Closed, Messa
 
 _IDLE = b"I"
 _FAILED = b"E"
+_QUERY_CANCELED = "57014"
+_FOR_SUPERUSERS = re.compile(r"\bsvv_table_info\b", re.IGNORECASE)
 _DISTINCT = re.compile(r"\bDISTINCT\b", re.IGNORECASE)
 _CHUNK_BYTES = 1 << 16
 # Redshift is a PostgreSQL 8.0.2 to its clients, which reported little of this.
@@ -28,7 +30,7 @@ _HIDDEN_PARAMETERS = {
     b"scram_iterations",
 }
 _SETTINGS = (
-    '-c search_path="$user",public,redshift_system -c standin.query_group=default -c TimeZone=UTC -c DateStyle=ISO,MDY'
+    '-c search_path="$user",public,redshift_system -c standin.query_group=default -c DateStyle=ISO,MDY'
     # A backslash in a plain string escapes; clients double it, since no other setting is reported.
     " -c standard_conforming_strings=off -c escape_string_warning=off -c backslash_quote=on"
     # c_serial_isolation: SNAPSHOT is the default.
@@ -95,7 +97,7 @@ class Session:
             # As with the parameter require_ssl (connecting-ssl-support).
             self._refuse_client("28000", "no pg_hba.conf entry: SSL off")
             return False
-        self._client.send(Message(b"R", b"\0\0\0\3"))
+        self._client.send(Message(b"R", cluster.authentication.to_bytes(4, "big")))
         password = self._client.receive().content.rstrip(b"\0").decode()
         if (parameters.get("user"), password) != (cluster.user, cluster.password):
             self._refuse_client("28P01", f'password authentication failed for user "{parameters.get("user")}"')
@@ -120,7 +122,7 @@ class Session:
                     "database": back_end.database or "",
                     "client_encoding": "UTF8",
                     "application_name": application_name,
-                    "options": _SETTINGS,
+                    "options": f"{_SETTINGS} -c TimeZone={self._cluster.timezone}",
                 }
             )
         )
@@ -174,6 +176,10 @@ class Session:
     def _answer(self, sql: str) -> Iterable[Message]:
         try:
             statements = split_statements(sql)
+            if not self._cluster.is_superuser and _FOR_SUPERUSERS.search(sql):
+                raise Refusal("permission denied for relation svv_table_info", "42501")
+            if sql == "show transaction isolation level":
+                return self._asked(f"SELECT '{self._cluster.isolation_level}' AS transaction_isolation")
             words = [first_word(statement) for statement in statements]
             alone = {"COPY", "TRUNCATE"} & set(words)
             if alone and len(statements) > 1:
@@ -316,6 +322,9 @@ def _in_redshifts_words(message: Message) -> Message:
     if message.kind == b"E":
         fields = message.fields
         limit = re.fullmatch(r"bytes_\d+_(\d+)", fields.get("n", ""))
+        if fields.get("C") == _QUERY_CANCELED:
+            # r_statement_timeout
+            return wire.error(_QUERY_CANCELED, "Query (150) canceled on user's request")
         if fields.get("C") == "23514" and limit:
             return wire.error("22001", f"value too long for type character varying({limit.group(1)})")
     return message

@@ -82,6 +82,10 @@ class RedshiftStandIn(Cluster):
                 connection, _ = listener.accept()
             except OSError:
                 return
+            if self.connections_to_refuse:
+                self.connections_to_refuse -= 1
+                connection.close()
+                continue
             threading.Thread(target=self._serve, args=(connection,), name="redshift-session", daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:

@@ -8,10 +8,10 @@ CREATE FUNCTION version() RETURNS text LANGUAGE sql STABLE AS $$
         'Redshift 1.0.68555'
 $$;
 
--- r_SYSDATE: the transaction's start, without a zone. r_GETDATE: the statement's, without fractions.
-CREATE FUNCTION sysdate() RETURNS timestamp LANGUAGE sql STABLE AS $$ SELECT transaction_timestamp() AT TIME ZONE 'UTC' $$;
+-- r_SYSDATE: the transaction's start, in the session's time zone. r_GETDATE: the statement's, without fractions.
+CREATE FUNCTION sysdate() RETURNS timestamp LANGUAGE sql STABLE AS $$ SELECT transaction_timestamp()::timestamp $$;
 CREATE FUNCTION getdate() RETURNS timestamp LANGUAGE sql STABLE AS $$
-    SELECT date_trunc('second', statement_timestamp() AT TIME ZONE 'UTC')
+    SELECT date_trunc('second', statement_timestamp()::timestamp)
 $$;
 -- r_DATEADD_function: an INTEGER of them. r_Dateparts_for_datetime_functions has their names.
 CREATE FUNCTION dateadd(part text, amount integer, value timestamp) RETURNS timestamp LANGUAGE sql IMMUTABLE AS $$

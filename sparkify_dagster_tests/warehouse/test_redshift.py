@@ -8,6 +8,8 @@ import gzip
 import re
 import secrets
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,14 @@ from sqlalchemy import text
 
 from sparkify_dagster.batches import InspectedDay, InspectedSongs
 from sparkify_dagster.config.aws import AwsAccess, session
+from sparkify_dagster.schema.tables import metadata, songplays, songs
 from sparkify_dagster.warehouse import base
+from sparkify_dagster.warehouse.base import count_rows
 from sparkify_dagster.warehouse.database_errors import WarehouseError
 from sparkify_dagster.warehouse.redshift import copy as redshift_copy
 from sparkify_dagster.warehouse.redshift.copy import CopyFolder
 from sparkify_dagster.warehouse.redshift.warehouse import RedshiftWarehouse
+from sparkify_dagster_tests.redshift_stand_in.cluster import SHA_256
 from sparkify_dagster_tests.redshift_stand_in.fixtures import STAGING_BUCKET, RedshiftServers
 from sparkify_dagster_tests.redshift_stand_in.stand_in import RedshiftStandIn
 from sparkify_dagster_tests.support.events import event, lines, song
@@ -504,7 +509,10 @@ def test_the_default_role_and_a_chain(on_redshift: OnRedshift) -> None:
         ({"port": 1}, "check host and port, that the cluster runs, and that its security group lets this machine in"),
     ],
 )
-def test_a_connection_that_is_refused(on_redshift: OnRedshift, change: dict[str, Any], told: str) -> None:
+def test_a_connection_that_is_refused(
+    on_redshift: OnRedshift, change: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparkify_dagster.warehouse.redshift.warehouse.MAX_CONNECT_SECONDS", 0)
     url = on_redshift.server.url.set(**change)
     on_redshift.replace(address=url.render_as_string(hide_password=False))
     with pytest.raises(WarehouseError) as raised, on_redshift.warehouse.connect("a test"):
@@ -524,9 +532,75 @@ def test_a_server_that_is_not_who_it_says(on_redshift: OnRedshift) -> None:
 def test_a_statement_that_takes_too_long(on_redshift: OnRedshift) -> None:
     on_redshift.world.load(DAY)
     on_redshift.replace(statement_timeout_seconds=1)
-    too_long = pytest.raises(WarehouseError, match="statement timeout; raise SPARKIFY_STATEMENT_TIMEOUT")
-    with on_redshift.world.warehouse.connect("somebody's load") as engine, engine.begin(), too_long:
+    too_long = pytest.raises(WarehouseError, match="canceled on user's request; raise SPARKIFY_STATEMENT_TIMEOUT")
+    with holding(on_redshift, "LOCK songs"), too_long:
+        on_redshift.world.warehouse.read("a test", lambda connection: count_rows(connection, songs))
+
+
+def test_to_wait_for_another_writer_is_no_statement_that_takes_too_long(on_redshift: OnRedshift) -> None:
+    on_redshift.world.load(DAY)
+    on_redshift.replace(statement_timeout_seconds=1)
+    with ThreadPoolExecutor(1) as others:
+        with holding(on_redshift):
+            waiting = others.submit(on_redshift.world.query, "SELECT 1")
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=2)
+        assert waiting.result() == [(1,)]
+
+
+@contextmanager
+def holding(on_redshift: OnRedshift, *statements: str) -> Iterator[None]:
+    """A writer of the same warehouse, in a transaction."""
+    with on_redshift.world.warehouse.connect("somebody's load") as engine, engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+        yield
+
+
+def test_readers_wait_for_no_writer_and_create_nothing(on_redshift: OnRedshift) -> None:
+    on_redshift.write_log(DAY, event())
+    on_redshift.world.load(DAY)
+    on_redshift.server.forget()
+    with holding(on_redshift, "DELETE FROM songplays"):
+        plays = on_redshift.warehouse.read("a test", lambda connection: count_rows(connection, songplays))
+    assert plays == 1
+    read = [statement for statement in on_redshift.server.statements if "songplays" in statement or "LOCK" in statement]
+    assert read == [
+        "LOCK staging.pending_rematch",
+        "DELETE FROM songplays",
+        "SELECT count(*) AS count_1 \nFROM songplays",
+    ]
+
+
+def test_a_reader_of_a_warehouse_without_tables_is_told_the_remedy(
+    on_redshift: OnRedshift, redshift_servers: RedshiftServers
+) -> None:
+    address = redshift_servers.new_server().url.render_as_string(hide_password=False)
+    on_redshift.replace(address=address)
+    with pytest.raises(WarehouseError, match=r"does not exist; `sparkify create-tables` creates what is missing"):
+        on_redshift.warehouse.read("a test", lambda connection: count_rows(connection, songplays))
+
+
+def test_a_cluster_that_is_not_up_yet_is_connected_to_again(
+    on_redshift: OnRedshift, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("sparkify_dagster.warehouse.redshift.warehouse.MAX_CONNECT_PAUSE_SECONDS", 0.01)
+    on_redshift.server.connections_to_refuse = 2
+    assert on_redshift.world.query("SELECT 1") == [(1,)]
+    assert caplog.text.count("connecting again in") == 2
+
+
+def test_a_user_with_a_sha_256_password_is_told_what_to_do(on_redshift: OnRedshift) -> None:
+    on_redshift.server.authentication = SHA_256
+    with pytest.raises(WarehouseError, match="stored as SHA-256, which this driver cannot send: leave DB_PASSWORD out"):
         on_redshift.world.query("SELECT 1")
+
+
+def test_what_copy_rejects_is_found_whatever_the_users_time_zone_is(on_redshift: OnRedshift) -> None:
+    on_redshift.server.timezone = "Asia/Tokyo"
+    url = on_redshift.write_log(DAY, event(itemInSession="two"))
+    outcome = trusted(on_redshift).world.materialize(DAY, assets=["staging_events"])
+    assert outcome.failures["staging_events"].startswith(f"COPY rejected {url} line 1: item_in_session: Invalid digit")
 
 
 # Tables and commands
@@ -554,18 +628,18 @@ def test_a_role_may_read_star_and_answers_and_not_staging(on_redshift: OnRedshif
     assert on_redshift.world.query(f"SELECT has_schema_privilege('{role}', 'staging', 'USAGE')") == [(False,)]
 
 
-def test_maintenance_vacuums_only_what_is_unsorted(on_redshift: OnRedshift) -> None:
+def test_the_owner_of_the_tables_who_is_no_superuser_maintains_them(on_redshift: OnRedshift) -> None:
     on_redshift.write_log(DAY, event())
     on_redshift.world.load(DAY)
-    on_redshift.server.execute_in_back_end(
-        "INSERT INTO redshift_system.unsorted_tables VALUES ('songplays', 42), ('users', 3), ('somebody_elses', 90)"
-    )
-    on_redshift.server.execute_in_back_end("CREATE TABLE somebody_elses AS SELECT 1 AS x")
+    on_redshift.server.is_superuser = False
+    # Of a database whose isolation level has a name that PostgreSQL does not know.
+    on_redshift.server.isolation_level = "SNAPSHOT ISOLATION"
+    on_redshift.server.forget()
     assert on_redshift.world.materialize(None, job="maintain_warehouse").ok
     sent = on_redshift.server.statements
-    assert [statement for statement in sent if statement.startswith("VACUUM")] == ["VACUUM public.songplays"]
-    assert "ANALYZE staging.staging_events" in sent
-    assert not [statement for statement in sent if "LOCK" in statement and "VACUUM" in statement]
+    assert {statement for statement in sent if statement.startswith(("ANALYZE", "VACUUM"))} == {
+        f"{command} {table.fullname}" for table in metadata.sorted_tables for command in ("ANALYZE", "VACUUM")
+    }
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 COPY fills a landing table, and one INSERT casts its rows into staging (landing.py).
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
@@ -10,17 +11,19 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+import psycopg2
 from sqlalchemy import (
     Connection,
+    Dialect,
     Engine,
     Table,
     create_engine,
     event,
     insert,
     make_url,
-    text,
 )
 from sqlalchemy.exc import DBAPIError, OperationalError
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from sparkify_dagster.batches import InspectedDay, InspectedFile, InspectedSongs, TrustedDay
 from sparkify_dagster.config import aws, current
@@ -37,10 +40,27 @@ from sparkify_dagster.warehouse.redshift.landing import (
     texts_to_repair,
 )
 from sparkify_dagster.warehouse.redshift.login import Cluster, connection_parameters
-from sparkify_dagster.warehouse.server import KEEPALIVES, ServerWarehouse
+from sparkify_dagster.warehouse.server import (
+    KEEPALIVES,
+    MISSING_RELATION_CODES,
+    MISSING_RELATION_REMEDY,
+    ServerWarehouse,
+)
+
+log = logging.getLogger(__name__)
 
 # A paused Serverless workgroup needs some seconds to respond.
 _CONNECT_TIMEOUT_SECONDS = 30
+# A cluster that is resumed, patched or started refuses connections for a while
+# (https://docs.aws.amazon.com/redshift/latest/mgmt/serverless-usage-considerations.html).
+MAX_CONNECT_SECONDS = 120.0
+MAX_CONNECT_PAUSE_SECONDS = 16.0
+_UNREACHABLE = re.compile(
+    r"Connection refused|Connection reset|closed the connection unexpectedly|timeout expired|could not receive data"
+    r"|the database system is (starting up|shutting down)|cluster is (paused|resuming)",
+    re.IGNORECASE,
+)
+_QUERY_CANCELED = "57014"
 _QUERY_GROUP_CHARACTERS = 30
 # Conflicts of concurrent transactions (errors 1023 and 1018, see c_serial_isolation-serializable-isolation-
 # troubleshooting in https://docs.aws.amazon.com/redshift/latest/dg/), or a changed table definition.
@@ -60,14 +80,6 @@ _CONFLICT = re.compile(
 _ROWS_BY_INSERT = 500
 # gzip compresses this much JSON to about a megabyte, the minimum object size that AWS recommends.
 _BUNDLE_BYTES = 4 << 20
-
-# Minimum percentage of unsorted rows (SVV_TABLE_INFO) at which VACUUM is worth its time.
-_UNSORTED = """
-SELECT TRIM(t.schema), TRIM(t."table"), t.unsorted
-FROM svv_table_info AS t
-WHERE t.unsorted > 10
-ORDER BY t.unsorted DESC
-"""
 
 
 class RedshiftWarehouse(ServerWarehouse):
@@ -98,42 +110,19 @@ class RedshiftWarehouse(ServerWarehouse):
         return f"redshift://{url.host or url.query.get('host') or self.cluster_identifier}/{url.database or ''}"
 
     @contextmanager
-    def connect(self, purpose: str) -> Iterator[Engine]:
-        url = self._url_with_password()
-        # One connection, verified before it is reused, and reopened with fresh credentials if it is broken.
-        engine = create_engine(
-            url,
-            pool_size=1,
-            max_overflow=0,
-            pool_pre_ping=True,
-            hide_parameters=True,
-            connect_args={
-                **KEEPALIVES,
-                "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
-                "application_name": f"sparkify: {purpose}",
-            },
-        )
-        cluster = Cluster(url, self.cluster_identifier, self.region, self.secret)
-
-        @event.listens_for(engine, "do_connect")
-        def log_in(dialect: Any, record: Any, arguments: Any, parameters: dict[str, Any]) -> None:
-            parameters.update(connection_parameters(cluster, current.aws_access()))
-
-        @event.listens_for(engine, "connect")
-        def set_up_session(connection: Any, record: Any) -> None:
-            with connection.cursor() as cursor:
-                cursor.execute("SET query_group TO %s", (purpose[:_QUERY_GROUP_CHARACTERS],))
-                cursor.execute("SET statement_timeout TO %s", (self.statement_timeout_seconds * 1000,))
-            connection.commit()
-
+    def connect(self, purpose: str, *, read_only: bool = False) -> Iterator[Engine]:
+        engine = self._engine(purpose)
         try:
-            self._create_tables_once(engine)
-            event.listen(engine, "begin", _wait_for_other_writers)
+            if not read_only:
+                self._create_tables_once(engine)
+                event.listen(engine, "begin", self._wait_for_other_writers)
             yield engine
         except OperationalError as error:
             raise WarehouseError(f"{self.database}: {first_line(error)}; {_remedy(error)}") from None
         except DBAPIError as error:
-            raise WarehouseError(f"{self.database}: {first_line(error)}") from None
+            is_missing = read_only and getattr(error.orig, "pgcode", None) in MISSING_RELATION_CODES
+            remedy = f"; {MISSING_RELATION_REMEDY}" if is_missing else ""
+            raise WarehouseError(f"{self.database}: {first_line(error)}{remedy}") from None
         finally:
             engine.dispose()
 
@@ -217,18 +206,75 @@ class RedshiftWarehouse(ServerWarehouse):
             connection.execute(insert(table), rows)
 
     def maintain(self, engine: Engine) -> Sequence[str]:
-        """Refreshes the statistics and runs VACUUM if needed, which Redshift does only when it is idle."""
+        """Refreshes the statistics and runs VACUUM, which skips a table that is sorted.
+
+        Redshift does both on its own, but only when it is idle. It lets a table's owner do so, but shows how much of a
+        table is unsorted to superusers alone.
+        """
         done = list(super().maintain(engine))
-        worth_it = self.run_in_transaction(engine, lambda connection: connection.execute(text(_UNSORTED)).all())
         # VACUUM runs outside of a transaction, and one at a time.
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            default_schema = connection.dialect.default_schema_name
-            ours = {(table.schema or default_schema, table.name) for table in metadata.sorted_tables}
-            for schema, name, unsorted in worth_it:
-                if (schema, name) in ours:
-                    connection.exec_driver_sql(f"VACUUM {schema}.{name}")
-                    done.append(f"VACUUM {schema}.{name}, which was {unsorted:.0f}% unsorted")
+        vacuuming = self._engine("maintenance", isolation_level="AUTOCOMMIT")
+        with vacuuming.connect() as connection:
+            for table in metadata.sorted_tables:
+                connection.exec_driver_sql(f"VACUUM {table.fullname}")
+                done.append(f"VACUUM {table.fullname}")
+        vacuuming.dispose()
         return done
+
+    def _engine(self, purpose: str, **options: Any) -> Engine:
+        url = self._url_with_password()
+        # One connection, verified before it is reused, and reopened with fresh credentials if it is broken.
+        engine = create_engine(
+            url,
+            pool_size=1,
+            max_overflow=0,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            **options,
+            connect_args={
+                **KEEPALIVES,
+                "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
+                "application_name": f"sparkify: {purpose}",
+                # Redshift closes the connection of a client that asks for Kerberos.
+                "gssencmode": "disable",
+            },
+        )
+        cluster = Cluster(url, self.cluster_identifier, self.region, self.secret)
+
+        @event.listens_for(engine, "do_connect")
+        def log_in(dialect: Dialect, record: Any, arguments: Any, parameters: dict[str, Any]) -> Any:
+            def once() -> Any:
+                return dialect.connect(**parameters | connection_parameters(cluster, current.aws_access()))
+
+            return Retrying(
+                retry=retry_if_exception(_is_unreachable),
+                stop=stop_after_delay(MAX_CONNECT_SECONDS),
+                wait=wait_random_exponential(multiplier=1, max=MAX_CONNECT_PAUSE_SECONDS),
+                before_sleep=_log_unreachable,
+                reraise=True,
+            )(once)
+
+        @event.listens_for(engine, "connect")
+        def set_up_session(connection: Any, record: Any) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute("SET query_group TO %s", (purpose[:_QUERY_GROUP_CHARACTERS],))
+                cursor.execute("SET statement_timeout TO %s", (self.statement_timeout_seconds * 1000,))
+                # A user may have another one; the times of system views are in UTC, and so is GETDATE() then.
+                cursor.execute("SET timezone TO 'UTC'")
+            connection.commit()
+
+        return engine
+
+    def _wait_for_other_writers(self, connection: Connection) -> None:
+        """Takes the writers' lock in the first statement, since the snapshot is taken by the next one.
+
+        Two concurrent runs on the same user or day would make each other fail, or miss each other's rows
+        (https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html). To wait takes as long as the other
+        one's load, which is no time of this transaction's own.
+        """
+        connection.exec_driver_sql("SET statement_timeout TO 0")
+        connection.exec_driver_sql(f"LOCK {pending_rematch.fullname}")
+        connection.exec_driver_sql(f"SET statement_timeout TO {self.statement_timeout_seconds * 1000}")
 
     def _insert_landed_events(self, connection: Connection, repairs: Mapping[str, str]) -> int:
         landing_repairs.create(connection, checkfirst=False)
@@ -273,25 +319,34 @@ class RedshiftWarehouse(ServerWarehouse):
             self._copy(connection, folder, table, manifest, "auto", is_gzip=True)
 
 
-def _wait_for_other_writers(connection: Connection) -> None:
-    """Takes the writers' lock in the first statement, since the snapshot is taken by the next one.
+def _is_unreachable(error: BaseException) -> bool:
+    """Returns whether a connection was refused as by a server that is not up yet, and not for what it was given."""
+    return (
+        isinstance(error, psycopg2.OperationalError)
+        and error.pgcode is None
+        and _UNREACHABLE.search(str(error)) is not None
+    )
 
-    Two concurrent runs on the same user or day would make each other fail, or miss each other's rows
-    (https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation.html).
-    """
-    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-        connection.exec_driver_sql(f"LOCK {pending_rematch.fullname}")
+
+def _log_unreachable(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning("%s; connecting again in %.1f s", first_line(error) if error else "", state.upcoming_sleep)
 
 
 def _remedy(error: OperationalError) -> str:
     said = first_line(error)
+    if "authentication method 13" in said:
+        return (
+            "the password is stored as SHA-256, which this driver cannot send: leave DB_PASSWORD out, and AWS gives "
+            "temporary credentials; or store it as MD5, with ALTER USER ... PASSWORD and the password as plain text"
+        )
     if "certificate" in said or "SSL" in said:
         return "TLS is verified in full: connect by the host's own name, or give sslrootcert in SPARKIFY_WAREHOUSE"
     if "authentication" in said:
         return "check user and password: [CLUSTER] DB_USER and DB_PASSWORD, or SPARKIFY_WAREHOUSE"
     if "database" in said and "does not exist" in said:
         return "check [CLUSTER] DB_NAME, or SPARKIFY_WAREHOUSE"
-    if "timeout" in said and "connect" not in said:
+    if getattr(error.orig, "pgcode", None) == _QUERY_CANCELED:
         return "raise SPARKIFY_STATEMENT_TIMEOUT"
     return "check host and port, that the cluster runs, and that its security group lets this machine in"
 
