@@ -8,14 +8,15 @@ from sqlglot import Token, TokenType
 
 from sparkify_dagster_tests.redshift_stand_in.catalog import answer_to_reflection
 from sparkify_dagster_tests.redshift_stand_in.ddl import rewrite_alter_table, rewrite_create_table, rewrite_create_view
-from sparkify_dagster_tests.redshift_stand_in.guard import check_query, tokens_of
+from sparkify_dagster_tests.redshift_stand_in.guard import check_query, matching_parentheses, tokens_of
 from sparkify_dagster_tests.redshift_stand_in.refusal import NotImitated, Refusal, words
 
 # Parameters that PostgreSQL has as well; others of Redshift's are kept under a name of our own and do nothing.
 _SHARED_SETTINGS = words("statement_timeout datestyle timezone client_encoding application_name")
 _OWN_SETTINGS = words(
     "query_group enable_result_cache_for_session wlm_query_slot_count analyze_threshold_percent"
-    " json_parse_truncate_strings enable_case_sensitive_identifier describe_field_name_in_uppercase"
+    " json_parse_truncate_strings enable_numeric_rounding enable_case_sensitive_identifier"
+    " describe_field_name_in_uppercase"
 )
 _LEADING = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
 _SETTING = re.compile(
@@ -206,6 +207,8 @@ def _in_postgres_words(sql: str) -> str:
         text = token.text.upper()
         if text in _WORDS and not after_dot:
             edits.append((token.start, token.end + 1, _WORDS[text]))
+        elif text == "CAST" and called:
+            edits += _numeric_cast(tokens, place)
         elif text == "NVL" and called:
             edits.append((token.start, token.end + 1, "coalesce"))
         elif text == "DATEADD" and called:
@@ -217,9 +220,22 @@ def _in_postgres_words(sql: str) -> str:
         elif _is_redshifts_own(text, bool(called)) and (not after_dot or _follows_pg_catalog(tokens, place)):
             start = tokens[place - 2].start if after_dot else token.start
             edits.append((start, token.end + 1, f"redshift_system.{token.text}"))
-    for start, end, text in reversed(edits):
+    for start, end, text in sorted(edits, reverse=True):
         sql = sql[:start] + text + sql[end:]
     return sql
+
+
+def _numeric_cast(tokens: list[Token], place: int) -> list[tuple[int, int, str]]:
+    """Returns the edits by which CAST(x AS NUMERIC(p, s)) cuts x after s digits (r_Numeric_computations201).
+
+    With enable_numeric_rounding it rounds.
+    """
+    end = matching_parentheses(tokens).get(place + 1, place)
+    as_, type_, *_ = tokens[end - 7 :] if end > place + 8 else [tokens[place], tokens[place]]
+    if as_.text.upper() != "AS" or type_.text.upper() not in ("NUMERIC", "DECIMAL"):
+        return []
+    before, scale = tokens[place + 1].end + 1, tokens[end - 2].text
+    return [(before, before, "redshift_system.cut(CAST("), (as_.start, as_.start, f"AS NUMERIC), {scale}) ")]
 
 
 def _is_redshifts_own(text: str, called: bool) -> bool:

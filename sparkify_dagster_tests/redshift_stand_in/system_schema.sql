@@ -45,6 +45,14 @@ FROM declared_keys AS k
 INNER JOIN pg_catalog.pg_class AS c ON k.relation = c.oid
 INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid;
 
+-- r_enable_numeric_rounding: off unless it is set.
+CREATE FUNCTION cut(value numeric, digits integer) RETURNS numeric LANGUAGE sql STABLE AS $$
+    SELECT CASE
+        WHEN lower(coalesce(current_setting('standin.enable_numeric_rounding', true), '')) IN ('on', 'true') THEN value
+        ELSE trunc(value, digits)
+    END
+$$;
+
 -- PG_LAST_COPY_ID: of this session; a rollback takes it back, as it does a setting.
 CREATE FUNCTION pg_last_copy_id() RETURNS integer LANGUAGE sql STABLE AS $$
     SELECT coalesce(nullif(current_setting('standin.last_copy_id', true), ''), '-1')::integer

@@ -233,6 +233,14 @@ def test_texts_sort_by_bytes(engine: Engine) -> None:
         assert list(connection.scalars(text("SELECT w FROM words ORDER BY w"))) == ["B", "_", "a", "é"]
 
 
+def test_a_cast_to_numeric_cuts_unless_rounding_is_on(engine: Engine) -> None:
+    cast = text("SELECT CAST(2.0 / 3 AS NUMERIC(5, 4)), CAST(CAST(2 AS DOUBLE PRECISION) / 3 AS DECIMAL(9, 2))")
+    with engine.connect() as connection:
+        assert [str(value) for value in connection.execute(cast).one()] == ["0.6666", "0.66"]
+        connection.execute(text("SET enable_numeric_rounding TO on"))
+        assert [str(value) for value in connection.execute(cast).one()] == ["0.6667", "0.67"]
+
+
 def test_backslashes_and_quotes_arrive(engine: Engine) -> None:
     with engine.connect() as connection:
         connection.execute(text("CREATE TEMP TABLE words (w VARCHAR(99))"))

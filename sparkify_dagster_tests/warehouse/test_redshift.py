@@ -596,6 +596,14 @@ def test_a_user_with_a_sha_256_password_is_told_what_to_do(on_redshift: OnRedshi
         on_redshift.world.query("SELECT 1")
 
 
+def test_numbers_are_rounded_as_on_the_other_warehouses(on_redshift: OnRedshift) -> None:
+    assert str(on_redshift.world.query("SELECT CAST(2.0 / 3 AS NUMERIC(5, 4))")[0][0]) == "0.6667"
+    on_redshift.server.forget()
+    on_redshift.server.fail_next("enable_numeric_rounding", "42704", "unrecognized configuration parameter")
+    assert on_redshift.world.query("SELECT 1") == [(1,)]
+    assert on_redshift.server.failures_to_come == []
+
+
 def test_what_copy_rejects_is_found_whatever_the_users_time_zone_is(on_redshift: OnRedshift) -> None:
     on_redshift.server.timezone = "Asia/Tokyo"
     url = on_redshift.write_log(DAY, event(itemInSession="two"))

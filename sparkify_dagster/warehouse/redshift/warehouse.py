@@ -6,7 +6,7 @@ COPY fills a landing table, and one INSERT casts its rows into staging (landing.
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -256,6 +256,10 @@ class RedshiftWarehouse(ServerWarehouse):
 
         @event.listens_for(engine, "connect")
         def set_up_session(connection: Any, record: Any) -> None:
+            with connection.cursor() as cursor, suppress(psycopg2.ProgrammingError):
+                # Without it a cast to NUMERIC cuts digits off; the other warehouses round.
+                cursor.execute("SET enable_numeric_rounding TO on")
+            connection.commit()
             with connection.cursor() as cursor:
                 cursor.execute("SET query_group TO %s", (purpose[:_QUERY_GROUP_CHARACTERS],))
                 cursor.execute("SET statement_timeout TO %s", (self.statement_timeout_seconds * 1000,))
