@@ -120,6 +120,7 @@ def test_a_line_chart_connects_all_days() -> None:
     assert "2018-11-11" in texts(root)
 
 
+@pytest.mark.slow
 def test_a_chart_does_not_depend_on_the_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     local = draw(BY_DAY, "How much?", days(30))
     program = "from datetime import date, timedelta\n" + (

@@ -71,6 +71,7 @@ def test_a_chart_of_a_personal_column_is_drawn_only_if_it_groups_people(world: W
     assert chart.startswith("![Which browsers do listeners use?](data:image/svg+xml;base64,")
 
 
+@pytest.mark.slow
 def test_personal_columns_of_an_earlier_version_are_not_repeated(world: World, instance: dg.DagsterInstance) -> None:
     key = dg.AssetKey("most_active_users")
 

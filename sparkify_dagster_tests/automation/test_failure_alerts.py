@@ -83,6 +83,7 @@ def test_a_failed_run_is_reported_with_the_reason_first(alerts: Ticks, webhook: 
     assert alerts.skipped == reason
 
 
+@pytest.mark.slow
 def test_a_failed_check_is_reported_although_its_run_succeeded(alerts: Ticks, webhook: Webhook) -> None:
     run_id = fail_a_check(alerts)
     alerts.evaluate()
@@ -92,6 +93,7 @@ def test_a_failed_check_is_reported_although_its_run_succeeded(alerts: Ticks, we
     assert last == f"https://dagster.example/runs/{run_id}"
 
 
+@pytest.mark.slow
 def test_a_warning_is_not_reported(alerts: Ticks, webhook: Webhook) -> None:
     alerts.world.write_log("2018-11-03", b"one", event(time="2018-11-03T10:00:00"))
     assert run(alerts.world, alerts.instance, "load_log_days", "2018-11-03").success
@@ -100,6 +102,7 @@ def test_a_warning_is_not_reported(alerts: Ticks, webhook: Webhook) -> None:
     assert alerts.skipped == "No new failures"
 
 
+@pytest.mark.slow
 def test_each_failure_is_reported_once(alerts: Ticks, webhook: Webhook) -> None:
     fail_a_run(alerts)
     alerts.evaluate()
@@ -118,6 +121,7 @@ def test_several_failures_of_one_tick_are_one_message(alerts: Ticks, webhook: We
     assert text.count("https://dagster.example/runs/") == 2
 
 
+@pytest.mark.slow
 def test_failures_before_the_sensor_was_switched_on_are_not_reported(
     world: World, instance: dg.DagsterInstance, webhook: Webhook
 ) -> None:

@@ -32,6 +32,7 @@ def test_without_songs_the_tick_is_skipped(late_songs: Ticks) -> None:
     assert late_songs.skipped == "No songs were loaded yet"
 
 
+@pytest.mark.slow
 def test_a_late_song_requests_songplays_and_the_queries_of_its_days(late_songs: Ticks) -> None:
     load_plays_before_their_song(late_songs, "2018-11-02", "2018-11-03", "2018-11-09")
     assert late_songs.tick() == [("2018-11-02", "2018-11-03"), ("2018-11-09", "2018-11-09")]
@@ -54,6 +55,7 @@ def test_the_requested_runs_match_the_plays(late_songs: Ticks) -> None:
     assert late_songs.tick() == []
 
 
+@pytest.mark.slow
 def test_a_load_is_handled_once(late_songs: Ticks) -> None:
     load_plays_before_their_song(late_songs, "2018-11-02")
     late_songs.tick()
@@ -61,6 +63,7 @@ def test_a_load_is_handled_once(late_songs: Ticks) -> None:
     assert late_songs.skipped == "No songs were loaded since the last tick"
 
 
+@pytest.mark.slow
 def test_songs_that_nobody_played_request_no_run(late_songs: Ticks) -> None:
     write_days(late_songs.world, "2018-11-02")
     late_songs.world.write_songs("A/A/A/TRAAA.json", song(title="Never played"))
@@ -79,11 +82,13 @@ def test_days_that_the_same_run_matched_are_not_requested(late_songs: Ticks) -> 
     assert late_songs.tick() == [(days[0], days[0]), (days[2], days[2])]
 
 
+@pytest.mark.slow
 def test_days_left_by_an_earlier_load_are_requested_again(late_songs: Ticks) -> None:
     load_plays_before_their_song(late_songs, "2018-11-02")
     late_songs.world.write_songs("A/A/B/TRAAB.json", song(song_id="SOOTHER", title="Never played"))
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_retried(late_songs: Ticks, clock: Clock) -> None:
     load_plays_before_their_song(late_songs, "2018-11-02", "2018-11-09")
     late_songs.tick(runs_end=FAILURE)
@@ -95,6 +100,7 @@ def test_a_failed_run_is_retried(late_songs: Ticks, clock: Clock) -> None:
     assert late_songs.skipped == "No songs were loaded since the last tick"
 
 
+@pytest.mark.slow
 def test_a_new_load_waits_for_the_runs_in_progress(late_songs: Ticks) -> None:
     load_plays_before_their_song(late_songs, "2018-11-02")
     late_songs.tick(runs_end=None)
@@ -107,6 +113,7 @@ def test_a_new_load_waits_for_the_runs_in_progress(late_songs: Ticks) -> None:
     assert late_songs.tick() == []
 
 
+@pytest.mark.slow
 def test_days_beyond_the_concurrency_limit_wait(late_songs: Ticks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_requests, "MAX_CONCURRENT_RUNS", 2)
     days = ["2018-11-02", "2018-11-04", "2018-11-06", "2018-11-08", "2018-11-10"]
@@ -117,6 +124,7 @@ def test_days_beyond_the_concurrency_limit_wait(late_songs: Ticks, monkeypatch: 
     assert late_songs.tick() == []
 
 
+@pytest.mark.slow
 def test_a_cursor_of_version_1_is_read(late_songs: Ticks) -> None:
     load_plays_before_their_song(late_songs, "2018-11-02")
     late_songs.tick()

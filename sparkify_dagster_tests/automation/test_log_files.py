@@ -202,6 +202,7 @@ def test_a_changed_file_with_the_same_size_and_time_is_noticed(log_files: Ticks)
     assert log_files.tick() == [("2018-11-01", "2018-11-01")]
 
 
+@pytest.mark.slow
 def test_a_changed_json_paths_file_requests_every_day(log_files: Ticks) -> None:
     world = log_files.world
     world.map_keys({"jsonpaths": [f"$['{key}']" for key in DEFAULT_KEYS]})
@@ -215,6 +216,7 @@ def test_a_changed_json_paths_file_requests_every_day(log_files: Ticks) -> None:
 # Failed runs
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_retried_three_times(log_files: Ticks, clock: Clock) -> None:
     write_days(log_files.world, "2018-11-01", "2018-11-02")
     both_days = [("2018-11-01", "2018-11-02")]
@@ -247,6 +249,7 @@ def test_waiting_for_other_runs_does_not_count_as_an_attempt(
     assert retry[-1] == 1
 
 
+@pytest.mark.slow
 def test_a_changed_file_resets_the_number_of_attempts(log_files: Ticks, clock: Clock) -> None:
     write_days(log_files.world, "2018-11-01")
     day = [("2018-11-01", "2018-11-01")]
@@ -315,6 +318,7 @@ def test_a_run_that_was_never_created_is_requested_again(log_files: Ticks) -> No
 # Cursors
 
 
+@pytest.mark.slow
 def test_the_cursor_stays_small(log_files: Ticks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partitions, "WINDOW", Window(date(2010, 1, 1), date(2020, 1, 1)))
     days = [date(2010, 1, 1) + timedelta(days=number) for number in range(3_650)]
@@ -370,6 +374,7 @@ def test_a_source_that_does_not_respond_in_time_fails_the_tick(
 # The requested runs
 
 
+@pytest.mark.slow
 def test_the_requested_run_loads_the_days(log_files: Ticks) -> None:
     write_days(log_files.world, "2018-11-01", "2018-11-02")
     log_files.tick()

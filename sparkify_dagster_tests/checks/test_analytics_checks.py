@@ -61,6 +61,7 @@ def test_a_difference_warns_while_days_or_songs_are_not_loaded(refreshed: Tables
     assert check.description == "1 differs; 2 rows expected; not loaded: 1 of 4 days, 1 song file"
 
 
+@pytest.mark.slow
 def test_a_difference_warns_while_records_or_days_are_rejected(refreshed: Tables) -> None:
     world = refreshed.world
     world.write("expected/top_songs.csv", EXPECTED.replace("Des'ree,2,2", "Des'ree,3,2").encode())

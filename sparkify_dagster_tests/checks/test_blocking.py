@@ -28,6 +28,7 @@ def lose_rows(monkeypatch: pytest.MonkeyPatch, loader: str, lost: str) -> None:
     monkeypatch.setattr(DuckDBWarehouse, loader, load_and_lose)
 
 
+@pytest.mark.slow
 def test_events_that_do_not_reconcile_do_not_reach_the_star(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     lose_rows(monkeypatch, "insert_events", "staging.staging_events WHERE page = 'Home'")
     materialized, failed = run(world, *DAYS)
@@ -38,6 +39,7 @@ def test_events_that_do_not_reconcile_do_not_reach_the_star(world: World, monkey
     assert world.column("songs", "song_id") == ["SOCIWDW12A8C13D406", "SOOTHER"]
 
 
+@pytest.mark.slow
 def test_songs_that_do_not_reconcile_do_not_reach_the_star(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     lose_rows(monkeypatch, "insert_songs", "staging.staging_songs WHERE song_id = 'SOOTHER'")
     materialized, failed = run(world, *DAYS)
@@ -46,6 +48,7 @@ def test_songs_that_do_not_reconcile_do_not_reach_the_star(world: World, monkeyp
     assert world.column("songs", "song_id") == []
 
 
+@pytest.mark.slow
 def test_a_rejected_day_blocks_no_other_day(tmp_path: Path) -> None:
     world = World(tmp_path, max_load_errors=1)
     world.write_songs("A/A/A/TRAAA.json", song())

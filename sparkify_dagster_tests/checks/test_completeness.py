@@ -113,6 +113,7 @@ def test_three_earlier_days_are_too_few_to_compare(world: World) -> None:
     assert numbers(check)["days_compared"] == 0
 
 
+@pytest.mark.slow
 def test_later_days_do_not_change_the_result(world: World) -> None:
     tables = load(world, {"01": 1, "08": 200, "15": 200, "22": 200, "29": 200})
     assert numbers(volume(tables, "2018-11-01"))["days_compared"] == 0

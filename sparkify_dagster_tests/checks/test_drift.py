@@ -107,6 +107,7 @@ def test_similar_days_pass(week: World) -> None:
     assert findings(reload(week, events_of(DAY))) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["userId", "sessionId", "itemInSession", "level", "song", "artist", "length"])
 def test_a_renamed_required_key_is_an_error_and_later_a_warning(week: World, key: str) -> None:
     """A NextSong without session or item is a load error, so those keys are renamed on other pages only."""
@@ -126,6 +127,7 @@ def test_a_renamed_required_key_is_an_error_and_later_a_warning(week: World, key
     assert findings(load(week, DAYS[0], run_id="later")) == {}
 
 
+@pytest.mark.slow
 def test_the_run_that_loads_the_day_fails_and_later_runs_warn(week: World) -> None:
     """Runs the job, as the command line and the UI do."""
     week.write_log(DAY, *events_of(DAY, change=renamed("userId", "user_id")))
@@ -163,6 +165,7 @@ def test_keys_without_values_are_not_missing(world_of: Callable[..., World]) -> 
     assert findings(load_both(world)) == {}
 
 
+@pytest.mark.slow
 def test_new_keys_are_reported_once_another_load_exists(week: World, world_of: Callable[..., World]) -> None:
     def add(each: dict[str, Any]) -> None:
         each.update({f"new{number:02}": number for number in range(25)})
@@ -201,6 +204,7 @@ def test_a_share_of_nulls_that_differs_by_a_fifth_is_a_warning(week: World) -> N
     assert findings(reload(week, events_of(DAY, plays=20, others=5, change=few))) == {}
 
 
+@pytest.mark.slow
 def test_shares_are_not_compared_on_small_or_few_days(week: World, world_of: Callable[..., World]) -> None:
     def no_level(each: dict[str, Any]) -> None:
         each["level"] = None
@@ -268,6 +272,7 @@ def test_a_listeners_name_in_another_column_is_withheld(week: World) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_day_that_lost_most_events_is_reported_by_the_run_that_loaded_it(week: World) -> None:
     results = reload(week, events_of(DAY, plays=6, others=6))
     assert findings(results) == {

@@ -77,6 +77,7 @@ def test_row_counts_that_match_staging_pass(tables: Tables, days: tuple[str | No
     assert numbers(check) == {"staged": 3, "songplays": 3, "differing_days": 0}
 
 
+@pytest.mark.slow
 @WITH_AND_WITHOUT_DAYS
 def test_a_lost_play_fails_its_day(tables: Tables, days: tuple[str | None, str | None]) -> None:
     tables.tamper("DELETE FROM songplays WHERE song_id IS NULL")

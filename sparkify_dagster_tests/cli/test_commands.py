@@ -77,6 +77,7 @@ def test_help_names_every_command(project: Project) -> None:
         assert f"\n  {command} " in output
 
 
+@pytest.mark.slow
 def test_create_tables_can_be_run_again(project: Project) -> None:
     for _ in range(2):
         output = project.sparkify("create-tables")
@@ -85,12 +86,14 @@ def test_create_tables_can_be_run_again(project: Project) -> None:
     assert project.world.star() == {"songplays": [], "users": [], "songs": [], "artists": [], "time": []}
 
 
+@pytest.mark.slow
 def test_create_tables_keeps_what_is_in_them(loaded: Project) -> None:
     before = loaded.world.everything()
     loaded.sparkify("create-tables")
     assert loaded.world.everything() == before
 
 
+@pytest.mark.slow
 def test_the_same_seed_simulates_the_same_bytes(project: Project) -> None:
     options = ("--days", "2", "--users", "5", "--songs", "5")
     written = []
@@ -121,6 +124,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(project: Project) -> None:
     assert one_line(output).startswith("sparkify: --out file: ")
 
 
+@pytest.mark.slow
 def test_the_first_run_loads_everything_and_says_so(loaded_once: Project) -> None:
     output = (loaded_once.folder / "first_run.txt").read_text()
     assert "Loading 2018-11-01 to 2018-11-03 into duckdb:///.sparkify/warehouse.duckdb" in output
@@ -135,6 +139,7 @@ def test_the_first_run_loads_everything_and_says_so(loaded_once: Project) -> Non
     assert world.everything() == world.from_scratch(DAYS[0], DAYS[-1]).everything()
 
 
+@pytest.mark.slow
 def test_the_run_is_in_the_history_that_the_ui_shows(loaded_once: Project) -> None:
     run, queries = runs_of(loaded_once)
     assert (run.job_name, queries.job_name) == ("load_all", "refresh_analytics")
@@ -146,6 +151,7 @@ def test_the_run_is_in_the_history_that_the_ui_shows(loaded_once: Project) -> No
             assert instance.get_materialized_partitions(dg.AssetKey(table)) == set(DAYS)
 
 
+@pytest.mark.slow
 def test_no_secret_is_kept_in_the_state(loaded_once: Project) -> None:
     files = [path for path in (loaded_once.folder / ".sparkify").rglob("*") if path.is_file()]
     assert files
@@ -249,6 +255,7 @@ def test_a_wrong_setting_is_one_line(project: Project, command: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_missing_folder_is_one_line(project: Project) -> None:
     project.use(project.folder / "nowhere")
     output = project.sparkify("etl", expect=1)
@@ -412,6 +419,7 @@ def test_load_errors_are_shown_with_their_text(small: World, project: Project) -
 # The analysts' queries
 
 
+@pytest.mark.slow
 def test_verify_says_which_answers_are_as_expected(loaded: Project) -> None:
     output = loaded.sparkify("verify")
     assert output.splitlines()[-1] == "13 of 13 queries as expected"
@@ -419,6 +427,7 @@ def test_verify_says_which_answers_are_as_expected(loaded: Project) -> None:
     assert line.split() == ["plays_by_day", "3", "3", "rows", "as", "expected"]
 
 
+@pytest.mark.slow
 def test_verify_shows_what_a_row_changed_by_hand_changes(loaded: Project) -> None:
     with loaded.world.warehouse.connect("a test") as engine, engine.begin() as connection:
         connection.execute(
@@ -436,6 +445,7 @@ def test_verify_shows_what_a_row_changed_by_hand_changes(loaded: Project) -> Non
     assert output.splitlines()[-1] == f"{13 - len(failed)} of 13 queries as expected"
 
 
+@pytest.mark.slow
 def test_verify_of_some_days_compares_with_what_is_expected_of_them(loaded: Project) -> None:
     expected = loaded.folder / "november_2nd"
     expected.mkdir()
@@ -449,6 +459,7 @@ def test_verify_of_some_days_compares_with_what_is_expected_of_them(loaded: Proj
     loaded.sparkify("verify", "--expected", "november_2nd", expect=1)
 
 
+@pytest.mark.slow
 def test_verify_without_anything_to_compare_with_is_one_line(loaded: Project) -> None:
     output = loaded.sparkify("verify", expect=1, SPARKIFY_EXPECTED_RESULTS="")
     assert (
@@ -471,6 +482,7 @@ def test_query_tells_which_queries_there_are(project: Project) -> None:
     assert "top_songs                     Which songs are played most?" in lines
 
 
+@pytest.mark.slow
 def test_query_answers_in_three_formats(loaded: Project) -> None:
     top_songs = loaded.world.query(
         "SELECT song, COUNT(*) FROM songplays GROUP BY song, artist ORDER BY 2 DESC, song, artist LIMIT 20"
@@ -518,6 +530,7 @@ def test_a_mistake_in_a_query_s_file_stops_that_query_alone(loaded: Project) -> 
     assert loaded.world.query("SELECT * FROM analytics.top_songs ORDER BY ALL") == kept
 
 
+@pytest.mark.slow
 def test_query_of_what_nobody_asks_is_one_line(loaded: Project) -> None:
     output = loaded.sparkify("query", "top_song", expect=1)
     assert one_line(output).startswith("sparkify: unknown query 'top_song'; available: free_and_paid, ")
@@ -535,5 +548,6 @@ def test_tables_are_dropped_only_when_that_is_confirmed(loaded: Project) -> None
     assert loaded.world.star() == before
 
 
+@pytest.mark.slow
 def test_a_file_has_no_roles_to_grant_to(loaded: Project) -> None:
     assert "has no roles" in loaded.sparkify("grant", "--role", "analysts", expect=1)

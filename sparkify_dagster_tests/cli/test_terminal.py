@@ -101,6 +101,7 @@ def test_an_error_shows_control_characters_as_text(project: Project) -> None:
     assert output.startswith(r"sparkify: no expected results found in no\x1b[31mwhere: ")
 
 
+@pytest.mark.slow
 def test_csv_and_json_are_utf8_whatever_the_terminal_s_encoding(small: World, project: Project) -> None:
     small.write_log(DAY, event(song="Björk – 日本"))
     small.load(DAY)
@@ -132,6 +133,7 @@ def test_an_interrupted_run_says_so(small: World, project: Project, number: int,
     assert small.everything() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_another_command_that_is_interrupted_says_so(small: World, project: Project, number: int, status: int) -> None:
     with (

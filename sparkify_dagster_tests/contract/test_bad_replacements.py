@@ -105,6 +105,7 @@ class TestSourcesThatLookEmpty:
         assert world.materialize(DAY).ok
 
 
+@pytest.mark.slow
 def test_files_with_unrecognized_names_are_reported(loaded: World) -> None:
     for name in ("2018-11-02-events.JSON", "2018-11-03-events (1).json", "2018/11/01/05/2018-11-01-05-events.json"):
         loaded.write(f"log_data/{name}", lines(event()))
@@ -124,6 +125,7 @@ def test_files_with_unrecognized_names_are_reported(loaded: World) -> None:
     assert outcome.ok
 
 
+@pytest.mark.slow
 def test_lost_song_files_are_reported_by_the_run_that_lost_them(loaded: World) -> None:
     for name in ("B", "C"):
         loaded.write_songs(f"{name}.json", song(song_id=name))

@@ -14,6 +14,7 @@ def home(**changes: Any) -> dict[str, Any]:
     return event(page="Home", **changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", [False, True], ids=["plain", "odd"])
 def test_twice_in_a_file_the_first_line_is_kept(world: World, odd: bool) -> None:
     first, second = event(location="first"), event(location="second")
@@ -24,6 +25,7 @@ def test_twice_in_a_file_the_first_line_is_kept(world: World, odd: bool) -> None
     assert world.counts() == {"2018/11/2018-11-01-events.json": (2, 1, 1, 0)}
 
 
+@pytest.mark.slow
 def test_in_two_files_the_key_that_sorts_first_is_kept(world: World) -> None:
     world.write_log(DAY, event(location="a"), key="a/2018-11-01-events.json")
     world.write_log(DAY, event(location="B"), event(itemInSession=2), key="B/2018-11-01-events.json.gz")
@@ -104,6 +106,7 @@ def test_an_error_is_not_the_first_copy(world: World) -> None:
     assert world.counts() == {"2018/11/2018-11-01-events.json": (2, 1, 0, 1)}
 
 
+@pytest.mark.slow
 def test_a_whole_file_delivered_twice_under_another_name_adds_nothing(world: World) -> None:
     events = [event(itemInSession=number) for number in range(50)]
     world.write_log(DAY, *events)

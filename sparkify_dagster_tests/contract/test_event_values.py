@@ -334,6 +334,7 @@ def test_raw_text_is_cut_to_1000_characters(world: World) -> None:
     assert "é" * 1_000 in texts
 
 
+@pytest.mark.slow
 def test_an_error_names_its_line_and_column_and_the_good_lines_around_it_load(world: World) -> None:
     world.write_log(DAY, event(itemInSession=1), event(status="OK"), event(itemInSession=3))
     outcome = world.materialize(DAY)

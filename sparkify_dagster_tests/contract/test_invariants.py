@@ -219,6 +219,7 @@ class TestConvergence:
 
 
 class TestAtomicPartitions:
+    @pytest.mark.slow
     def test_a_reader_sees_a_days_old_content_until_it_sees_the_new(self, world: World) -> None:
         seen = []
 

@@ -17,6 +17,7 @@ def paths(*keys: str) -> dict[str, list[str]]:
     return {"jsonpaths": [f"$['{key}']" for key in keys]}
 
 
+@pytest.mark.slow
 def test_without_a_json_paths_file_the_usual_keys_are_read(world: World) -> None:
     world.write_log(DAY, event())
     assert world.log_jsonpath is None
@@ -28,6 +29,7 @@ def test_without_a_json_paths_file_the_usual_keys_are_read(world: World) -> None
     assert len(plain) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", [False, True])
 def test_positions_in_the_json_paths_file_decide_and_not_names(world: World, odd: bool) -> None:
     """artist is read from `song`, song from `artist`, and the user from a key with a blank."""
@@ -100,6 +102,7 @@ def test_a_missing_json_paths_file_fails_the_load_and_changes_nothing(world: Wor
     assert world.everything() == before
 
 
+@pytest.mark.slow
 def test_a_changed_json_paths_file_is_a_change_of_every_day(world: World) -> None:
     """Convergence holds for the JSONPaths file as well: it is an input like the others."""
     world.write_log(DAY, event())

@@ -17,6 +17,7 @@ def plays(*items: int) -> list[dict[str, object]]:
     return [event(itemInSession=item) for item in items]
 
 
+@pytest.mark.slow
 def test_a_log_file_is_one_json_object_a_line(world: World) -> None:
     world.write_log(DAY, *plays(1, 2, 3))
     assert world.materialize(DAY).ok
@@ -67,6 +68,7 @@ OTHER_NAMES = [
 HIDDEN = 5
 
 
+@pytest.mark.slow
 def test_names_that_are_no_log_files_are_ignored_and_counted(world: World) -> None:
     world.write_log(DAY, event(), key="2018-11-01-events.json")
     for key in OTHER_NAMES:
@@ -153,6 +155,7 @@ def test_the_date_in_the_name_is_the_partition(world: World) -> None:
     assert [day.isoformat() for day in world.column(EVENTS, "log_date")] == ["2018-11-02"]
 
 
+@pytest.mark.slow
 def test_loading_a_day_without_a_file_empties_it(world: World) -> None:
     path = world.write_log(DAY, event(), "broken")
     world.write_log("2018-11-02", event(time="2018-11-02T10:00:00", userId="9"))
@@ -166,11 +169,13 @@ def test_loading_a_day_without_a_file_empties_it(world: World) -> None:
     assert len(world.rows("time")) == 1
 
 
+@pytest.mark.slow
 def test_a_day_that_never_had_a_file_is_an_empty_day(world: World) -> None:
     assert world.materialize(DAY, "2018-11-03").ok
     assert all(rows == [] for rows in world.everything().values())
 
 
+@pytest.mark.slow
 def test_days_outside_the_window_are_counted_as_such_and_left_alone(world: World) -> None:
     for day in ("2018-10-31", DAY, "2018-11-30", "2018-12-01"):
         world.write_log(day, event(time=f"{day}T10:00:00"))

@@ -149,6 +149,7 @@ def test_a_record_may_be_so_long(world: World) -> None:
     assert reason == "is 67,108,865 bytes long, the limit is 67,108,864"
 
 
+@pytest.mark.slow
 def test_a_file_may_inflate_so_far(world: World) -> None:
     """A file that inflates beyond the limit is one error without a line, which names the setting; none of it loads."""
     content = lines(*plays(1, 2, 3))

@@ -60,6 +60,7 @@ def recomputed(world: World, *queries: Query) -> list[str]:
     return [result.query.name for result in results if result.recomputed]
 
 
+@pytest.mark.slow
 def test_a_simulated_world_matches_its_expected_results(world: World, tmp_path: Path) -> None:
     simulate(writable_store(str(tmp_path), AwsAccess()), users=30, days=12, start=date(2018, 11, 1), songs=60, seed=3)
     outcome = world.materialize("2018-11-01", "2018-11-12", queries=True)
@@ -94,6 +95,7 @@ def test_a_query_can_run_for_some_days(world: World, tmp_path: Path) -> None:
             assert refresh.run_query(world.warehouse, connection, query(tmp_path), first, last) == [("free", plays)]
 
 
+@pytest.mark.slow
 def test_a_query_whose_tables_did_not_change_is_not_recomputed(world: World, tmp_path: Path) -> None:
     world.write_log("2018-11-01", event())
     world.load()

@@ -280,6 +280,7 @@ def compare(world: World, meant: Reference, rejected_days: Set[date] = frozenset
     assert in_order([row[:2] for row in errors]) == in_order(held)
 
 
+@pytest.mark.slow
 @given(script=scripts())
 @settings(
     max_examples=15,
@@ -301,6 +302,7 @@ def test_after_any_changes_and_loads_the_star_is_the_references_and_that_of_a_lo
             assert world.everything() == fresh.everything()
 
 
+@pytest.mark.slow
 def test_the_reference_agrees_on_the_real_jobs_too(world: World) -> None:
     """One fixed world through Dagster, with something of everything."""
     for number, day in enumerate(DAYS):
@@ -323,6 +325,7 @@ def test_the_reference_agrees_on_the_real_jobs_too(world: World) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not (Path(__file__).parents[2] / ".." / "shared" / "data" / "sample").is_dir(), reason="the real sample is not here"
 )

@@ -69,6 +69,7 @@ def test_the_counts_are_those_that_are_known(world: World) -> None:
     assert world.errors() == []
 
 
+@pytest.mark.slow
 def test_the_days_one_by_one_in_reverse_order_are_the_same(
     world: World, tmp_path: Path, new_warehouse: NewWarehouse
 ) -> None:
@@ -144,12 +145,14 @@ def test_the_sample_in_s3_gives_the_same_rows_as_in_a_folder(
     assert other.rows(EVENTS) == world.rows(EVENTS)
 
 
+@pytest.mark.slow
 def test_loading_it_again_changes_nothing(world: World) -> None:
     before = world.everything()
     assert world.materialize(FIRST_DAY, LAST_DAY, full=True).ok
     assert world.everything() == before
 
 
+@pytest.mark.slow
 def test_every_warehouse_holds_the_same_rows_of_the_sample(world: World, tmp_path: Path) -> None:
     other = sample(tmp_path, None)
     other.load(FIRST_DAY, LAST_DAY)

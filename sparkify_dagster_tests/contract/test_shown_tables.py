@@ -6,6 +6,7 @@ Of listeners it shows neither name nor location nor browser.
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from sparkify_dagster_tests.support.events import event, song
 from sparkify_dagster_tests.support.outcome import Outcome, asset_key
@@ -23,6 +24,7 @@ def preview(outcome: Outcome, asset: str) -> list[dict[str, Any]]:
     return [dict(record.data) for record in table.records]
 
 
+@pytest.mark.slow
 def test_what_a_run_tells_of_its_tables(world: World) -> None:
     for day in THURSDAYS:
         world.write_log(day, *(event(page="Home", itemInSession=number, time=day) for number in range(110)))
@@ -72,6 +74,7 @@ def test_what_a_run_tells_of_its_tables(world: World) -> None:
     assert not unusual.passed
 
 
+@pytest.mark.slow
 def test_nothing_that_a_run_tells_of_its_tables_names_a_listener(world: World) -> None:
     world.write_log("2018-11-01", event(), event(itemInSession=2, page="Home", song=None, artist=None, length=None))
     world.write_songs("A/A/A/TRAAA.json", song())

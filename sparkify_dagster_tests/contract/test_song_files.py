@@ -17,6 +17,7 @@ from sparkify_dagster_tests.support.world import ERRORS, SONGS, Row, World
 DAY = "2018-11-01"
 
 
+@pytest.mark.slow
 def test_a_song_file_is_any_name_in_json_in_any_folder(world: World) -> None:
     keys = ["A/B/C/TRABC.json", "top.json", "é/x y/[1].json", "A/B/C/TRABD.json.gz", "A/2018-11-01-events.json"]
     for number, key in enumerate(keys):
@@ -27,6 +28,7 @@ def test_a_song_file_is_any_name_in_json_in_any_folder(world: World) -> None:
     assert outcome.metadata("staging_songs")["new_files"] == 5
 
 
+@pytest.mark.slow
 def test_names_that_are_no_song_files_are_ignored_and_counted(world: World) -> None:
     ignored = [
         ".DS_Store",
@@ -221,6 +223,7 @@ VALUES: list[tuple[str, Any, Any]] = [
 ]
 
 
+@pytest.mark.slow
 def test_each_song_column_holds_the_value_or_the_object_is_an_error(world: World) -> None:
     for number, (column, value, _) in enumerate(VALUES):
         document = json.dumps(song(song_id=f"S{number}") | {column: "here" if isinstance(value, Raw) else value})
@@ -240,6 +243,7 @@ def test_each_song_column_holds_the_value_or_the_object_is_an_error(world: World
 
 
 class TestDuplicatedSongs:
+    @pytest.mark.slow
     def test_staging_keeps_every_copy_and_the_last_key_wins(self, world: World) -> None:
         world.write_songs("B.json", song(title="B"))
         world.write_songs("C/A.json.gz", song(title="C"))
@@ -254,6 +258,7 @@ class TestDuplicatedSongs:
         world.load(DAY)
         assert world.column("songs", "title") == ["11"]
 
+    @pytest.mark.slow
     def test_keys_of_song_files_sort_by_their_utf8_bytes(self, world: World) -> None:
         names = ["\uff5e", "😀", "Z", "a", "é", "a-", "a.", "a/b", "a0"]
         for name in names:
@@ -264,6 +269,7 @@ class TestDuplicatedSongs:
             assert world.column("songs", "title") == [remaining[-1]]
             world.delete(f"song_data/{remaining.pop()}/s.json")
 
+    @pytest.mark.slow
     def test_when_the_winners_file_goes_the_next_one_wins_again(self, world: World) -> None:
         world.write_songs("A.json", song(title="A", artist_id="AA", artist_name="One"))
         world.write_songs("B.json", song(title="B", artist_id="AB", artist_name="Two"))
@@ -283,6 +289,7 @@ class TestDuplicatedSongs:
         assert world.column("songs", "title") == ["A"]
 
 
+@pytest.mark.slow
 def test_a_song_file_that_changed_replaces_its_song(world: World) -> None:
     world.write_songs("A.json", song(song_id="S1"), song(song_id="S2"))
     world.write_songs("B.json", song(song_id="S3"))
@@ -293,6 +300,7 @@ def test_a_song_file_that_changed_replaces_its_song(world: World) -> None:
     assert world.rows("songs", "song_id", "title") == [("S1", "new"), ("S3", "You Gotta Be")]
 
 
+@pytest.mark.slow
 def test_only_new_and_changed_song_files_are_read(world: World) -> None:
     world.write_songs("A.json", song(song_id="S1"))
     world.write_songs("B.json", song(song_id="S2"))
@@ -308,6 +316,7 @@ def test_only_new_and_changed_song_files_are_read(world: World) -> None:
     assert [metadata[name] for name in names] == [0, 1, 1, 1]
 
 
+@pytest.mark.slow
 def test_a_full_load_reads_every_song_file_again(world: World) -> None:
     world.write_songs("A.json", song())
     world.write_log(DAY, event())

@@ -22,6 +22,7 @@ def broken(text: str, times: int = 2) -> str:
 
 
 class TestSongplays:
+    @pytest.mark.slow
     def test_a_play_is_an_event_of_page_nextsong_with_a_user(self, world: World) -> None:
         world.write_log(
             DAY,
@@ -44,6 +45,7 @@ class TestSongplays:
             )
             assert tuple(name for (name,) in found)[: len(columns)] == columns
 
+    @pytest.mark.slow
     def test_a_play_has_the_events_own_values_and_its_song(self, world: World) -> None:
         world.write_log(DAY, event())
         world.write_songs("A.json", song())
@@ -70,6 +72,7 @@ class TestSongplays:
         assert world.column("songplays", "level") == ["free", "paid"]
         assert world.column("users", "level") == ["paid"]
 
+    @pytest.mark.slow
     def test_the_same_event_has_the_same_id_after_every_reload_and_in_any_company(self, world: World) -> None:
         world.write_log(DAY, event())
         world.load(DAY)
@@ -152,6 +155,7 @@ MATCHES: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
 
 
 class TestMatch:
+    @pytest.mark.slow
     def test_song_artist_and_length_match_exactly_or_the_play_is_kept_without_a_song(self, world: World) -> None:
         for number, (log, catalogue, _) in enumerate(MATCHES):
             # A year's worth of lengths keeps the pairs apart where they do not decide themselves.
@@ -187,6 +191,7 @@ class TestMatch:
         world.load(DAY)
         assert world.column("songplays", "song_id") == [song()["song_id"]] * len(texts)
 
+    @pytest.mark.slow
     def test_a_play_matches_the_smallest_song_id_by_bytes(self, world: World) -> None:
         world.write_log(DAY, event())
         ids = ["SO2", "SO10", "sO1", "Sé", "SO1z", "SO1Z"]
@@ -274,6 +279,7 @@ class TestUsers:
         world.load(DAY)
         assert world.column("users", "level") == ["paid"]
 
+    @pytest.mark.slow
     def test_a_user_whose_events_are_all_gone_is_gone(self, world: World) -> None:
         world.write_log(DAY, event(), event(userId="9", level="free"))
         world.write_log(NEXT_DAY, event(userId="9", level="paid", time=f"{NEXT_DAY}T00:00:00"))
@@ -442,6 +448,7 @@ def times(new_world: NewWorld) -> Mapping[datetime, Row]:
 
 
 class TestTime:
+    @pytest.mark.slow
     def test_time_has_one_row_per_distinct_start_time_of_a_play(self, world: World) -> None:
         world.write_log(
             DAY,

@@ -16,6 +16,7 @@ OTHER_SPACES = ["\u00a0", "\t", "\n", "\u2003", "\u3000", "\x0b"]
 
 
 class TestPages:
+    @pytest.mark.slow
     def test_nextsong_with_blanks_is_a_play(self, world: World) -> None:
         pages = ["NextSong", "NextSong ", "NextSong   ", " NextSong", *(f"NextSong{space}" for space in OTHER_SPACES)]
         world.write_log(DAY, *(event(page=page, itemInSession=number) for number, page in enumerate(pages)))
@@ -57,6 +58,7 @@ class TestPages:
 
 
 class TestSongplays:
+    @pytest.mark.slow
     def test_texts_of_songplays_are_without_trailing_blanks(self, world: World) -> None:
         world.write_log(
             DAY,
@@ -75,6 +77,7 @@ class TestSongplays:
         columns = ("level", "location", "user_agent", "song", "artist")
         assert ("free ", " P  ", "U ", "one ", "X  ") in world.rows(EVENTS, *columns)
 
+    @pytest.mark.slow
     def test_ids_of_songplays_are_those_of_the_dimensions(self, world: World) -> None:
         world.write_log(DAY, event())
         world.write_songs("A.json", song(song_id="SO1  ", artist_id="AR1 "))
@@ -93,6 +96,7 @@ class TestSongplays:
 
 
 class TestUsers:
+    @pytest.mark.slow
     def test_texts_of_users_are_without_trailing_blanks(self, world: World) -> None:
         columns = ("firstName", "lastName", "gender", "level")
         for user, value in enumerate(["x ", " x  ", "  ", "", None, "x\u00a0", "x\t "]):
@@ -133,6 +137,7 @@ class TestSongs:
 
 
 class TestArtists:
+    @pytest.mark.slow
     def test_ids_that_differ_in_blanks_are_one_artist(self, world: World) -> None:
         nowhere = {"artist_latitude": None, "artist_longitude": None, "artist_location": None}
         world.write_songs(
@@ -159,6 +164,7 @@ class TestArtists:
         assert world.rows("artists", "name", "location") == [("Y", "Y")]
 
 
+@pytest.mark.slow
 def test_no_text_of_the_star_ends_in_a_blank(world: World) -> None:
     """Every text of an event and of a song ends in one here."""
     texts = {key: f"{value} " for key, value in event().items() if isinstance(value, str) and key != "userId"}

@@ -40,6 +40,7 @@ def test_a_warehouse_of_version_0_1_0_keeps_what_it_holds(world: World) -> None:
     assert world.query("SELECT COUNT(*) FROM staging.current_songs") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_warehouse_of_version_0_1_0_loads_on(world: World) -> None:
     world.load(*DAYS)
     assert world.query("SELECT COUNT(*) FROM staging.rejected_loads") == [(1,)]

@@ -57,6 +57,7 @@ def seen(instance: dg.DagsterInstance, run_id: str) -> tuple[object, ...]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("writer", "reader"), [(OWN, OURS), (OURS, OWN)])
 def test_each_storage_reads_and_continues_what_the_other_has_written(writer: object, reader: object) -> None:
     with instance_with(writer) as instance:
@@ -88,6 +89,7 @@ def test_files_are_not_opened_for_each_statement(monkeypatch: pytest.MonkeyPatch
     assert len(opened) < statements * 2
 
 
+@pytest.mark.slow
 def test_the_page_of_a_run_is_told_of_each_event_at_once() -> None:
     """The UI's process watches the run's file, which must change with the event, not at the run's end."""
     events: Queue[str | None] = Queue()
@@ -102,6 +104,7 @@ def test_the_page_of_a_run_is_told_of_each_event_at_once() -> None:
                 pass
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_longer_used_is_closed(tmp_path: Path) -> None:
     with instance_with(OURS) as instance:
         run(instance)
@@ -110,6 +113,7 @@ def test_a_file_that_is_no_longer_used_is_closed(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("*.db-wal")) == []
 
 
+@pytest.mark.slow
 def test_a_history_that_was_wiped_starts_again() -> None:
     with instance_with(OURS) as instance:
         run(instance)

@@ -190,6 +190,7 @@ MISTAKES = (
 )
 
 
+@pytest.mark.slow
 def test_expected_results_detect_wrong_queries(tmp_path: Path) -> None:
     wrong = {}
     for query, correct_sql, wrong_sql in MISTAKES:

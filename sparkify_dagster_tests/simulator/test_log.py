@@ -162,6 +162,7 @@ def test_pages_have_their_method_status_and_song(month: Written) -> None:
             assert event["auth"] == "Logged In"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "page", "after"), [("free", "Submit Upgrade", "paid"), ("paid", "Submit Downgrade", "free")]
 )
