@@ -309,6 +309,22 @@ def test_what_copy_refuses_of_trusted_logs_is_shown_as_a_table(on_redshift: OnRe
     assert on_redshift.world.everything() == before
 
 
+def test_a_day_that_copy_rejects_is_copied_in_a_normalised_form_though_the_records_are_not_listed_yet(
+    on_redshift: OnRedshift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redshift_copy, "ERROR_TABLE_SECONDS", 0)
+    url = on_redshift.write_log(DAY, event(), event(itemInSession=2))
+    rejected = "Load into table 'landing_events' failed.  Check 'sys_load_error_detail' system table for details."
+    # Of the batch of days, and of the day by itself.
+    for _ in range(2):
+        on_redshift.server.fail_next("COPY landing_events", "XX000", rejected)
+    assert on_redshift.world.materialize(DAY, assets=["staging_events"]).ok
+    assert on_redshift.server.failures_to_come == []
+    assert on_redshift.world.column(EVENTS, "item_in_session") == [1, 2]
+    assert on_redshift.manifests[0] == [url]
+    assert url not in on_redshift.manifests[-1]
+
+
 @pytest.mark.parametrize(
     ("items", "told"),
     [

@@ -34,8 +34,10 @@ log = logging.getLogger(__name__)
 
 MAX_CONCURRENT_WRITES = 16
 SHOWN_ERRORS = 20
+# The beginning of COPY's error when it rejected records; what follows quotes a name and is not shown.
+_REJECTED = re.compile("^Load into table")
 # The records that COPY rejected appear in the system tables a moment after its transaction has ended.
-_ERROR_TABLE_SECONDS = 5.0
+ERROR_TABLE_SECONDS = 5.0
 # "Invalid digit, Value 'K', Pos 0, Type: Integer", and whatever else it may quote.
 _QUOTED = re.compile(r""" Value '.*',(?= Pos)|(?<!\w)(["']).*\1""")
 
@@ -158,8 +160,12 @@ class Copy:
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise
-            rejected = _rejected_records(connection, *began) if "load" in first_line(error).lower() else []
-            if rejected:
+            if _REJECTED.match(first_line(error)):
+                rejected = _rejected_records(connection, *began)
+                if not rejected:
+                    raise RowCountMismatchError(
+                        "COPY rejected records that the cluster does not list yet: see sys_load_error_detail"
+                    ) from None
                 first = rejected[0]
                 raise RowCountMismatchError(
                     f"COPY rejected {first.key} line {first.line_number}: {first.column_name}: {first.reason}", rejected
@@ -187,7 +193,7 @@ def _rejected_records(connection: Connection, process: int, began: datetime) -> 
     Serverless has only the first of the two system tables. Their raw lines and values are not read.
     """
     driver = cast(psycopg2.extensions.connection, connection.connection.driver_connection)
-    end = time.monotonic() + _ERROR_TABLE_SECONDS
+    end = time.monotonic() + ERROR_TABLE_SECONDS
     while True:
         for query in (_SYS_ERRORS, _STL_ERRORS):
             driver.rollback()
