@@ -141,10 +141,10 @@ def create_tables(drop: bool, yes: bool) -> None:
         click.confirm(f"Drop all tables of {warehouse.database} and everything in them?", abort=True)
 
     def create(connection: "Connection") -> None:
-        # Connecting has created what was missing.
         if drop:
             ddl.drop_tables(connection)
-            ddl.create_tables(connection)
+        # Connecting has created or upgraded them, unless a single one has gone since.
+        ddl.create_tables(connection)
 
     warehouse.run("sparkify create-tables", create)
     click.echo(f"Tables are ready{' (recreated empty)' if drop else ''}: {warehouse.database}")

@@ -160,6 +160,12 @@ def parse_warehouse(text: str) -> URL:
     return url.set(drivername=driver)
 
 
+def parse_schema(text: str) -> str:
+    if not re.fullmatch("[a-z_][a-z0-9_]*", text) or text in ("staging", "analytics"):
+        raise ValueError("must be a name in lower case, without blanks, and neither staging nor analytics")
+    return text
+
+
 @dataclass(frozen=True)
 class Key(Generic[T]):
     """One setting: its names, the parser of its text, its default and its meaning."""
@@ -194,6 +200,8 @@ WAREHOUSE = Key("SQLAlchemy URL of the warehouse: duckdb, postgresql or redshift
                 parse_warehouse, ("SPARKIFY_WAREHOUSE",), secret=True,
                 default=make_url("duckdb:///.sparkify/warehouse.duckdb"),
                 default_note="the cluster in `dwh.cfg`, else `duckdb:///.sparkify/warehouse.duckdb`")
+STAR_SCHEMA = Key("Schema of the star's tables on PostgreSQL and Redshift. It is created if it is missing.",
+                  parse_schema, ("SPARKIFY_STAR_SCHEMA",), default_note="the user's default schema, usually `public`")
 HOST = Key("Host of the Redshift cluster, or its endpoint `host:port/database`.", parse_endpoint,
            cfg=("CLUSTER", "HOST"))
 DB_NAME = Key("Database of the cluster. Overrides the one in HOST.", str, cfg=("CLUSTER", "DB_NAME"))
@@ -214,8 +222,8 @@ COPY_STAGING = Key("Location for the temporary manifests and files that Redshift
                    "Redshift only.", parse_s3_location, ("SPARKIFY_COPY_STAGING",))
 TRUSTED_LOGS = Key("Skip inspection and let Redshift COPY log files directly (true or false): for logs too large to "
                    "be read twice and free of duplicates.", parse_flag, ("SPARKIFY_TRUSTED_LOGS",), default=False)
-STATEMENT_TIMEOUT = Key("Statement timeout of Redshift in seconds, including time spent waiting for locks; 0 means "
-                        "none.", parse_count, ("SPARKIFY_STATEMENT_TIMEOUT",), default=3600)
+STATEMENT_TIMEOUT = Key("Statement timeout of Redshift in seconds, without the time spent waiting for other loads; 0 "
+                        "means none.", parse_count, ("SPARKIFY_STATEMENT_TIMEOUT",), default=3600)
 LOG_DATA = Key("Location of the event logs: `s3://bucket/prefix`, `file:///path` or a local path. If neither it nor "
                "the location of the song files is set, a source is simulated.",
                parse_location, ("SPARKIFY_LOG_DATA",), ("S3", "LOG_DATA"), ".sparkify/simulated/log_data")
@@ -256,7 +264,19 @@ SECRET_KEY = Key("Secret key of ACCESS_KEY.", Secret, cfg=("AWS", "SECRET_KEY"),
 # fmt: on
 
 KEYS: tuple[Key[Any], ...] = (
-    *(CONFIG, WAREHOUSE, HOST, DB_NAME, DB_USER, DB_PASSWORD, DB_PORT, DB_REGION, CLUSTER_IDENTIFIER, IAM_ROLE),
+    *(
+        CONFIG,
+        WAREHOUSE,
+        STAR_SCHEMA,
+        HOST,
+        DB_NAME,
+        DB_USER,
+        DB_PASSWORD,
+        DB_PORT,
+        DB_REGION,
+        CLUSTER_IDENTIFIER,
+        IAM_ROLE,
+    ),
     *(WAREHOUSE_SECRET, COPY_STAGING, TRUSTED_LOGS, STATEMENT_TIMEOUT),
     *(
         LOG_DATA,

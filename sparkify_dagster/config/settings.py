@@ -43,6 +43,7 @@ from sparkify_dagster.config.keys import (
     REDSHIFT_PORT,
     SECRET_KEY,
     SONG_DATA,
+    STAR_SCHEMA,
     STATEMENT_TIMEOUT,
     TRUSTED_LOGS,
     UI_URL,
@@ -68,6 +69,7 @@ class Settings(BaseModel):
 
     # URL is a named tuple, which pydantic would take apart and dump with its password.
     warehouse: Annotated[InstanceOf[URL], PlainSerializer(str)] = _field(WAREHOUSE)
+    star_schema: str | None = _field(STAR_SCHEMA)
     cluster_identifier: str | None = _field(CLUSTER_IDENTIFIER)
     cluster_region: str | None = _field(DB_REGION)
     iam_role_arn: str | None = _field(IAM_ROLE)
@@ -216,11 +218,12 @@ def _read_warehouse(reader: _Reader) -> dict[str, Any]:
     if not reader.in_environment(WAREHOUSE):
         warehouse = _read_cluster_url(reader) or warehouse
     elif warehouse is None or warehouse.get_backend_name() != "redshift":
-        return {"warehouse": warehouse}
+        return {"warehouse": warehouse, "star_schema": reader.read(STAR_SCHEMA)}
     elif not (warehouse.host or "host" in warehouse.query or reader.read(CLUSTER_IDENTIFIER)):
         reader.fail(WAREHOUSE, f"*** names no host, and {CLUSTER_IDENTIFIER.cfg_name} is not given either")
     return {
         "warehouse": warehouse,
+        "star_schema": reader.read(STAR_SCHEMA),
         "cluster_region": reader.read(DB_REGION),
         "cluster_identifier": reader.read(CLUSTER_IDENTIFIER),
         "iam_role_arn": reader.read(IAM_ROLE),

@@ -311,6 +311,17 @@ analytics_refreshes = Table(
     info=_SMALL,
 )
 
+schema_versions = Table(
+    "schema_versions",
+    metadata,
+    Column("version", String(64), nullable=False, comment="Digest of the tables and views"),
+    Column("star_schema", String(128), nullable=False, comment="Schema of the star's tables"),
+    Column("installed_at", TIMESTAMP, nullable=False, comment="Time of the installation or upgrade, UTC"),
+    schema=STAGING_SCHEMA,
+    comment="One row: what sparkify has made here. Without it the star's tables are somebody else's",
+    info=_SMALL,
+)
+
 songplays = Table(
     "songplays",
     metadata,

@@ -21,11 +21,12 @@ def create_warehouse(settings: Settings) -> Warehouse:
         from sparkify_dagster.warehouse.postgres import PostgresWarehouse
 
         # The UI shows a resource's fields, so the password is read when it is needed.
-        return PostgresWarehouse(address=without_password(url).render_as_string())
+        return PostgresWarehouse(address=without_password(url).render_as_string(), star_schema=settings.star_schema)
     from sparkify_dagster.warehouse.redshift.warehouse import RedshiftWarehouse
 
     return RedshiftWarehouse(
         address=without_password(url).render_as_string(),
+        star_schema=settings.star_schema,
         cluster_identifier=settings.cluster_identifier,
         region=settings.cluster_region,
         secret=settings.warehouse_secret,

@@ -1,9 +1,12 @@
 """Creates, upgrades and drops the tables and views."""
 
+import hashlib
 from collections.abc import Mapping, Sequence, Set
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, Date, Table, cast, column, insert, literal, select, table, text
+from sqlalchemy import Column, Connection, Date, Table, cast, column, delete, insert, literal, select, table, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateSchema, CreateTable, DropTable
 
 from sparkify_dagster.schema import sql_files
@@ -11,11 +14,13 @@ from sparkify_dagster.schema.sql_files import VIEWS
 from sparkify_dagster.schema.tables import (
     ANALYTICS_SCHEMA,
     STAGING_SCHEMA,
+    STAR_TABLES,
     analytics_refreshes,
     loaded_objects,
     metadata,
     pending_rematch,
     rejected_loads,
+    schema_versions,
     songplays,
     staging_events,
     stale_days,
@@ -23,6 +28,7 @@ from sparkify_dagster.schema.tables import (
     user_days,
     users,
 )
+from sparkify_dagster.warehouse.database_errors import WarehouseError
 
 # Names of version 0.1.0, and what they are called now.
 _RENAMED_TABLES: Final = {"refused_loads": rejected_loads, "answered_questions": analytics_refreshes}
@@ -32,6 +38,11 @@ _RENAMED_COLUMNS: Final[Mapping[Table, Mapping[str, str]]] = {
     analytics_refreshes: {"question": "query", "answered_at": "refreshed_at"},
 }
 _DROPPED_VIEWS: Final = ("catalogue",)
+_DEPENDENT_OBJECTS = "2BP01"
+
+
+class ForeignTablesError(WarehouseError):
+    """Tables of the star's names exist that sparkify did not make; the message names them and the way out."""
 
 
 def columns_in(connection: Connection, schema: str) -> Mapping[str, Set[str]]:
@@ -48,17 +59,31 @@ def columns_in(connection: Connection, schema: str) -> Mapping[str, Set[str]]:
     return found
 
 
+def is_current(connection: Connection) -> bool:
+    """Returns whether create_tables of this version has run here, so that it has nothing to do."""
+    if schema_versions.name not in columns_in(connection, STAGING_SCHEMA):
+        return False
+    installed = connection.execute(select(schema_versions.c.version, schema_versions.c.star_schema)).all()
+    return installed == [(_version(connection), _star_schema(connection))]
+
+
+def _version(connection: Connection) -> str:
+    """Returns a digest of the tables and views as they are created here."""
+    tables = [str(CreateTable(wanted).compile(dialect=connection.dialect)) for wanted in metadata.sorted_tables]
+    return hashlib.sha256("\n".join([*tables, *map(sql_files.select_sql, VIEWS)]).encode()).hexdigest()
+
+
 def create_tables(connection: Connection) -> None:
     """Creates what is missing (schemas, tables, columns, views) and upgrades what an earlier version made.
 
-    It is idempotent.
+    It is idempotent. Raises ForeignTablesError before it has changed anything.
     """
+    staged = columns_in(connection, STAGING_SCHEMA)
+    star = columns_in(connection, _star_schema(connection))
+    _refuse_foreign_tables(connection, star, staged)
     connection.execute(CreateSchema(STAGING_SCHEMA, if_not_exists=True))
     connection.execute(CreateSchema(ANALYTICS_SCHEMA, if_not_exists=True))
-    existing = {
-        None: columns_in(connection, str(connection.dialect.default_schema_name)),
-        STAGING_SCHEMA: _renamed(connection, columns_in(connection, STAGING_SCHEMA)),
-    }
+    existing = {None: star, STAGING_SCHEMA: _renamed(connection, staged)}
     if connection.dialect.name == "redshift":
         _drop_declared_keys(connection)
     for wanted in metadata.sorted_tables:
@@ -69,11 +94,62 @@ def create_tables(connection: Connection) -> None:
                 _note_stale_days(connection)
         elif missing := [column for column in wanted.columns if column.name not in columns]:
             _add_columns(connection, wanted, missing)
-    for view in VIEWS:
-        connection.execute(text(f"CREATE OR REPLACE VIEW {STAGING_SCHEMA}.{view} AS {sql_files.select_sql(view)}"))
-    for view in _DROPPED_VIEWS:
+    # Redshift replaces a view only by one with the same columns.
+    for view in (*reversed(VIEWS), *_DROPPED_VIEWS):
         if view in existing[STAGING_SCHEMA]:
             connection.execute(text(f"DROP VIEW {STAGING_SCHEMA}.{view}"))
+    for view in VIEWS:
+        connection.execute(text(f"CREATE VIEW {STAGING_SCHEMA}.{view} AS {sql_files.select_sql(view)}"))
+    connection.execute(delete(schema_versions))
+    connection.execute(
+        insert(schema_versions).values(
+            version=_version(connection),
+            star_schema=_star_schema(connection),
+            installed_at=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
+        )
+    )
+
+
+def _star_schema(connection: Connection) -> str:
+    return str(connection.dialect.default_schema_name)
+
+
+def _refuse_foreign_tables(
+    connection: Connection, star: Mapping[str, Set[str]], staged: Mapping[str, Set[str]]
+) -> None:
+    """Raises ForeignTablesError unless the star's tables are sparkify's own.
+
+    Those of a version that kept no note of it are known by its bookkeeping and by their comments.
+    """
+    installed = set(connection.scalars(select(schema_versions.c.star_schema))) if schema_versions.name in staged else ()
+    if _star_schema(connection) in installed:
+        return
+    if installed:
+        (known,) = installed
+        raise ForeignTablesError(
+            f"the star of this database is in the schema {known}, and this user's is {_star_schema(connection)}. "
+            f"Nothing was changed. Say which one to use: SPARKIFY_STAR_SCHEMA={known}"
+        )
+    own = _commented_tables(connection) if loaded_objects.name in staged else set()
+    if foreign := [wanted.name for wanted in STAR_TABLES if wanted.name in star and wanted.name not in own]:
+        raise ForeignTablesError(
+            f"the schema {_star_schema(connection)} has tables that sparkify did not make: {', '.join(foreign)}. "
+            "Nothing was changed. Give sparkify a schema of its own: SPARKIFY_STAR_SCHEMA=sparkify"
+        )
+
+
+def _commented_tables(connection: Connection) -> Set[str]:
+    """Returns the star's tables that have comments on their columns."""
+    if connection.dialect.name == "duckdb":
+        comments = "SELECT DISTINCT table_name FROM duckdb_columns() WHERE comment IS NOT NULL AND schema_name = :star"
+    else:
+        comments = (
+            "SELECT DISTINCT c.relname FROM pg_catalog.pg_description AS d"
+            " INNER JOIN pg_catalog.pg_class AS c ON d.objoid = c.oid"
+            " INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid"
+            " WHERE d.objsubid > 0 AND n.nspname = :star"
+        )
+    return set(connection.scalars(text(comments), {"star": _star_schema(connection)}))
 
 
 def _renamed(connection: Connection, existing: Mapping[str, Set[str]]) -> Mapping[str, Set[str]]:
@@ -101,7 +177,7 @@ def _drop_declared_keys(connection: Connection) -> None:
     keys = select(known.table_schema, known.table_name, known.constraint_name).where(
         known.constraint_type == "PRIMARY KEY"
     )
-    star_schema = str(connection.dialect.default_schema_name)
+    star_schema = _star_schema(connection)
     ours = {(wanted.schema or star_schema, wanted.name): wanted for wanted in metadata.sorted_tables}
     quote = connection.dialect.identifier_preparer.quote
     for schema, name, constraint in connection.execute(keys).all():
@@ -110,10 +186,13 @@ def _drop_declared_keys(connection: Connection) -> None:
 
 
 def _add_columns(connection: Connection, wanted: Table, missing: Sequence[Column[Any]]) -> None:
-    """Adds columns to a table of an earlier version. They are empty until the days are rebuilt, which this requests."""
+    """Adds columns to a table of an earlier version. They are empty until the days are rebuilt, which this requests.
+
+    So none is NOT NULL, which Redshift would refuse without a default.
+    """
     compiler = connection.dialect.ddl_compiler(connection.dialect, CreateTable(wanted))
     for added in missing:
-        definition = compiler.get_column_specification(added)
+        definition = compiler.get_column_specification(added).removesuffix(" NOT NULL")
         connection.execute(text(f"ALTER TABLE {wanted.fullname} ADD COLUMN {definition}"))
     if wanted is songplays:
         pending, staged = pending_rematch.c.log_date, staging_events.c.log_date
@@ -137,7 +216,25 @@ def _note_stale_days(connection: Connection) -> None:
 
 
 def drop_tables(connection: Connection) -> None:
-    """Drops the tables and views with all their rows; anything else in their schemas stays."""
+    """Drops the tables and views with all their rows; anything else in their schemas stays.
+
+    Raises ForeignTablesError, or WarehouseError with what depends on a table.
+    """
+    staged = columns_in(connection, STAGING_SCHEMA)
+    _refuse_foreign_tables(connection, columns_in(connection, _star_schema(connection)), staged)
+    try:
+        _drop_all(connection)
+    except DBAPIError as error:
+        if getattr(error.orig, "pgcode", None) != _DEPENDENT_OBJECTS:
+            raise
+        diagnosis = getattr(error.orig, "diag", None)
+        depending = (getattr(diagnosis, "message_detail", None) or str(error.orig)).strip().splitlines()
+        raise WarehouseError(
+            f"{'; '.join(depending)}: drop it first, or create it WITH NO SCHEMA BINDING on Redshift"
+        ) from None
+
+
+def _drop_all(connection: Connection) -> None:
     has_results = analytics_refreshes.name in columns_in(connection, STAGING_SCHEMA)
     for query in connection.execute(select(analytics_refreshes.c.query)).scalars() if has_results else ():
         connection.execute(text(f"DROP TABLE IF EXISTS {ANALYTICS_SCHEMA}.{query}"))

@@ -15,7 +15,7 @@ from sparkify_dagster.schema.tables import staging_events, staging_songs
 from sparkify_dagster.warehouse import duckdb_reader
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.database_errors import RowCountMismatchError, WarehouseError, first_line, quotes_data
-from sparkify_dagster.warehouse.ddl import create_tables
+from sparkify_dagster.warehouse.ddl import create_tables, is_current
 
 _REMEDY = "name another file in SPARKIFY_WAREHOUSE, as duckdb:///path/warehouse.duckdb"
 # A log is no place for a progress bar, and a checkpoint in the middle of a load writes everything twice.
@@ -113,7 +113,8 @@ def _create_tables_once(path: Path, engine: Engine) -> None:
     # Another process may have replaced the file that had the tables.
     if _inode_with_tables.get(path) != path.stat().st_ino:
         with engine.begin() as connection:
-            create_tables(connection)
+            if not is_current(connection):
+                create_tables(connection)
         _inode_with_tables[path] = path.stat().st_ino
 
 

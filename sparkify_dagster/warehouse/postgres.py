@@ -64,10 +64,18 @@ class PostgresWarehouse(ServerWarehouse):
             connect_args={**KEEPALIVES, "connect_timeout": _CONNECT_TIMEOUT_SECONDS, "application_name": name},
         )
         event.listen(engine, "connect", self._require_utf8)
+
+        # Before SQLAlchemy asks for the default schema.
+        @event.listens_for(engine, "connect", insert=True)
+        def use_star_schema(connection: psycopg2.extensions.connection, record: object) -> None:
+            self._use_star_schema(connection, create=not read_only)
+
         event.listen(engine, "begin", _begin_reading if read_only else _wait_for_other_writers)
         event.listen(engine, "handle_error", _hide_values)
         try:
-            if not read_only:
+            if read_only:
+                self._require_tables(engine)
+            else:
                 self._create_tables_once(engine)
             yield engine
         except OperationalError as error:

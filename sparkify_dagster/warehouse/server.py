@@ -4,14 +4,18 @@ from abc import ABC
 from threading import Lock
 from typing import ClassVar
 
+import psycopg2.extensions
 from sqlalchemy import URL, Connection, Engine, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
 from sparkify_dagster.config import current
-from sparkify_dagster.schema.tables import ANALYTICS_SCHEMA, STAR_TABLES
+from sparkify_dagster.schema.tables import (
+    ANALYTICS_SCHEMA,
+    STAR_TABLES,
+)
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line
-from sparkify_dagster.warehouse.ddl import create_tables
+from sparkify_dagster.warehouse.ddl import ForeignTablesError, create_tables, is_current
 
 # Firewalls silently cut idle connections, also while a long statement runs
 # (https://docs.aws.amazon.com/redshift/latest/mgmt/connecting-firewall-guidance.html).
@@ -21,7 +25,14 @@ KEEPALIVES = {"keepalives": 1, "keepalives_idle": 60, "keepalives_interval": 30,
 MISSING_RELATION_CODES = ("42P01", "3F000", "42703")
 MISSING_RELATION_REMEDY = "`sparkify create-tables` creates what is missing and upgrades what an earlier version made"
 
-_databases_with_tables: set[str] = set()
+# Every user may see them, and tables that somebody else made have others or none.
+_COMMENTS = text(
+    "SELECT COUNT(*) FROM pg_catalog.pg_description AS d INNER JOIN pg_catalog.pg_class AS c ON d.objoid = c.oid"
+    " INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid"
+    " WHERE n.nspname = current_schema() AND c.relname = 'songplays' AND d.objsubid > 0"
+)
+
+_databases_with_tables: set[tuple[str, str | None]] = set()
 _making_tables = Lock()
 
 
@@ -34,6 +45,8 @@ class ServerWarehouse(Warehouse, ABC):
     """The form of a role's name in GRANT."""
 
     address: str
+    star_schema: str | None = None
+    """The schema of the star's tables; without one, the user's default schema."""
 
     def grant_reading(self, connection: Connection, role: str) -> None:
         quote = connection.dialect.identifier_preparer.quote
@@ -65,9 +78,39 @@ class ServerWarehouse(Warehouse, ABC):
     def _create_tables_once(self, engine: Engine) -> None:
         # Threads that create the views concurrently, while one of them already reads from them, wait for each other.
         with _making_tables:
-            if self.address not in _databases_with_tables:
-                self.run_in_transaction(engine, create_tables)
-                _databases_with_tables.add(self.address)
+            if self._key in _databases_with_tables:
+                return
+            try:
+                if not self.run_in_transaction(engine, is_current):
+                    self.run_in_transaction(engine, self._create_tables)
+            except ForeignTablesError as error:
+                raise WarehouseError(f"{self.database}: {error}") from None
+            _databases_with_tables.add(self._key)
+
+    def _create_tables(self, connection: Connection) -> None:
+        create_tables(connection)
+
+    def _require_tables(self, engine: Engine) -> None:
+        """Raises WarehouseError where sparkify has made no tables, so that a reader reads nobody else's."""
+        if self._key in _databases_with_tables:
+            return
+        if not self.run_in_transaction(engine, lambda connection: connection.scalar(_COMMENTS)):
+            raise WarehouseError(f"{self.database} has no tables of sparkify: `sparkify create-tables` creates them")
+
+    @property
+    def _key(self) -> tuple[str, str | None]:
+        return self.address, self.star_schema
+
+    def _use_star_schema(self, connection: psycopg2.extensions.connection, *, create: bool) -> None:
+        """Makes the star's schema the session's default, for a new connection."""
+        if self.star_schema is None:
+            return
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT COUNT(*) FROM pg_catalog.pg_namespace WHERE nspname = %s", (self.star_schema,))
+            if create and cursor.fetchall() == [(0,)]:
+                cursor.execute(f'CREATE SCHEMA "{self.star_schema}"')
+            cursor.execute(f'SET search_path TO "{self.star_schema}"')
+        connection.commit()
 
 
 def without_password(url: URL) -> URL:

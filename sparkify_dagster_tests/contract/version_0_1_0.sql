@@ -12,6 +12,11 @@ CREATE TABLE staging.staging_songs ( num_songs INTEGER, artist_id VARCHAR(64) NO
 CREATE TABLE staging.user_days ( user_id BIGINT NOT NULL, log_date DATE NOT NULL, first_name VARCHAR(1024), last_name VARCHAR(1024), gender VARCHAR(64), level VARCHAR(64), ts TIMESTAMP WITHOUT TIME ZONE NOT NULL, session_id BIGINT, item_in_session INTEGER );
 CREATE TABLE time ( start_time TIMESTAMP WITHOUT TIME ZONE NOT NULL, hour SMALLINT NOT NULL, day SMALLINT NOT NULL, week SMALLINT NOT NULL, month SMALLINT NOT NULL, year SMALLINT NOT NULL, weekday SMALLINT NOT NULL );
 CREATE TABLE users ( user_id BIGINT NOT NULL, first_name VARCHAR(1024), last_name VARCHAR(1024), gender VARCHAR(64), level VARCHAR(64) );
+COMMENT ON COLUMN artists.artist_id IS 'Artist';
+COMMENT ON COLUMN songplays.songplay_id IS 'MD5 of the event''s identity, the same after every reload';
+COMMENT ON COLUMN songs.song_id IS 'Song';
+COMMENT ON COLUMN time.start_time IS 'When a song started, UTC, to the millisecond';
+COMMENT ON COLUMN users.user_id IS 'User';
 CREATE VIEW staging.catalogue AS
 -- One row a song_id: where several objects hold one, the object whose key sorts last wins.
 SELECT

@@ -86,6 +86,9 @@ def rewrite_alter_table(sql: str) -> str:
         reader.expect("ADD")
         reader.take("COLUMN")
         (definition,), _ = _definitions([reader.remaining()])
+        if definition.endswith("NOT NULL") and " DEFAULT " not in definition:
+            # r_ALTER_TABLE
+            raise Refusal("ALTER TABLE ADD COLUMN defined as NOT NULL must have a non-null default expression")
         return f"ALTER TABLE {name} ADD COLUMN {definition}"
     if action == "ADD" and reader.word_after == "PRIMARY":
         for word in ("ADD", "PRIMARY", "KEY"):

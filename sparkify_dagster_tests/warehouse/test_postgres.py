@@ -221,15 +221,35 @@ def test_the_commands_are_the_same(tmp_path: Path, postgres: PostgresServer) -> 
     assert "13 of 13 queries as expected" in on_postgres
     assert counts(project.sparkify("etl")) == counts(on_duckdb)
     assert "13 of 13 queries as expected" in project.sparkify("verify")
-    assert "may read the star" in project.sparkify("grant", "--role", f"analysts_{secrets.token_hex(4)}")
-    project.sparkify("create-tables", "--drop", expect=1)
+    role = f"analysts_{secrets.token_hex(4)}"
+    assert "may read the star" in project.sparkify("grant", "--role", role)
     warehouse = PostgresWarehouse(address=project.environment["SPARKIFY_WAREHOUSE"])
+    an_analyst_reads_while_a_load_writes(project, warehouse, postgres, role)
+    project.sparkify("create-tables", "--drop", expect=1)
     plays = text("SELECT count(*) FROM songplays")
     with warehouse.connect("a test") as engine, engine.begin() as connection:
         assert connection.scalar(plays)
     project.sparkify("create-tables", "--drop", "--yes")
     with warehouse.connect("a test") as engine, engine.begin() as connection:
         assert connection.scalar(plays) == 0
+
+
+def an_analyst_reads_while_a_load_writes(
+    project: Project, warehouse: PostgresWarehouse, postgres: PostgresServer, role: str
+) -> None:
+    """With no privilege but those of the analysts' role, and without waiting."""
+    analyst, password = f"ann_{secrets.token_hex(4)}", secrets.token_hex(8)
+    postgres.execute(f"CREATE ROLE {analyst} LOGIN PASSWORD '{password}' IN ROLE {role}")
+    url = make_url(warehouse.address).set(username=analyst, password=password)
+    address = url.render_as_string(hide_password=False)
+    with warehouse.connect("somebody's load") as engine, engine.begin() as connection:
+        connection.execute(text("DELETE FROM songplays"))
+        assert "song,artist,plays" in project.sparkify(
+            "query", "top_songs", "--format", "csv", SPARKIFY_WAREHOUSE=address
+        )
+        assert "13 of 13 queries as expected" in project.sparkify("verify", SPARKIFY_WAREHOUSE=address)
+        connection.rollback()
+    assert "permission denied" in project.sparkify("load-errors", expect=1, SPARKIFY_WAREHOUSE=address)
 
 
 def counts(output: str) -> list[str]:

@@ -27,9 +27,10 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 
 from sparkify_dagster.batches import InspectedDay, InspectedFile, InspectedSongs, TrustedDay
 from sparkify_dagster.config import aws, current
-from sparkify_dagster.schema.tables import metadata, pending_rematch, staging_events, staging_songs
+from sparkify_dagster.schema.tables import STAGING_SCHEMA, metadata, pending_rematch, staging_events, staging_songs
 from sparkify_dagster.warehouse.base import count_rows
 from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line
+from sparkify_dagster.warehouse.ddl import columns_in
 from sparkify_dagster.warehouse.redshift.copy import Copy, CopyFolder, bucket_region, compressed, copy_folder, required
 from sparkify_dagster.warehouse.redshift.landing import (
     check_trusted,
@@ -73,7 +74,7 @@ _CONFLICT_CODES = (
 )
 _CONFLICT = re.compile(
     r"serializable isolation violation|relation does not exist.*1018|1018.*relation does not exist"
-    r"|concurrent transaction|could not open relation with OID",
+    r"|concurrent transaction|tuple concurrently updated|could not open relation with OID",
     re.IGNORECASE | re.DOTALL,
 )
 # Beyond this number of rows COPY is faster.
@@ -111,9 +112,11 @@ class RedshiftWarehouse(ServerWarehouse):
 
     @contextmanager
     def connect(self, purpose: str, *, read_only: bool = False) -> Iterator[Engine]:
-        engine = self._engine(purpose)
+        engine = self._engine(purpose, read_only=read_only)
         try:
-            if not read_only:
+            if read_only:
+                self._require_tables(engine)
+            else:
                 self._create_tables_once(engine)
                 event.listen(engine, "begin", self._wait_for_other_writers)
             yield engine
@@ -221,7 +224,12 @@ class RedshiftWarehouse(ServerWarehouse):
         vacuuming.dispose()
         return done
 
-    def _engine(self, purpose: str, **options: Any) -> Engine:
+    def _create_tables(self, connection: Connection) -> None:
+        if pending_rematch.name in columns_in(connection, STAGING_SCHEMA):
+            self._wait_for_other_writers(connection)
+        super()._create_tables(connection)
+
+    def _engine(self, purpose: str, *, read_only: bool = False, **options: Any) -> Engine:
         url = self._url_with_password()
         # One connection, verified before it is reused, and reopened with fresh credentials if it is broken.
         engine = create_engine(
@@ -254,7 +262,8 @@ class RedshiftWarehouse(ServerWarehouse):
                 reraise=True,
             )(once)
 
-        @event.listens_for(engine, "connect")
+        # Before SQLAlchemy asks for the default schema.
+        @event.listens_for(engine, "connect", insert=True)
         def set_up_session(connection: Any, record: Any) -> None:
             with connection.cursor() as cursor, suppress(psycopg2.ProgrammingError):
                 # Without it a cast to NUMERIC cuts digits off; the other warehouses round.
@@ -266,6 +275,7 @@ class RedshiftWarehouse(ServerWarehouse):
                 # A user may have another one; the times of system views are in UTC, and so is GETDATE() then.
                 cursor.execute("SET timezone TO 'UTC'")
             connection.commit()
+            self._use_star_schema(connection, create=not read_only)
 
         return engine
 

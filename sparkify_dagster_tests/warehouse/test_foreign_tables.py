@@ -1,0 +1,85 @@
+"""Tables of the star's names that sparkify did not make are never read, altered, emptied or dropped, by any command."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.pool import NullPool
+
+from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers, log_in
+from sparkify_dagster_tests.support.project import Project
+from sparkify_dagster_tests.support.servers.postgres import PostgresServer
+
+DAY = "2018-11-01"
+# As the original course has them.
+COURSE = """
+CREATE TABLE songplays (songplay_id INT, start_time TIMESTAMP NOT NULL, user_id INT NOT NULL, level VARCHAR(9));
+CREATE TABLE users (user_id INT, first_name VARCHAR(99), last_name VARCHAR(99), gender VARCHAR(9), level VARCHAR(9));
+CREATE TABLE songs (song_id VARCHAR(99), title VARCHAR(99), artist_id VARCHAR(99), year INT, duration NUMERIC(9, 4));
+INSERT INTO songplays VALUES (1, '2018-11-01', 8, 'free');
+INSERT INTO users VALUES (8, 'Kaylee', 'Summers', 'F', 'free');
+INSERT INTO songs VALUES ('SO1', 'Title', 'AR1', 1999, 1.5);
+"""
+TABLES = ("songplays", "users", "songs")
+REFUSAL = (
+    "the schema public has tables that sparkify did not make: songplays, users, songs. Nothing was changed. Give "
+    "sparkify a schema of its own: SPARKIFY_STAR_SCHEMA=sparkify"
+)
+COMMANDS = (["etl"], ["create-tables"], ["create-tables", "--drop", "--yes"], ["grant", "--role", "analysts"])
+READERS = (["query", "top_songs"], ["verify"], ["load-errors"])
+
+
+@pytest.fixture(params=["postgres", "redshift"])
+def project(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project on a database in which somebody did the course."""
+    project = Project(tmp_path)
+    project.simulate(days=1)
+    if request.param == "postgres":
+        postgres: PostgresServer = request.getfixturevalue("postgres")
+        project.environment["SPARKIFY_WAREHOUSE"] = postgres.new_database()
+    else:
+        servers: RedshiftServers = request.getfixturevalue("redshift_servers")
+        log_in(servers, monkeypatch)
+        server = servers.new_server()
+        project.environment |= {
+            "SPARKIFY_WAREHOUSE": server.url.render_as_string(hide_password=False),
+            "SPARKIFY_COPY_STAGING": f"s3://redshift-staging/{tmp_path.name}",
+        }
+    with engine_of(project).begin() as connection:
+        for statement in filter(str.strip, COURSE.split(";")):
+            connection.execute(text(statement))
+    return project
+
+
+def engine_of(project: Project) -> Engine:
+    return create_engine(project.environment["SPARKIFY_WAREHOUSE"], poolclass=NullPool)
+
+
+def rows_of(project: Project) -> list[list[object]]:
+    with engine_of(project).connect() as connection:
+        return [[tuple(row) for row in connection.execute(text(f"SELECT * FROM public.{table}"))] for table in TABLES]
+
+
+@pytest.mark.slow
+def test_no_command_touches_somebody_elses_tables(project: Project) -> None:
+    before = rows_of(project)
+    for command in COMMANDS:
+        assert REFUSAL in project.sparkify(*command, expect=1), command
+    for command in READERS:
+        said = project.sparkify(*command, expect=1)
+        assert "has no tables of sparkify: `sparkify create-tables` creates them" in said, command
+    assert rows_of(project) == before
+    # In a schema of its own, beside them, everything works.
+    project.environment["SPARKIFY_STAR_SCHEMA"] = "ours"
+    project.sparkify("etl")
+    project.sparkify("verify")
+    # Nor are they taken for its own now that it has some.
+    del project.environment["SPARKIFY_STAR_SCHEMA"]
+    for command in COMMANDS:
+        said = project.sparkify(*command, expect=1)
+        assert "the star of this database is in the schema ours, and this user's is public" in said, command
+    for command in READERS:
+        assert "has no tables of sparkify" in project.sparkify(*command, expect=1), command
+    project.environment["SPARKIFY_STAR_SCHEMA"] = "ours"
+    project.sparkify("create-tables", "--drop", "--yes")
+    assert rows_of(project) == before
