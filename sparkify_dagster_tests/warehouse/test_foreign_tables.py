@@ -6,9 +6,13 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
+from sparkify_dagster.warehouse.database_errors import WarehouseError
+from sparkify_dagster.warehouse.ddl import drop_tables
 from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers, log_in
+from sparkify_dagster_tests.support.events import event
 from sparkify_dagster_tests.support.project import Project
 from sparkify_dagster_tests.support.servers.postgres import PostgresServer
+from sparkify_dagster_tests.support.world import World
 
 DAY = "2018-11-01"
 # As the original course has them.
@@ -83,3 +87,14 @@ def test_no_command_touches_somebody_elses_tables(project: Project) -> None:
     project.environment["SPARKIFY_STAR_SCHEMA"] = "ours"
     project.sparkify("create-tables", "--drop", "--yes")
     assert rows_of(project) == before
+
+
+def test_what_depends_on_a_table_is_named_when_it_cannot_be_dropped(tmp_path: Path, postgres: PostgresServer) -> None:
+    world = World(tmp_path, new_warehouse=postgres.new_warehouse)
+    world.write_log(DAY, event())
+    world.load(DAY)
+    with world.warehouse.connect("a test") as engine, engine.begin() as connection:
+        connection.execute(text("CREATE VIEW of_an_analyst AS SELECT song_id FROM songplays"))
+    with pytest.raises(WarehouseError, match="view of_an_analyst depends on table songplays: drop it first"):
+        world.warehouse.run("a test", drop_tables)
+    assert len(world.rows("songplays")) == 1
