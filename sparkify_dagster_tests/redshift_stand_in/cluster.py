@@ -85,6 +85,8 @@ class Cluster:
         # What a user, or a cluster, may have otherwise.
         self.authentication = PLAIN_PASSWORD
         self.timezone = "UTC"
+        # Whether clients are told that a backslash in a plain string is one, which it is not.
+        self.claims_conforming_strings = False
         self.isolation_level = "SERIALIZABLE"
         self.is_superuser = True
         self.connections_to_refuse = 0

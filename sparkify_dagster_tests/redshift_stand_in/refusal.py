@@ -16,7 +16,8 @@ UNVERIFIED = (
     " and SERIALIZABLE are not imitated.",
     "Arrays are let through in queries of pg_catalog alone, which run on the leader node: SQLAlchemy 2.1's create_all"
     " asks for relkind = ANY (ARRAY[...]).",
-    "standard_conforming_strings is not reported, and a backslash in a plain string escapes.",
+    "A backslash in a plain string escapes; standard_conforming_strings is not reported, or is said to be on (knob:"
+    " claims_conforming_strings).",
     "Not imitated: `=` that ignores blanks at the end, CAST to VARCHAR(n) that cuts, primary and foreign keys in"
     " reflection, QUALIFY, UNLOAD, REGION (any value reads the one endpoint), the 4 MB of a row (only of an object),"
     " late binding of views, DATEDIFF, DATEADD of other parts than seconds and milliseconds.",

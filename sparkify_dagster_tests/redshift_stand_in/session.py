@@ -129,7 +129,9 @@ class Session:
         for message in channel.until_ready():
             if message.kind == b"S":
                 name, value = message.content.split(b"\0")[:2]
-                if name in _HIDDEN_PARAMETERS:
+                if name == b"standard_conforming_strings" and self._cluster.claims_conforming_strings:
+                    value = b"on"
+                elif name in _HIDDEN_PARAMETERS:
                     continue
                 if name == b"server_version":
                     value = b"8.0.2"

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import psycopg2
+import psycopg2.extensions
 from sqlalchemy import (
     Connection,
     Dialect,
@@ -62,6 +63,7 @@ _UNREACHABLE = re.compile(
     re.IGNORECASE,
 )
 _QUERY_CANCELED = "57014"
+_HALVES_BACKSLASHES = "halves_backslashes"
 _QUERY_GROUP_CHARACTERS = 30
 # Conflicts of concurrent transactions (errors 1023 and 1018, see c_serial_isolation-serializable-isolation-
 # troubleshooting in https://docs.aws.amazon.com/redshift/latest/dg/), or a changed table definition.
@@ -276,6 +278,13 @@ class RedshiftWarehouse(ServerWarehouse):
                 cursor.execute("SET timezone TO 'UTC'")
             connection.commit()
             self._use_star_schema(connection, create=not read_only)
+            record.info[_HALVES_BACKSLASHES] = _halves_backslashes(connection)
+
+        @event.listens_for(engine, "before_cursor_execute", retval=True)
+        def keep_backslashes(
+            connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
+        ) -> tuple[str, Any]:
+            return statement, _doubled(parameters) if connection.info[_HALVES_BACKSLASHES] else parameters
 
         return engine
 
@@ -331,6 +340,34 @@ class RedshiftWarehouse(ServerWarehouse):
             }
             manifest = folder.put_manifest("manifest", folder.put_all(bundles))
             self._copy(connection, folder, table, manifest, "auto", is_gzip=True)
+
+
+def _halves_backslashes(connection: psycopg2.extensions.connection) -> bool:
+    r"""Returns whether a backslash in a bound text would reach Redshift as the start of an escape.
+
+    Redshift reads '\\' as one backslash. The driver doubles each, unless the server says that it need not
+    (standard_conforming_strings), which no page of AWS's excludes: then \' in a log line would end the literal.
+    """
+    bound = "\\\\"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s", (bound,))
+        ((arrived,),) = cursor.fetchall()
+    connection.rollback()
+    if arrived not in (bound, "\\"):
+        raise WarehouseError("a text with backslashes does not reach the database as it is; nothing was loaded")
+    return bool(arrived != bound)
+
+
+def _doubled(value: Any) -> Any:
+    """Returns the parameters of a statement with each backslash twice."""
+    match value:
+        case str():
+            return value.replace("\\", "\\\\")
+        case list() | tuple():
+            return type(value)(map(_doubled, value))
+        case dict():
+            return {name: _doubled(part) for name, part in value.items()}
+    return value
 
 
 def _is_unreachable(error: BaseException) -> bool:
