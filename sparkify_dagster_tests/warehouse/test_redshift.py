@@ -593,7 +593,7 @@ def test_a_reader_of_a_warehouse_without_tables_is_told_the_remedy(
 ) -> None:
     address = redshift_servers.new_server().url.render_as_string(hide_password=False)
     on_redshift.replace(address=address)
-    with pytest.raises(WarehouseError, match=r"does not exist; `sparkify create-tables` creates what is missing"):
+    with pytest.raises(WarehouseError, match="has no tables of sparkify: `sparkify create-tables` creates them"):
         on_redshift.warehouse.read("a test", lambda connection: count_rows(connection, songplays))
 
 
