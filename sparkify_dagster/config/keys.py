@@ -264,19 +264,8 @@ SECRET_KEY = Key("Secret key of ACCESS_KEY.", Secret, cfg=("AWS", "SECRET_KEY"),
 # fmt: on
 
 KEYS: tuple[Key[Any], ...] = (
-    *(
-        CONFIG,
-        WAREHOUSE,
-        STAR_SCHEMA,
-        HOST,
-        DB_NAME,
-        DB_USER,
-        DB_PASSWORD,
-        DB_PORT,
-        DB_REGION,
-        CLUSTER_IDENTIFIER,
-        IAM_ROLE,
-    ),
+    *(CONFIG, WAREHOUSE, STAR_SCHEMA),
+    *(HOST, DB_NAME, DB_USER, DB_PASSWORD, DB_PORT, DB_REGION, CLUSTER_IDENTIFIER, IAM_ROLE),
     *(WAREHOUSE_SECRET, COPY_STAGING, TRUSTED_LOGS, STATEMENT_TIMEOUT),
     *(
         LOG_DATA,

@@ -115,6 +115,7 @@ class Settings(BaseModel):
         reader = _Reader(environ, _find_config_file(environ, folder or Path()))
         unknown_options(reader.file)
         fields = _read_warehouse(reader) | _read_source(reader) | _read_log_days(reader) | _read_expected(reader)
+        fields |= {"star_schema": reader.read(STAR_SCHEMA)}
         fields |= {"max_load_errors": reader.read(MAX_LOAD_ERRORS), "min_match_rate": reader.read(MIN_MATCH_RATE)}
         fields |= {"max_inflated_bytes": reader.read(MAX_INFLATED_BYTES)}
         fields |= {"alert_webhook": reader.read(ALERT_WEBHOOK), "ui_url": reader.read(UI_URL)}
@@ -218,12 +219,11 @@ def _read_warehouse(reader: _Reader) -> dict[str, Any]:
     if not reader.in_environment(WAREHOUSE):
         warehouse = _read_cluster_url(reader) or warehouse
     elif warehouse is None or warehouse.get_backend_name() != "redshift":
-        return {"warehouse": warehouse, "star_schema": reader.read(STAR_SCHEMA)}
+        return {"warehouse": warehouse}
     elif not (warehouse.host or "host" in warehouse.query or reader.read(CLUSTER_IDENTIFIER)):
         reader.fail(WAREHOUSE, f"*** names no host, and {CLUSTER_IDENTIFIER.cfg_name} is not given either")
     return {
         "warehouse": warehouse,
-        "star_schema": reader.read(STAR_SCHEMA),
         "cluster_region": reader.read(DB_REGION),
         "cluster_identifier": reader.read(CLUSTER_IDENTIFIER),
         "iam_role_arn": reader.read(IAM_ROLE),

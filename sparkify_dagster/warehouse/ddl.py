@@ -130,7 +130,7 @@ def _refuse_foreign_tables(
             f"the star of this database is in the schema {known}, and this user's is {_star_schema(connection)}. "
             f"Nothing was changed. Say which one to use: SPARKIFY_STAR_SCHEMA={known}"
         )
-    own = _commented_tables(connection) if loaded_objects.name in staged else set()
+    own = commented_tables(connection) if loaded_objects.name in staged else set()
     if foreign := [wanted.name for wanted in STAR_TABLES if wanted.name in star and wanted.name not in own]:
         raise ForeignTablesError(
             f"the schema {_star_schema(connection)} has tables that sparkify did not make: {', '.join(foreign)}. "
@@ -138,7 +138,7 @@ def _refuse_foreign_tables(
         )
 
 
-def _commented_tables(connection: Connection) -> Set[str]:
+def commented_tables(connection: Connection) -> Set[str]:
     """Returns the star's tables that have comments on their columns."""
     if connection.dialect.name == "duckdb":
         comments = "SELECT DISTINCT table_name FROM duckdb_columns() WHERE comment IS NOT NULL AND schema_name = :star"

@@ -73,10 +73,7 @@ class PostgresWarehouse(ServerWarehouse):
         event.listen(engine, "begin", _begin_reading if read_only else _wait_for_other_writers)
         event.listen(engine, "handle_error", _hide_values)
         try:
-            if read_only:
-                self._require_tables(engine)
-            else:
-                self._create_tables_once(engine)
+            self._prepare_tables(engine, read_only=read_only)
             yield engine
         except OperationalError as error:
             remedy = f"; {_REMEDY}" if "connection to server" in str(error.orig) else ""

@@ -9,13 +9,10 @@ from sqlalchemy import URL, Connection, Engine, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
 from sparkify_dagster.config import current
-from sparkify_dagster.schema.tables import (
-    ANALYTICS_SCHEMA,
-    STAR_TABLES,
-)
+from sparkify_dagster.schema.tables import ANALYTICS_SCHEMA, STAR_TABLES, songplays
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line
-from sparkify_dagster.warehouse.ddl import ForeignTablesError, create_tables, is_current
+from sparkify_dagster.warehouse.ddl import ForeignTablesError, commented_tables, create_tables, is_current
 
 # Firewalls silently cut idle connections, also while a long statement runs
 # (https://docs.aws.amazon.com/redshift/latest/mgmt/connecting-firewall-guidance.html).
@@ -24,13 +21,6 @@ KEEPALIVES = {"keepalives": 1, "keepalives_idle": 60, "keepalives_interval": 30,
 # An undefined table, schema or column.
 MISSING_RELATION_CODES = ("42P01", "3F000", "42703")
 MISSING_RELATION_REMEDY = "`sparkify create-tables` creates what is missing and upgrades what an earlier version made"
-
-# Every user may see them, and tables that somebody else made have others or none.
-_COMMENTS = text(
-    "SELECT COUNT(*) FROM pg_catalog.pg_description AS d INNER JOIN pg_catalog.pg_class AS c ON d.objoid = c.oid"
-    " INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid"
-    " WHERE n.nspname = current_schema() AND c.relname = 'songplays' AND d.objsubid > 0"
-)
 
 _databases_with_tables: set[tuple[str, str | None]] = set()
 _making_tables = Lock()
@@ -75,6 +65,13 @@ class ServerWarehouse(Warehouse, ABC):
         configured = current.warehouse_url()
         return configured if url.password is None and without_password(configured) == url else url
 
+    def _prepare_tables(self, engine: Engine, *, read_only: bool) -> None:
+        """Creates or upgrades the tables for a writer, and requires them for a reader. Raises WarehouseError."""
+        if read_only:
+            self._require_tables(engine)
+        else:
+            self._create_tables_once(engine)
+
     def _create_tables_once(self, engine: Engine) -> None:
         # Threads that create the views concurrently, while one of them already reads from them, wait for each other.
         with _making_tables:
@@ -91,10 +88,13 @@ class ServerWarehouse(Warehouse, ABC):
         create_tables(connection)
 
     def _require_tables(self, engine: Engine) -> None:
-        """Raises WarehouseError where sparkify has made no tables, so that a reader reads nobody else's."""
+        """Raises WarehouseError where sparkify has made no tables, so that a reader reads nobody else's.
+
+        By their comments, which every user may see, and which the tables of somebody else do not have.
+        """
         if self._key in _databases_with_tables:
             return
-        if not self.run_in_transaction(engine, lambda connection: connection.scalar(_COMMENTS)):
+        if songplays.name not in self.run_in_transaction(engine, commented_tables):
             raise WarehouseError(f"{self.database} has no tables of sparkify: `sparkify create-tables` creates them")
 
     @property

@@ -227,7 +227,7 @@ def test_an_object_that_goes_while_it_is_read(
 
 @pytest.fixture(scope="module")
 def loaded(new_world: NewWorld, s3: S3Server) -> World:
-    """What is loaded, and a source that has changed since; no test that gets them changes either."""
+    """Returns a loaded warehouse whose source has changed since. Tests share it and must change neither."""
     bucket = f"bucket-{uuid4()}"
     world = new_world()
     world.log_data, world.song_data = f"s3://{bucket}/log_data", f"s3://{bucket}/song_data"

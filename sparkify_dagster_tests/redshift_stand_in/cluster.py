@@ -85,7 +85,7 @@ class Cluster:
         # What a user, or a cluster, may have otherwise.
         self.authentication = PLAIN_PASSWORD
         self.timezone = "UTC"
-        # Whether clients are told that a backslash in a plain string is one, which it is not.
+        # Reports standard_conforming_strings as on, although a backslash in a plain string escapes.
         self.claims_conforming_strings = False
         self.isolation_level = "SERIALIZABLE"
         self.is_superuser = True

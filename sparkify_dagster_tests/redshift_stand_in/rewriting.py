@@ -230,8 +230,10 @@ def _numeric_cast(tokens: list[Token], place: int) -> list[tuple[int, int, str]]
 
     With enable_numeric_rounding it rounds.
     """
-    end = matching_parentheses(tokens).get(place + 1, place)
-    as_, type_, *_ = tokens[end - 7 :] if end > place + 8 else [tokens[place], tokens[place]]
+    end = matching_parentheses(tokens).get(place + 1)
+    if end is None or end - 7 <= place:
+        return []
+    as_, type_ = tokens[end - 7], tokens[end - 6]
     if as_.text.upper() != "AS" or type_.text.upper() not in ("NUMERIC", "DECIMAL"):
         return []
     before, scale = tokens[place + 1].end + 1, tokens[end - 2].text

@@ -1,4 +1,4 @@
-"""The storage of dagster.yaml: the files are Dagster's own, and are not opened anew for each statement."""
+"""The storage of dagster.yaml: the files are Dagster's own, and stay open between statements."""
 
 import sqlite3
 from pathlib import Path

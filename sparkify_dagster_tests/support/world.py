@@ -96,9 +96,11 @@ def _kept_open(warehouse: Warehouse) -> Iterator[None]:
         yield
         return
     engine = create_engine(warehouse.database, poolclass=StaticPool)
-    with engine.connect():
-        yield
-    engine.dispose()
+    try:
+        with engine.connect():
+            yield
+    finally:
+        engine.dispose()
 
 
 def _columns(table: str) -> Sequence[str]:

@@ -518,7 +518,7 @@ def test_the_default_role_and_a_chain(on_redshift: OnRedshift) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "remedy"),
     [
         ({"password": "not-the-password"}, "check user and password: [CLUSTER] DB_USER and DB_PASSWORD"),
         ({"database": "missing"}, "check [CLUSTER] DB_NAME"),
@@ -526,14 +526,14 @@ def test_the_default_role_and_a_chain(on_redshift: OnRedshift) -> None:
     ],
 )
 def test_a_connection_that_is_refused(
-    on_redshift: OnRedshift, change: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch
+    on_redshift: OnRedshift, change: dict[str, Any], remedy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sparkify_dagster.warehouse.redshift.warehouse.MAX_CONNECT_SECONDS", 0)
     url = on_redshift.server.url.set(**change)
     on_redshift.replace(address=url.render_as_string(hide_password=False))
     with pytest.raises(WarehouseError) as raised, on_redshift.warehouse.connect("a test"):
         pass
-    assert told in str(raised.value)
+    assert remedy in str(raised.value)
     assert "\n" not in str(raised.value)
     assert "not-the-password" not in str(raised.value)
 

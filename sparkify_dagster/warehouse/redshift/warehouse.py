@@ -116,10 +116,8 @@ class RedshiftWarehouse(ServerWarehouse):
     def connect(self, purpose: str, *, read_only: bool = False) -> Iterator[Engine]:
         engine = self._engine(purpose, read_only=read_only)
         try:
-            if read_only:
-                self._require_tables(engine)
-            else:
-                self._create_tables_once(engine)
+            self._prepare_tables(engine, read_only=read_only)
+            if not read_only:
                 event.listen(engine, "begin", self._wait_for_other_writers)
             yield engine
         except OperationalError as error:
@@ -219,11 +217,13 @@ class RedshiftWarehouse(ServerWarehouse):
         done = list(super().maintain(engine))
         # VACUUM runs outside of a transaction, and one at a time.
         vacuuming = self._engine("maintenance", isolation_level="AUTOCOMMIT")
-        with vacuuming.connect() as connection:
-            for table in metadata.sorted_tables:
-                connection.exec_driver_sql(f"VACUUM {table.fullname}")
-                done.append(f"VACUUM {table.fullname}")
-        vacuuming.dispose()
+        try:
+            with vacuuming.connect() as connection:
+                for table in metadata.sorted_tables:
+                    connection.exec_driver_sql(f"VACUUM {table.fullname}")
+                    done.append(f"VACUUM {table.fullname}")
+        finally:
+            vacuuming.dispose()
         return done
 
     def _create_tables(self, connection: Connection) -> None:
