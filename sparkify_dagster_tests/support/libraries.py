@@ -3,11 +3,36 @@
 The package's modules are imported by each command, since some of them read its settings.
 """
 
+import contextlib
+import shutil
 import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import dagster as dg
 
 import sparkify_dagster.cli.etl
 import sparkify_dagster.cli.main
 import sparkify_dagster.definitions  # noqa: F401
+
+
+@dg.asset
+def nothing() -> None: ...
+
+
+@dg.asset_check(asset=nothing)
+def passes() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True)
+
+
+# Dagster imports as many modules again when it opens a history and runs something.
+with tempfile.TemporaryDirectory() as folder:
+    shutil.copy(Path(__file__).parents[2] / "dagster.yaml", folder)
+    with contextlib.chdir(folder), dg.DagsterInstance.from_config(folder) as instance:
+        run_config = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+        dg.materialize([nothing, passes], instance=instance, run_config=run_config)
+assert threading.active_count() == 1, "a thread would be missing in what is forked"
 
 for name in [name for name in sys.modules if name.partition(".")[0] == "sparkify_dagster"]:
     del sys.modules[name]
