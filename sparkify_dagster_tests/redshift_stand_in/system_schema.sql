@@ -223,3 +223,26 @@ END
 $$;
 CREATE EVENT TRIGGER limit_bytes ON ddl_command_end
 WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'ALTER TABLE') EXECUTE FUNCTION redshift_system.limit_bytes();
+
+-- r_CREATE_VIEW: OR REPLACE takes a query with the identical columns alone; PostgreSQL lets some be appended.
+CREATE TABLE view_columns (relation oid NOT NULL, columns integer NOT NULL);
+
+CREATE FUNCTION keep_view_columns() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    made oid;
+    found integer;
+    before integer;
+BEGIN
+    FOR made IN SELECT DISTINCT objid FROM pg_event_trigger_ddl_commands() LOOP
+        SELECT count(*) INTO found FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = made AND a.attnum > 0;
+        SELECT v.columns INTO before FROM redshift_system.view_columns AS v WHERE v.relation = made;
+        IF before IS NULL THEN
+            INSERT INTO redshift_system.view_columns VALUES (made, found);
+        ELSIF before <> found THEN
+            RAISE 'cannot change number of columns in view' USING ERRCODE = 'invalid_table_definition';
+        END IF;
+    END LOOP;
+END
+$$;
+CREATE EVENT TRIGGER keep_view_columns ON ddl_command_end
+WHEN TAG IN ('CREATE VIEW') EXECUTE FUNCTION redshift_system.keep_view_columns();

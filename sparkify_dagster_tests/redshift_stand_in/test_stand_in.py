@@ -667,6 +667,18 @@ def test_what_redshift_lacks_is_refused(engine: Engine, sql: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "columns", ["u.user_id, u.level, u.gender", "u.user_id", "u.user_id, u.gender", "u.user_id, u.user_id AS level"]
+)
+def test_a_view_is_replaced_by_one_with_the_same_columns_only(engine: Engine, columns: str) -> None:
+    view = "CREATE OR REPLACE VIEW v AS SELECT {} FROM users AS u"
+    with engine.connect() as connection:
+        for query in ("u.user_id, u.level", "u.user_id + 1 AS user_id, u.level"):
+            connection.execute(text(view.format(query)))
+        with pytest.raises(DBAPIError, match=r"cannot (change|drop)"):
+            connection.execute(text(view.format(columns)))
+
+
+@pytest.mark.parametrize(
     "sql",
     [
         "INSERT INTO users (user_id, level) VALUES (1, 'free'), (2, 'paid')",
