@@ -152,15 +152,18 @@ def create_tables(drop: bool, yes: bool) -> None:
 
 @main.command()
 @click.option("--role", required=True, metavar="NAME", help="The role; it is created if it is missing.")
+@click.option("--load", is_flag=True, help="Let the role load as well: read and write the tables of every schema.")
 @reports_errors
-def grant(role: str) -> None:
+def grant(role: str, load: bool) -> None:
     """Grant a database role read access to the star schema and analytics, not to staging.
 
-    Grant the role to the analysts' users. Dropped tables lose their grants.
+    Grant the role to the analysts' users, or with --load to further users who load. Each user who loads runs the
+    command, since tables of new queries belong to whoever refreshes them first. Dropped tables lose their grants.
     """
     warehouse = _warehouse(_settings())
-    warehouse.run("sparkify grant", lambda connection: warehouse.grant_reading(connection, role))
-    click.echo(f"{role} may read the star in {warehouse.database}")
+    grant_to = warehouse.grant_loading if load else warehouse.grant_reading
+    warehouse.run("sparkify grant", lambda connection: grant_to(connection, role))
+    click.echo(f"{role} may {'load into' if load else 'read the star in'} {warehouse.database}")
 
 
 @main.command()

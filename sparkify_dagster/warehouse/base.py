@@ -101,6 +101,10 @@ class Warehouse(ConfigurableResource[None], ABC):
         """Lets a role, which is created if it is missing, read the star and not staging. Raises WarehouseError."""
         raise WarehouseError(f"{self.database} has no roles: whoever can read the file can read the star")
 
+    def grant_loading(self, connection: Connection, role: str) -> None:
+        """Lets a role, which is created if it is missing, load into the existing tables. Raises WarehouseError."""
+        raise WarehouseError(f"{self.database} has no roles: whoever can write the file can load")
+
     def maintain(self, engine: Engine) -> Sequence[str]:
         """Refreshes the planner's statistics, and whatever else keeps queries fast. Returns the statements run."""
         statements = [f"ANALYZE {table.fullname}" for table in metadata.sorted_tables]

@@ -1,6 +1,7 @@
 """Code shared by the warehouses that are servers: addresses without passwords, one-time DDL, a role for readers."""
 
 from abc import ABC
+from collections.abc import Mapping
 from threading import Lock
 from typing import ClassVar
 
@@ -9,7 +10,7 @@ from sqlalchemy import URL, Connection, Engine, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
 from sparkify_dagster.config import current
-from sparkify_dagster.schema.tables import ANALYTICS_SCHEMA, STAR_TABLES, songplays
+from sparkify_dagster.schema.tables import ANALYTICS_SCHEMA, STAGING_SCHEMA, STAR_TABLES, songplays
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line
 from sparkify_dagster.warehouse.ddl import ForeignTablesError, commented_tables, create_tables, is_current
@@ -33,32 +34,55 @@ class ServerWarehouse(Warehouse, ABC):
     """The catalog's table of roles and its column of their names."""
     GRANTEE: ClassVar[str] = "{role}"
     """The form of a role's name in GRANT."""
+    ROLE_REMEDY: ClassVar[str] = "an administrator has to run CREATE ROLE {role}"
 
     address: str
     star_schema: str | None = None
     """The schema of the star's tables; without one, the user's default schema."""
 
     def grant_reading(self, connection: Connection, role: str) -> None:
+        self._grant(connection, role, "SELECT", {ANALYTICS_SCHEMA: "USAGE"})
+
+    def grant_loading(self, connection: Connection, role: str) -> None:
+        # A table of a new query is created by whoever refreshes it first.
+        schemas = {STAGING_SCHEMA: "USAGE", ANALYTICS_SCHEMA: "USAGE, CREATE"}
+        self._grant(connection, role, "SELECT, INSERT, UPDATE, DELETE", schemas)
+
+    def _grant(self, connection: Connection, role: str, on_tables: str, on_schemas: Mapping[str, str]) -> None:
+        """Grants a role privileges on the star, and on the present and future tables of other schemas."""
         quote = connection.dialect.identifier_preparer.quote
         # A colon would start a parameter of text().
         quoted = quote(role).replace(":", "\\:")
         grantee = self.GRANTEE.format(role=quoted)
-        table, name = self.ROLES.split(".")
-        known = text(f"SELECT count(*) FROM {table} WHERE {name} = :role")  # noqa: S608 (names of our own)
+        star = quote(str(connection.scalar(text("SELECT current_schema()"))))
+        statements = [
+            f"GRANT USAGE ON SCHEMA {star} TO {grantee}",
+            f"GRANT {on_tables} ON {', '.join(table.name for table in STAR_TABLES)} TO {grantee}",
+        ]
+        for schema, privileges in on_schemas.items():
+            statements += [
+                f"GRANT {privileges} ON SCHEMA {schema} TO {grantee}",
+                f"GRANT {on_tables} ON ALL TABLES IN SCHEMA {schema} TO {grantee}",
+                f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT {on_tables} ON TABLES TO {grantee}",
+            ]
+        self._create_role(connection, role, quoted)
         try:
-            if not connection.scalar(known, {"role": role}):
-                connection.execute(text(f"CREATE ROLE {quoted}"))
-            star = str(connection.scalar(text("SELECT current_schema()")))
-            for schema in (quote(star), ANALYTICS_SCHEMA):
-                connection.execute(text(f"GRANT USAGE ON SCHEMA {schema} TO {grantee}"))
-            connection.execute(text(f"GRANT SELECT ON {', '.join(t.name for t in STAR_TABLES)} TO {grantee}"))
-            connection.execute(text(f"GRANT SELECT ON ALL TABLES IN SCHEMA {ANALYTICS_SCHEMA} TO {grantee}"))
-            # Also on the tables of future queries.
-            connection.execute(
-                text(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {ANALYTICS_SCHEMA} GRANT SELECT ON TABLES TO {grantee}")
-            )
+            for statement in statements:
+                connection.execute(text(statement))
         except ProgrammingError as error:
             raise WarehouseError(f"{self.database}: {first_line(error)}; grant as the tables' owner") from None
+
+    def _create_role(self, connection: Connection, role: str, quoted: str) -> None:
+        table, name = self.ROLES.split(".")
+        known = text(f"SELECT count(*) FROM {table} WHERE {name} = :role")  # noqa: S608 (names of our own)
+        if connection.scalar(known, {"role": role}):
+            return
+        try:
+            connection.execute(text(f"CREATE ROLE {quoted}"))
+        except ProgrammingError as error:
+            raise WarehouseError(
+                f"{self.database}: {first_line(error)}; {self.ROLE_REMEDY.format(role=role)}"
+            ) from None
 
     def _url_with_password(self) -> URL:
         url = make_url(self.address)

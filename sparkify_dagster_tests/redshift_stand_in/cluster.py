@@ -73,6 +73,8 @@ class Cluster:
     def __init__(self, back_end: str, s3: S3Access, folder: Path) -> None:
         self.user = "awsuser"
         self.password = "Stand-in 1"
+        # Of every user who may log in; those made by CREATE USER are ordinary ones.
+        self.passwords = {self.user: self.password}
         self.database = "dev"
         self.back_end = make_url(back_end)
         self.s3 = s3
@@ -88,7 +90,6 @@ class Cluster:
         # Reports standard_conforming_strings as on, although a backslash in a plain string escapes.
         self.claims_conforming_strings = False
         self.isolation_level = "SERIALIZABLE"
-        self.is_superuser = True
         self.connections_to_refuse = 0
         self.ca_file, self.tls = make_server_certificate(folder)
         self._lock = threading.Lock()

@@ -84,7 +84,10 @@ def _create(sql: str) -> str:
         return _in_postgres_words(rewrite_create_table(sql))
     if start[1] == "VIEW" or start[1:4] == ["OR", "REPLACE", "VIEW"]:
         return _in_postgres_words(rewrite_create_view(sql))
-    if start[1] in ("SCHEMA", "USER", "GROUP", "ROLE"):
+    if start[1] == "USER":
+        # r_CREATE_USER: such a user logs in by temporary credentials alone.
+        return re.sub(r"\bPASSWORD\s+DISABLE\b", "PASSWORD NULL", sql, flags=re.IGNORECASE)
+    if start[1] in ("SCHEMA", "GROUP", "ROLE"):
         return sql
     raise NotImitated(f"CREATE {start[1]}")
 
@@ -118,8 +121,8 @@ def _setting(sql: str) -> str:
 
 
 def _grant(sql: str) -> str:
-    # r_GRANT writes TO ROLE; in PostgreSQL a role needs no such word.
-    return re.sub(r"\b(TO|FROM)\s+ROLE\b", r"\1", sql, flags=re.IGNORECASE)
+    # r_GRANT writes GRANT ROLE and TO ROLE; in PostgreSQL a role needs no such word.
+    return re.sub(r"\b(GRANT|REVOKE|TO|FROM)\s+ROLE\b", r"\1", sql, flags=re.IGNORECASE)
 
 
 def _vacuum(sql: str) -> str:

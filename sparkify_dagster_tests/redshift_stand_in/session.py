@@ -18,7 +18,8 @@ from sparkify_dagster_tests.redshift_stand_in.wire import Channel, Closed, Messa
 _IDLE = b"I"
 _FAILED = b"E"
 _QUERY_CANCELED = "57014"
-_FOR_SUPERUSERS = re.compile(r"\bsvv_table_info\b", re.IGNORECASE)
+_INSUFFICIENT_PRIVILEGE = "42501"
+_ON_DATABASE = re.compile(r"\bON\s+DATABASE\s+(\w+)", re.IGNORECASE)
 _DISTINCT = re.compile(r"\bDISTINCT\b", re.IGNORECASE)
 _CHUNK_BYTES = 1 << 16
 # Redshift is a PostgreSQL 8.0.2 to its clients, which reported little of this.
@@ -99,13 +100,16 @@ class Session:
             return False
         self._client.send(Message(b"R", cluster.authentication.to_bytes(4, "big")))
         password = self._client.receive().content.rstrip(b"\0").decode()
-        if (parameters.get("user"), password) != (cluster.user, cluster.password):
-            self._refuse_client("28P01", f'password authentication failed for user "{parameters.get("user")}"')
+        user = parameters.get("user", "")
+        if cluster.passwords.get(user) != password:
+            self._refuse_client("28P01", f'password authentication failed for user "{user}"')
             return False
-        if parameters.get("database", parameters.get("user")) != cluster.database:
+        if parameters.get("database", user) != cluster.database:
             self._refuse_client("3D000", f'database "{parameters.get("database")}" does not exist')
             return False
         self._open_back_end(parameters.get("application_name", ""))
+        if user != cluster.user:
+            self._rows(f'SET SESSION AUTHORIZATION "{user}"')
         return True
 
     def _refuse_client(self, sqlstate: str, text: str) -> None:
@@ -178,8 +182,6 @@ class Session:
     def _answer(self, sql: str) -> Iterable[Message]:
         try:
             statements = split_statements(sql)
-            if not self._cluster.is_superuser and _FOR_SUPERUSERS.search(sql):
-                raise Refusal("permission denied for relation svv_table_info", "42501")
             if sql == "show transaction isolation level":
                 return self._asked(f"SELECT '{self._cluster.isolation_level}' AS transaction_isolation")
             words = [first_word(statement) for statement in statements]
@@ -191,6 +193,8 @@ class Session:
             if words == ["TRUNCATE"]:
                 return self._truncate(rewrite(statements[0]))
             rewritten = "; ".join(rewrite(statement) for statement in statements)
+            if words == ["GRANT"]:
+                rewritten = _ON_DATABASE.sub(f"ON DATABASE {self._cluster.back_end.database}", rewritten)
             return self._asked(trusting_keys(rewritten, self._declared_keys()) if _DISTINCT.search(sql) else rewritten)
         except Refusal as refusal:
             return self._raised(refusal.sqlstate, refusal.message)
@@ -327,6 +331,9 @@ def _in_redshifts_words(message: Message) -> Message:
         if fields.get("C") == _QUERY_CANCELED:
             # r_statement_timeout
             return wire.error(_QUERY_CANCELED, "Query (150) canceled on user's request")
+        if fields.get("C") == _INSUFFICIENT_PRIVILEGE:
+            kinds = r"(?<=permission denied for )(table|view)"
+            return wire.error(_INSUFFICIENT_PRIVILEGE, re.sub(kinds, "relation", fields["M"]))
         if fields.get("C") == "23514" and limit:
             return wire.error("22001", f"value too long for type character varying({limit.group(1)})")
     return message

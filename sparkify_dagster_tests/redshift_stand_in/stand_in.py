@@ -49,10 +49,13 @@ class RedshiftStandIn(Cluster):
     @property
     def url(self) -> URL:
         """For create_engine, with TLS verified; the host may be localhost as well."""
+        return self.url_of(self.user)
+
+    def url_of(self, user: str) -> URL:
         return URL.create(
             "redshift+psycopg2",
-            username=self.user,
-            password=self.password,
+            username=user,
+            password=self.passwords[user],
             host=self.host,
             port=self.port,
             database=self.database,

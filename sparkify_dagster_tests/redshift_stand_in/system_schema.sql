@@ -181,9 +181,10 @@ SELECT * FROM (
 ) AS t
 WHERE tbl_rows > 0;
 
+-- SVV_ROLES: superusers see all of them, others those that they were granted. Users are no roles.
 CREATE VIEW svv_roles AS
 SELECT oid::integer AS role_id, rolname::text AS role_name, 'admin' AS role_owner, NULL::text AS external_id
-FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_';
+FROM pg_catalog.pg_roles WHERE NOT rolcanlogin AND rolname !~ '^pg_' AND pg_has_role(current_user, oid, 'MEMBER');
 
 -- c_serial_isolation
 CREATE VIEW stv_db_isolation_level AS
@@ -246,3 +247,9 @@ END
 $$;
 CREATE EVENT TRIGGER keep_view_columns ON ddl_command_end
 WHEN TAG IN ('CREATE VIEW') EXECUTE FUNCTION redshift_system.keep_view_columns();
+
+-- SVV_TABLE_INFO is for superusers.
+GRANT USAGE ON SCHEMA redshift_system TO PUBLIC;
+GRANT SELECT ON ALL TABLES IN SCHEMA redshift_system TO PUBLIC;
+REVOKE SELECT ON svv_table_info FROM PUBLIC;
+GRANT INSERT, DELETE ON declared_keys TO PUBLIC;

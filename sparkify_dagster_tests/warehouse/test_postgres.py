@@ -203,8 +203,13 @@ def test_a_role_may_read_star_and_answers_and_not_staging(world: World, postgres
     assert {name for (name,) in readable} == {*STAR, "top_songs", "top_artists"}
     assert world.query(f"SELECT has_schema_privilege('{role}', 'analytics', 'USAGE')") == [(True,)]
     assert world.query(f"SELECT has_schema_privilege('{role}', 'staging', 'USAGE')") == [(False,)]
-    writable = f"SELECT has_table_privilege('{role}', 'songplays', 'INSERT, UPDATE, DELETE')"
-    assert world.query(writable) == [(False,)]
+    writable = "SELECT " + ", ".join(
+        f"has_table_privilege('{role}', '{table}', 'INSERT') AND has_table_privilege('{role}', '{table}', 'DELETE')"
+        for table in ("songplays", "staging.staging_events", "analytics.top_artists")
+    )
+    assert world.query(writable) == [(False, False, False)]
+    world.warehouse.run("a test", lambda connection: world.warehouse.grant_loading(connection, role))
+    assert world.query(writable) == [(True, True, True)]
     postgres.execute(f'DROP OWNED BY "{role}"')
 
 

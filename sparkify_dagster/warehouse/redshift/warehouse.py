@@ -63,6 +63,11 @@ _UNREACHABLE = re.compile(
     re.IGNORECASE,
 )
 _QUERY_CANCELED = "57014"
+_INSUFFICIENT_PRIVILEGE = "42501"
+_PRIVILEGES_REMEDY = (
+    "docs/how-to/redshift.md lists the privileges that a user needs; only the user who created the tables may change "
+    "or drop them"
+)
 _HALVES_BACKSLASHES = "halves_backslashes"
 _QUERY_GROUP_CHARACTERS = 30
 # Conflicts of concurrent transactions (errors 1023 and 1018, see c_serial_isolation-serializable-isolation-
@@ -94,6 +99,11 @@ class RedshiftWarehouse(ServerWarehouse):
 
     ROLES = "svv_roles.role_name"
     GRANTEE = "ROLE {role}"
+    # SVV_ROLES shows an ordinary user only the roles that this user has.
+    ROLE_REMEDY = (
+        "an administrator has to run CREATE ROLE {role}, unless it exists, and GRANT ROLE {role} to this user, who "
+        "does not see it otherwise"
+    )
 
     cluster_identifier: str | None = None
     region: str | None = None
@@ -123,8 +133,12 @@ class RedshiftWarehouse(ServerWarehouse):
         except OperationalError as error:
             raise WarehouseError(f"{self.database}: {first_line(error)}; {_remedy(error)}") from None
         except DBAPIError as error:
-            is_missing = read_only and getattr(error.orig, "pgcode", None) in MISSING_RELATION_CODES
-            remedy = f"; {MISSING_RELATION_REMEDY}" if is_missing else ""
+            code = getattr(error.orig, "pgcode", None)
+            remedy = ""
+            if read_only and code in MISSING_RELATION_CODES:
+                remedy = f"; {MISSING_RELATION_REMEDY}"
+            elif code == _INSUFFICIENT_PRIVILEGE:
+                remedy = f"; {_PRIVILEGES_REMEDY}"
             raise WarehouseError(f"{self.database}: {first_line(error)}{remedy}") from None
         finally:
             engine.dispose()
