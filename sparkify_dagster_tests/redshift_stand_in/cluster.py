@@ -73,8 +73,8 @@ class Cluster:
     def __init__(self, back_end: str, s3: S3Access, folder: Path) -> None:
         self.user = "awsuser"
         self.password = "Stand-in 1"
-        # Of every user who may log in; those made by CREATE USER are ordinary ones.
-        self.passwords = {self.user: self.password}
+        # Of ordinary users, whom CREATE USER makes.
+        self.passwords: dict[str, str] = {}
         self.database = "dev"
         self.back_end = make_url(back_end)
         self.s3 = s3

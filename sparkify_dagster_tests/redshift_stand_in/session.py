@@ -101,7 +101,7 @@ class Session:
         self._client.send(Message(b"R", cluster.authentication.to_bytes(4, "big")))
         password = self._client.receive().content.rstrip(b"\0").decode()
         user = parameters.get("user", "")
-        if cluster.passwords.get(user) != password:
+        if password != (cluster.password if user == cluster.user else cluster.passwords.get(user)):
             self._refuse_client("28P01", f'password authentication failed for user "{user}"')
             return False
         if parameters.get("database", user) != cluster.database:

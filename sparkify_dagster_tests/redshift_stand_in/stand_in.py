@@ -49,13 +49,13 @@ class RedshiftStandIn(Cluster):
     @property
     def url(self) -> URL:
         """For create_engine, with TLS verified; the host may be localhost as well."""
-        return self.url_of(self.user)
+        return self.url_of(self.user, self.password)
 
-    def url_of(self, user: str) -> URL:
+    def url_of(self, user: str, password: str) -> URL:
         return URL.create(
             "redshift+psycopg2",
             username=user,
-            password=self.passwords[user],
+            password=password,
             host=self.host,
             port=self.port,
             database=self.database,

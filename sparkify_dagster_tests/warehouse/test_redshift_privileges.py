@@ -52,7 +52,7 @@ class Users:
     def address(self, documented: str) -> str:
         """The user's login, as with temporary credentials of AWS."""
         self.server.passwords[self.name(documented)] = "temporary"
-        return self.server.url_of(self.name(documented)).render_as_string(hide_password=False)
+        return self.server.url_of(self.name(documented), "temporary").render_as_string(hide_password=False)
 
     def warehouse(self, documented: str) -> RedshiftWarehouse:
         staging = f"s3://{STAGING_BUCKET}/{secrets.token_hex(6)}"
