@@ -1,6 +1,7 @@
 """The cluster that all sessions of the stand-in share: its accounts and roles, what it received, what is to fail."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,8 @@ class Failure:
     message: str = ""
     cuts: bool = False
     after: bool = False
+    refused_connections: int = 0
+    """How many connections are refused from then on."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ class Cluster:
         self.ca_file, self.tls = make_server_certificate(folder)
         self._lock = threading.Lock()
         self._failures: list[Failure] = []
+        # Called with each statement; it may choose one to fail.
+        self.fault: Callable[[str], Failure | None] | None = None
         self._last_query_id = 1000
 
     def fail_next(self, pattern: str, sqlstate: str = "XX000", message: str = "failed on purpose") -> None:
@@ -117,6 +122,7 @@ class Cluster:
         with self._lock:
             self.statements.clear()
             self._failures.clear()
+            self.fault = None
 
     def received(self, sql: str) -> Failure | None:
         """For sessions: records a statement, and returns what is to happen to it."""
@@ -126,7 +132,10 @@ class Cluster:
                 if failure.pattern in sql:
                     self._failures.remove(failure)
                     return failure
-        return None
+            chosen = self.fault(sql) if self.fault else None
+            if chosen:
+                self.connections_to_refuse += chosen.refused_connections
+            return chosen
 
     def next_query_id(self) -> int:
         with self._lock:

@@ -166,7 +166,12 @@ class Session:
             raise Closed
         messages: Iterable[Message]
         if failure is not None and not failure.cuts:
-            messages = self._raised(failure.sqlstate, failure.message)
+            raised = self._raised(failure.sqlstate, failure.message)
+            messages = raised
+            if sql == "COMMIT":
+                # Whether it succeeds or fails, it ends the transaction.
+                self._rows("ROLLBACK")
+                messages = [*raised[:-1], Message(b"Z", _IDLE)]
         else:
             messages = self._answer(sql)
         if failure is not None and failure.cuts:

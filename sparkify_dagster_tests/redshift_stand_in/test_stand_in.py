@@ -730,6 +730,16 @@ def test_a_statement_fails_on_purpose(redshift: RedshiftStandIn, engine: Engine)
         connection.execute(text("SELECT u.level FROM users AS u"))
 
 
+def test_a_commit_that_fails_ends_the_transaction_without_it(redshift: RedshiftStandIn, engine: Engine) -> None:
+    redshift.fail_next("COMMIT", "40001", "1023 Serializable isolation violation on table")
+    with engine.connect() as connection:
+        connection.execute(insert(loaded_objects).values(_object("undone")))
+        with pytest.raises(OperationalError, match="1023"):
+            connection.commit()
+        connection.rollback()
+        assert connection.scalar(text("SELECT count(*) FROM staging.loaded_objects")) == 0
+
+
 @pytest.mark.parametrize(("after", "kept"), [(False, 0), (True, 1)])
 def test_a_connection_is_cut(redshift: RedshiftStandIn, engine: Engine, after: bool, kept: int) -> None:
     redshift.cut_next("COMMIT", after=after)
