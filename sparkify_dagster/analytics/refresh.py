@@ -185,4 +185,6 @@ def _names_failed_query(query: Query, warehouse: Warehouse) -> Iterator[None]:
         # Transient errors pass through: the transaction is retried.
         if warehouse.is_transient(error):
             raise
-        raise QueryFailedError(f"query {query.name} ({query.path.name}) failed: {first_line(error)}") from None
+        remedy = warehouse.remedy(error)
+        said = f"{first_line(error)}; {remedy}" if remedy else first_line(error)
+        raise QueryFailedError(f"query {query.name} ({query.path.name}) failed: {said}") from None

@@ -148,6 +148,10 @@ class Warehouse(ConfigurableResource[None], ABC):
         """Returns whether the same transaction may well succeed when it is repeated."""
         return False
 
+    def remedy(self, error: DBAPIError) -> str | None:
+        """Returns what a person can do about an error of the database, if that is known."""
+        return None
+
     def _is_retryable(self, error: BaseException) -> bool:
         return isinstance(error, DBAPIError) and self.is_transient(error)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import dagster as dg
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.pool import StaticPool
 
 from sparkify_dagster.analytics import refresh
@@ -277,13 +277,15 @@ class World:
             for _ in loading:
                 pass
             load_songs(engine, warehouse, source.song_store(), songs, self.limits, allow_empty=True)
-            _build_star(engine, first, last)
+            _build_star(warehouse, engine, first, last)
 
     def stage(self, first_day: str = "2018-11-01", last_day: str | None = None) -> Outcome:
         """Materializes staging with its checks, then builds the star without Dagster: a third of the price."""
         outcome = self.materialize(first_day, last_day, assets=["staging_events", "staging_songs"])
         with self.warehouse.connect("a test") as engine:
-            _build_star(engine, date.fromisoformat(first_day), date.fromisoformat(last_day or first_day))
+            _build_star(
+                self.warehouse, engine, date.fromisoformat(first_day), date.fromisoformat(last_day or first_day)
+            )
         return outcome
 
     def load_songs_alone(self) -> None:
@@ -372,8 +374,8 @@ class World:
         return [day.isoformat() for day in self.column("staging.pending_rematch", "log_date")]
 
 
-def _build_star(engine: Engine, first: date, last: date) -> None:
-    with engine.begin() as connection:
+def _build_star(warehouse: Warehouse, engine: Engine, first: date, last: date) -> None:
+    def build(connection: Connection) -> None:
         transforms.replace_songplays(connection, first, last)
         transforms.replace_time(connection, first, last)
         transforms.replace_users(connection, first, last)
@@ -382,6 +384,8 @@ def _build_star(engine: Engine, first: date, last: date) -> None:
         # What `sparkify etl` does in runs of their own.
         for day in staging_tables.pending_days(connection):
             transforms.replace_songplays(connection, day, day)
+
+    warehouse.run_in_transaction(engine, build)
 
 
 def refresh_queries(world: World, *names: str) -> None:

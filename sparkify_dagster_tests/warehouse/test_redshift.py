@@ -357,57 +357,10 @@ def loaded(on_redshift: OnRedshift) -> OnRedshift:
     return on_redshift
 
 
-STEPS = [
-    "COPY landing_events",
-    "COPY landing_songs",
-    "INSERT INTO staging.staging_events",
-    "DELETE FROM staging.staging_events",
-    "INSERT INTO songplays",
-    "LOCK staging.pending_rematch",
-]
-
-
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Transactions are repeated at once."""
     monkeypatch.setattr(base, "MAX_PAUSE_SECONDS", 0.01)
-
-
-@pytest.mark.usefixtures("short_pauses")
-@pytest.mark.parametrize("statements", [STEPS, ["COMMIT"]], ids=["steps", "commit"])
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_connections_that_are_cut_cost_nothing(loaded: OnRedshift, statements: Sequence[str], after: bool) -> None:
-    """One at each step of the load, even where a commit was done and only its answer is lost."""
-    for statement in statements:
-        loaded.server.cut_next(statement, after=after)
-    outcome = loaded.world.materialize(DAY)
-    assert outcome.ok
-    assert not loaded.server.failures_to_come
-    assert loaded.world.everything() == loaded.world.from_scratch(DAY).everything()
-    assert loaded.server.statements.count("COMMIT") > 3
-
-
-@pytest.mark.usefixtures("short_pauses")
-@pytest.mark.parametrize(
-    ("sqlstate", "message"),
-    [
-        ("XX000", "1023\nDETAIL:  Serializable isolation violation on table - 108226, transactions forming the cycle"),
-        ("XX000", "1018\nDETAIL:  Relation does not exist."),
-        ("40001", "could not serialize access due to concurrent update"),
-        ("XX000", "table 108226 dropped by concurrent transaction"),
-    ],
-    ids=["1023", "1018", "40001", "dropped"],
-)
-def test_transactions_with_a_conflict_are_repeated(
-    loaded: OnRedshift, sqlstate: str, message: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """One conflict at each step of the load."""
-    for statement in STEPS:
-        loaded.server.fail_next(statement, sqlstate, message)
-    assert loaded.world.materialize(DAY).ok
-    assert not loaded.server.failures_to_come
-    assert caplog.text.count("the transaction is repeated") == len(STEPS)
-    assert loaded.world.everything() == loaded.world.from_scratch(DAY).everything()
 
 
 def test_a_full_disk_is_no_conflict_and_is_not_repeated(loaded: OnRedshift) -> None:

@@ -58,8 +58,8 @@ _CONNECT_TIMEOUT_SECONDS = 30
 MAX_CONNECT_SECONDS = 120.0
 MAX_CONNECT_PAUSE_SECONDS = 16.0
 _UNREACHABLE = re.compile(
-    r"Connection refused|Connection reset|closed the connection unexpectedly|timeout expired|could not receive data"
-    r"|the database system is (starting up|shutting down)|cluster is (paused|resuming)",
+    r"Connection refused|Connection reset|closed the connection unexpectedly|EOF detected|timeout expired"
+    r"|could not receive data|the database system is (starting up|shutting down)|cluster is (paused|resuming)",
     re.IGNORECASE,
 )
 _QUERY_CANCELED = "57014"
@@ -130,25 +130,26 @@ class RedshiftWarehouse(ServerWarehouse):
             if not read_only:
                 event.listen(engine, "begin", self._wait_for_other_writers)
             yield engine
-        except OperationalError as error:
-            raise WarehouseError(f"{self.database}: {first_line(error)}; {_remedy(error)}") from None
         except DBAPIError as error:
-            code = getattr(error.orig, "pgcode", None)
-            remedy = ""
-            if read_only and code in MISSING_RELATION_CODES:
-                remedy = f"; {MISSING_RELATION_REMEDY}"
-            elif code == _INSUFFICIENT_PRIVILEGE:
-                remedy = f"; {_PRIVILEGES_REMEDY}"
-            raise WarehouseError(f"{self.database}: {first_line(error)}{remedy}") from None
+            is_missing = read_only and getattr(error.orig, "pgcode", None) in MISSING_RELATION_CODES
+            remedy = MISSING_RELATION_REMEDY if is_missing else self.remedy(error)
+            said = f"{first_line(error)}; {remedy}" if remedy else first_line(error)
+            raise WarehouseError(f"{self.database}: {said}") from None
         finally:
             engine.dispose()
 
     def is_transient(self, error: DBAPIError) -> bool:
-        return (
-            error.connection_invalidated
-            or getattr(error.orig, "pgcode", None) in _CONFLICT_CODES
-            or _CONFLICT.search(str(error.orig)) is not None
-        )
+        return error.connection_invalidated or _is_conflict(error)
+
+    def remedy(self, error: DBAPIError) -> str | None:
+        code = getattr(error.orig, "pgcode", None)
+        if code == _QUERY_CANCELED:
+            return "raise SPARKIFY_STATEMENT_TIMEOUT"
+        if code == _INSUFFICIENT_PRIVILEGE:
+            return _PRIVILEGES_REMEDY
+        if _is_conflict(error):
+            return "other sessions change the same tables at the same time: let them end, and start again"
+        return _connection_remedy(error) if isinstance(error, OperationalError) else None
 
     def reads_in_place(self, location: str) -> bool:
         """Returns whether the location is in S3 and in the region of the COPY staging location, as COPY requires."""
@@ -398,21 +399,26 @@ def _log_unreachable(state: RetryCallState) -> None:
     log.warning("%s; connecting again in %.1f s", first_line(error) if error else "", state.upcoming_sleep)
 
 
-def _remedy(error: OperationalError) -> str:
+def _is_conflict(error: DBAPIError) -> bool:
+    """Returns whether a transaction failed because of a concurrent one alone."""
+    return getattr(error.orig, "pgcode", None) in _CONFLICT_CODES or _CONFLICT.search(str(error.orig)) is not None
+
+
+def _connection_remedy(error: OperationalError) -> str:
     said = first_line(error)
     if "authentication method 13" in said:
         return (
             "the password is stored as SHA-256, which this driver cannot send: leave DB_PASSWORD out, and AWS gives "
             "temporary credentials; or store it as MD5, with ALTER USER ... PASSWORD and the password as plain text"
         )
+    if error.connection_invalidated:
+        return "the connection was cut, and what was not committed is undone: start again when the cluster is up"
     if "certificate" in said or "SSL" in said:
         return "TLS is verified in full: connect by the host's own name, or give sslrootcert in SPARKIFY_WAREHOUSE"
     if "authentication" in said:
         return "check user and password: [CLUSTER] DB_USER and DB_PASSWORD, or SPARKIFY_WAREHOUSE"
     if "database" in said and "does not exist" in said:
         return "check [CLUSTER] DB_NAME, or SPARKIFY_WAREHOUSE"
-    if getattr(error.orig, "pgcode", None) == _QUERY_CANCELED:
-        return "raise SPARKIFY_STATEMENT_TIMEOUT"
     return "check host and port, that the cluster runs, and that its security group lets this machine in"
 
 
