@@ -214,6 +214,9 @@ DB_PORT = Key("Port of the cluster. Overrides the one in HOST.", parse_port, cfg
 DB_REGION = Key("AWS region of the cluster.", str, cfg=("CLUSTER", "DB_REGION"))
 CLUSTER_IDENTIFIER = Key("Name of the cluster. AWS provides the host if HOST is not set.", str,
                          cfg=("CLUSTER", "CLUSTER_IDENTIFIER"))
+WORKGROUP = Key("Workgroup of Redshift Serverless, for temporary credentials where HOST does not name it: a managed "
+                "VPC endpoint, or a name of your own.", str, cfg=("CLUSTER", "WORKGROUP"),
+                default_note="the first part of a workgroup's own HOST")
 IAM_ROLE = Key("Role by which Redshift reads from S3, or a comma-separated chain of roles, no spaces.", parse_role,
                cfg=("IAM_ROLE", "ARN"), default_note="the cluster's default role")
 WAREHOUSE_SECRET = Key("Name or ARN of the AWS Secrets Manager secret with user and password of the warehouse, in the "
@@ -265,7 +268,7 @@ SECRET_KEY = Key("Secret key of ACCESS_KEY.", Secret, cfg=("AWS", "SECRET_KEY"),
 
 KEYS: tuple[Key[Any], ...] = (
     *(CONFIG, WAREHOUSE, STAR_SCHEMA),
-    *(HOST, DB_NAME, DB_USER, DB_PASSWORD, DB_PORT, DB_REGION, CLUSTER_IDENTIFIER, IAM_ROLE),
+    *(HOST, DB_NAME, DB_USER, DB_PASSWORD, DB_PORT, DB_REGION, CLUSTER_IDENTIFIER, WORKGROUP, IAM_ROLE),
     *(WAREHOUSE_SECRET, COPY_STAGING, TRUSTED_LOGS, STATEMENT_TIMEOUT),
     *(
         LOG_DATA,

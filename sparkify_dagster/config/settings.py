@@ -49,6 +49,7 @@ from sparkify_dagster.config.keys import (
     UI_URL,
     WAREHOUSE,
     WAREHOUSE_SECRET,
+    WORKGROUP,
     Key,
     Secret,
     SettingsError,
@@ -71,6 +72,7 @@ class Settings(BaseModel):
     warehouse: Annotated[InstanceOf[URL], PlainSerializer(str)] = _field(WAREHOUSE)
     star_schema: str | None = _field(STAR_SCHEMA)
     cluster_identifier: str | None = _field(CLUSTER_IDENTIFIER)
+    workgroup: str | None = _field(WORKGROUP)
     cluster_region: str | None = _field(DB_REGION)
     iam_role_arn: str | None = _field(IAM_ROLE)
     warehouse_secret: str | None = _field(WAREHOUSE_SECRET)
@@ -226,6 +228,7 @@ def _read_warehouse(reader: _Reader) -> dict[str, Any]:
         "warehouse": warehouse,
         "cluster_region": reader.read(DB_REGION),
         "cluster_identifier": reader.read(CLUSTER_IDENTIFIER),
+        "workgroup": reader.read(WORKGROUP),
         "iam_role_arn": reader.read(IAM_ROLE),
         "warehouse_secret": reader.read(WAREHOUSE_SECRET),
         "copy_staging": reader.read(COPY_STAGING),

@@ -28,6 +28,7 @@ def create_warehouse(settings: Settings) -> Warehouse:
         address=without_password(url).render_as_string(),
         star_schema=settings.star_schema,
         cluster_identifier=settings.cluster_identifier,
+        workgroup=settings.workgroup,
         region=settings.cluster_region,
         secret=settings.warehouse_secret,
         iam_role=settings.iam_role_arn,

@@ -19,6 +19,7 @@ from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.connect import create_warehouse
 from sparkify_dagster.warehouse.database_errors import WarehouseError
 from sparkify_dagster.warehouse.redshift.login import CREDENTIALS_SECONDS, Cluster, connection_parameters
+from sparkify_dagster.warehouse.redshift.warehouse import RedshiftWarehouse
 from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers
 from sparkify_dagster_tests.redshift_stand_in.stand_in import RedshiftStandIn
 from sparkify_dagster_tests.support.servers.aws_api import (
@@ -326,10 +327,45 @@ def test_serverless_gives_the_identitys_user_by_workgroup(aws: AwsServer, user: 
     )
 
 
+@pytest.mark.parametrize(
+    ("host", "region"),
+    [
+        # As CreateEndpointAccess names it.
+        ("my-endpoint-endpoint-rt7xu3ojmhwp.123456789012.eu-west-1.redshift-serverless.amazonaws.com", "eu-west-1"),
+        ("warehouse.example.com", "eu-central-1"),
+    ],
+)
+def test_an_endpoint_that_does_not_name_its_workgroup_needs_the_setting(
+    aws: AwsServer, host: str, region: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    aws.answers["GetCredentials"] = lambda asked: json_result(dbUser="IAMR:loader", dbPassword="p")
+    (tmp_path / "dwh.cfg").write_text(
+        f"[CLUSTER]\nHOST={host}\nDB_NAME=dev\nWORKGROUP=sparkify-wg\nDB_REGION=eu-central-1\n"
+    )
+    monkeypatch.setenv("SPARKIFY_CONFIG", str(tmp_path / "dwh.cfg"))
+    warehouse = create_warehouse(Settings.load())
+    assert isinstance(warehouse, RedshiftWarehouse)
+    cluster = Cluster(make_url(warehouse.address), region=warehouse.region, workgroup=warehouse.workgroup)
+    found = connection_parameters(cluster, Settings.load().aws_access())
+    assert found == {"host": host, "port": 5439, "user": "IAMR:loader", "password": "p"}
+    (asked,) = aws.requests
+    assert (asked.parameters["workgroupName"], asked.region) == ("sparkify-wg", region)
+
+
+def test_an_endpoint_that_is_taken_for_a_workgroup_is_one_clear_line(aws: AwsServer, hidden: Hidden) -> None:
+    aws.answers["GetCredentials"] = lambda asked: json_error("ResourceNotFoundException", "no such workgroup")
+    assert refused_log_in(hidden, f"{SERVERLESS}/dev").endswith("does not name its workgroup: set [CLUSTER] WORKGROUP")
+
+
 def test_a_host_that_is_no_clusters_needs_a_password_or_a_name(aws: AwsServer, hidden: Hidden) -> None:
     said = refused_log_in(hidden, "awsuser@10.0.0.7/dev")
     assert said.startswith("no password is set for 10.0.0.7")
-    for remedy in ("[CLUSTER] DB_PASSWORD", "SPARKIFY_WAREHOUSE_SECRET", "[CLUSTER] CLUSTER_IDENTIFIER"):
+    for remedy in (
+        "[CLUSTER] DB_PASSWORD",
+        "SPARKIFY_WAREHOUSE_SECRET",
+        "[CLUSTER] CLUSTER_IDENTIFIER",
+        "[CLUSTER] WORKGROUP",
+    ):
         assert remedy in said
     assert aws.requests == []
 

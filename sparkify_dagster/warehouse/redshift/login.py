@@ -28,7 +28,10 @@ CREDENTIALS_SECONDS = 900
 _SERVERLESS_HOST = re.compile(r"(?P<name>[^.]+)\.\d{12}\.(?P<region>[^.]+)\.redshift-serverless\.amazonaws\.com.*")
 _CLUSTER_HOST = re.compile(r"(?P<name>[^.]+)\.[^.]+\.(?P<region>[^.]+)\.redshift\.amazonaws\.com.*")
 
+# After the name of an operation, or for each of them.
 _REMEDIES = {
+    "GetCredentials: ResourceNotFoundException": "the host of a managed VPC endpoint does not name its workgroup: set "
+    "[CLUSTER] WORKGROUP",
     "ClusterNotFound": "check [CLUSTER] CLUSTER_IDENTIFIER and DB_REGION",
     "ClusterNotFoundFault": "check [CLUSTER] CLUSTER_IDENTIFIER and DB_REGION",
     "ResourceNotFoundException": "check the names in the settings, and the region",
@@ -48,6 +51,7 @@ class Cluster:
     identifier: str | None = None
     region: str | None = None
     secret: str | None = None
+    workgroup: str | None = None
 
 
 def connection_parameters(cluster: Cluster, access: AwsAccess) -> dict[str, Any]:
@@ -83,10 +87,14 @@ def _login(cluster: Cluster, host: str, access: AwsAccess) -> dict[str, Any]:
         return {"user": user, "password": cluster.url.password}
     if cluster.secret is not None:
         return _secret_login(cluster.secret, user, _session(access, cluster.region))
-    if match := _SERVERLESS_HOST.fullmatch(host):
-        client = _session(access, match["region"]).client("redshift-serverless")
-        given = client.get_credentials(
-            workgroupName=match["name"], dbName=database, durationSeconds=CREDENTIALS_SECONDS
+    match = _SERVERLESS_HOST.fullmatch(host)
+    # The host of a managed VPC endpoint looks like a workgroup's, and has the endpoint's name.
+    if workgroup := cluster.workgroup or (match and match["name"]):
+        region = match["region"] if match else cluster.region
+        given = (
+            _session(access, region)
+            .client("redshift-serverless")
+            .get_credentials(workgroupName=workgroup, dbName=database, durationSeconds=CREDENTIALS_SECONDS)
         )
         return {"user": given["dbUser"], "password": given["dbPassword"]}
     match = _CLUSTER_HOST.fullmatch(host)
@@ -94,7 +102,7 @@ def _login(cluster: Cluster, host: str, access: AwsAccess) -> dict[str, Any]:
     if identifier is None:
         raise WarehouseError(
             f"no password is set for {host}, and AWS has no credentials for it, since it is not the host of a cluster: "
-            "set [CLUSTER] DB_PASSWORD, SPARKIFY_WAREHOUSE_SECRET or [CLUSTER] CLUSTER_IDENTIFIER"
+            "set [CLUSTER] DB_PASSWORD, SPARKIFY_WAREHOUSE_SECRET, [CLUSTER] CLUSTER_IDENTIFIER or [CLUSTER] WORKGROUP"
         )
     redshift = _session(access, cluster.region or (match["region"] if match else None)).client("redshift")
     if user:
@@ -145,7 +153,11 @@ def _clear_errors(cluster: Cluster) -> Iterator[None]:
 def _said_by_aws(error: ClientError) -> str:
     code, message = (str(error.response["Error"].get(part, "")) for part in ("Code", "Message"))
     denied = f"the AWS identity of this process needs the permission for {error.operation_name}"
-    remedy = denied if code.startswith("AccessDenied") else _REMEDIES.get(code)
+    remedy = (
+        denied
+        if code.startswith("AccessDenied")
+        else _REMEDIES.get(f"{error.operation_name}: {code}", _REMEDIES.get(code))
+    )
     # After its first line, SignatureDoesNotMatch quotes the headers that were sent.
     said = ": ".join([error.operation_name, code, *message.splitlines()[:1]]).removesuffix(".")
     return f"{said}; {remedy}" if remedy else said

@@ -106,6 +106,7 @@ class RedshiftWarehouse(ServerWarehouse):
     )
 
     cluster_identifier: str | None = None
+    workgroup: str | None = None
     region: str | None = None
     secret: str | None = None
     iam_role: str | None = None
@@ -264,7 +265,7 @@ class RedshiftWarehouse(ServerWarehouse):
                 "gssencmode": "disable",
             },
         )
-        cluster = Cluster(url, self.cluster_identifier, self.region, self.secret)
+        cluster = Cluster(url, self.cluster_identifier, self.region, self.secret, self.workgroup)
 
         @event.listens_for(engine, "do_connect")
         def log_in(dialect: Dialect, record: Any, arguments: Any, parameters: dict[str, Any]) -> Any:
