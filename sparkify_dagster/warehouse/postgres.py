@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from typing import cast
 
 import duckdb
@@ -168,6 +169,17 @@ def _wait_for_other_writers(connection: Connection) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITERS_LOCK,))
 
 
+@cache
+def _duckdb_of(process_id: int) -> duckdb.DuckDBPyConnection:
+    """Returns a DuckDB without tables. Starting one takes longer than reading a small file.
+
+    A forked process needs one of its own.
+    """
+    reader = duckdb.connect()
+    reader.execute("SET enable_progress_bar = false")
+    return reader
+
+
 def _copy(connection: Connection, table: Table, select: str, names: Sequence[str] = ()) -> int:
     """Streams what DuckDB selects into the table and returns the number of rows."""
     names = names or tuple(column.name for column in table.columns)
@@ -176,8 +188,7 @@ def _copy(connection: Connection, table: Table, select: str, names: Sequence[str
 
     def write() -> None:
         try:
-            with duckdb.connect() as reader:
-                reader.execute("SET enable_progress_bar = false")
+            with _duckdb_of(os.getpid()).cursor() as reader:
                 # Every text is quoted, so that an empty one does not become NULL.
                 reader.execute(f"COPY ({select}) TO '/dev/fd/{write_end}' (FORMAT csv, HEADER false, FORCE_QUOTE *)")
         finally:
