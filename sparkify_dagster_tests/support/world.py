@@ -9,7 +9,7 @@ import gzip
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import dagster as dg
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import StaticPool
 
 from sparkify_dagster.analytics import refresh
@@ -29,7 +29,7 @@ from sparkify_dagster.days import Window, days_between
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.ingest.limits import Limits
 from sparkify_dagster.ingest.load_logs import load_log_days
-from sparkify_dagster.ingest.load_songs import load_songs
+from sparkify_dagster.ingest.load_songs import SongLoad, load_songs
 from sparkify_dagster.partitions import range_tags
 from sparkify_dagster.schema import tables
 from sparkify_dagster.sources.source import Source
@@ -52,6 +52,8 @@ TABLES_OF_JOB = {
     "load_songs": SONG_ASSETS,
     "load_log_days": LOG_DAY_ASSETS,
 }
+# In the order of a run.
+STEPS = ("staging_events", "staging_songs", "songplays", "time", "users", "songs", "artists")
 EVENTS = "staging.staging_events"
 SONGS = "staging.staging_songs"
 ERRORS = "staging.load_errors"
@@ -106,6 +108,23 @@ def _kept_open(warehouse: Warehouse) -> Iterator[None]:
 def _columns(table: str) -> Sequence[str]:
     """Returns the columns in the order of the MetaData, since an upgraded table may have them in another one."""
     return [column.name for column in tables.metadata.tables[table].columns] if table in tables.metadata.tables else "*"
+
+
+@dataclass(frozen=True)
+class Loads:
+    """The outcome of the loads of days and of songs: each day that was read, with the reason if it was rejected."""
+
+    days: Mapping[str, str | None]
+    songs: SongLoad
+
+    @property
+    def rejected_days(self) -> list[str]:
+        return [day for day, reason in self.days.items() if reason is not None]
+
+    @property
+    def ok(self) -> bool:
+        """Returns whether nothing was rejected."""
+        return not self.rejected_days and not self.songs.rejected
 
 
 @dataclass
@@ -254,53 +273,77 @@ class World:
             self.materialize(day, job="load_log_days", assets=["songplays"])
         return outcome
 
-    def load(self, first_day: str = "2018-11-01", last_day: str | None = None, run_id: str = "a test") -> None:
-        """The same loaders and SQL without Dagster around them, at a tenth of the price. Raises what they raise."""
+    def load(
+        self,
+        first_day: str = "2018-11-01",
+        last_day: str | None = None,
+        run_id: str = "a test",
+        *,
+        full: bool = False,
+        allow_empty: bool = True,
+        steps: Collection[str] = STEPS,
+    ) -> Loads:
+        """The same loaders and SQL without Dagster around them, at a tenth of the price. Raises what they raise.
+
+        A load with fewer steps does what a run does that has only these assets, or that got only so far. One of the
+        whole star also matches the pending days, as `sparkify etl` does in runs of their own.
+        """
         first, last = date.fromisoformat(first_day), date.fromisoformat(last_day or first_day)
-        days = days_between(first, last)
-        source, warehouse = self.source, self.warehouse
-        logs, songs = source.list_log_files(), source.list_song_files()
-        with warehouse.connect("a test") as engine:
-            loading = load_log_days(
-                engine,
-                warehouse,
-                source,
-                logs,
-                source.json_paths().keys,
-                days,
-                self.limits,
-                run_id=run_id,
-                window=Window(first),
-                log=logging.getLogger(__name__),
-                allow_empty=True,
-            )
-            for _ in loading:
-                pass
-            load_songs(engine, warehouse, source.song_store(), songs, self.limits, allow_empty=True)
-            _build_star(warehouse, engine, first, last)
+        source, limits = self.source, self.limits
+        days, songs = {}, SongLoad()
+
+        def build(connection: Connection) -> None:
+            for step in (step for step in STEPS[2:] if step in steps):
+                _build(connection, step, first, last)
+            if set(STAR) <= set(steps):
+                for day in staging_tables.pending_days(connection):
+                    transforms.replace_songplays(connection, day, day)
+
+        with self.warehouse.connect("a test") as engine:
+            if "staging_events" in steps:
+                loading = load_log_days(
+                    engine,
+                    self.warehouse,
+                    source,
+                    source.list_log_files(),
+                    source.json_paths().keys,
+                    days_between(first, last),
+                    limits,
+                    run_id=run_id,
+                    window=Window(first),
+                    log=logging.getLogger(__name__),
+                    full=full,
+                    allow_empty=allow_empty,
+                )
+                days = {day.inspected.day.isoformat(): day.rejection for day in loading}
+            if "staging_songs" in steps:
+                songs = load_songs(
+                    engine,
+                    self.warehouse,
+                    source.song_store(),
+                    source.list_song_files(),
+                    limits,
+                    full=full,
+                    allow_empty=allow_empty,
+                )
+            self.warehouse.run_in_transaction(engine, build)
+        return Loads(days, songs)
 
     def stage(self, first_day: str = "2018-11-01", last_day: str | None = None) -> Outcome:
         """Materializes staging with its checks, then builds the star without Dagster: a third of the price."""
         outcome = self.materialize(first_day, last_day, assets=["staging_events", "staging_songs"])
-        with self.warehouse.connect("a test") as engine:
-            _build_star(
-                self.warehouse, engine, date.fromisoformat(first_day), date.fromisoformat(last_day or first_day)
-            )
+        self.load(first_day, last_day, steps=tuple(STAR))
         return outcome
 
-    def load_songs_alone(self) -> None:
+    def load_songs_alone(self) -> Loads:
         """Does what the job load_songs does, without Dagster."""
-        source, warehouse = self.source, self.warehouse
-        with warehouse.connect("a test") as engine:
-            load_songs(engine, warehouse, source.song_store(), source.list_song_files(), self.limits, allow_empty=True)
-            with engine.begin() as connection:
-                for table in (tables.songs, tables.artists):
-                    transforms.replace_song_dimension(connection, table)
+        return self.load(steps=TABLES_OF_JOB["load_songs"])
 
-    def match_again(self, day: str) -> None:
-        """Does what a run for a pending day does, without Dagster."""
+    def match_again(self, *days: str) -> None:
+        """Does what the runs for pending days do, without Dagster."""
         with self.warehouse.connect("a test") as engine, engine.begin() as connection:
-            transforms.replace_songplays(connection, date.fromisoformat(day), date.fromisoformat(day))
+            for day in days:
+                _build(connection, "songplays", date.fromisoformat(day), date.fromisoformat(day))
 
     def from_scratch(self, first_day: str = "2018-11-01", last_day: str | None = None) -> "World":
         """Another warehouse into which the files that are present now are loaded in one go."""
@@ -374,18 +417,16 @@ class World:
         return [day.isoformat() for day in self.column("staging.pending_rematch", "log_date")]
 
 
-def _build_star(warehouse: Warehouse, engine: Engine, first: date, last: date) -> None:
-    def build(connection: Connection) -> None:
-        transforms.replace_songplays(connection, first, last)
-        transforms.replace_time(connection, first, last)
-        transforms.replace_users(connection, first, last)
-        for table in (tables.songs, tables.artists):
-            transforms.replace_song_dimension(connection, table)
-        # What `sparkify etl` does in runs of their own.
-        for day in staging_tables.pending_days(connection):
-            transforms.replace_songplays(connection, day, day)
-
-    warehouse.run_in_transaction(engine, build)
+def _build(connection: Connection, step: str, first: date, last: date) -> None:
+    match step:
+        case "songplays":
+            transforms.replace_songplays(connection, first, last)
+        case "time":
+            transforms.replace_time(connection, first, last)
+        case "users":
+            transforms.replace_users(connection, first, last)
+        case "songs" | "artists":
+            transforms.replace_song_dimension(connection, getattr(tables, step))
 
 
 def refresh_queries(world: World, *names: str) -> None:
