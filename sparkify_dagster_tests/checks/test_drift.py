@@ -20,6 +20,7 @@ from sparkify_dagster_tests.support.world import EVENTS, World
 
 DAYS = [f"2018-11-{day:02}" for day in range(1, 8)]
 DAY = DAYS[3]
+STAGED = ["staging_events"]
 NAMES = ("expected_fields", "null_rates", "accepted_values", "no_lost_events")
 SAMPLE = Path(__file__).parents[2] / ".." / "shared" / "data" / "sample"
 
@@ -47,7 +48,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     world = World(tmp_path_factory.mktemp("loaded"))
     for day in DAYS:
         world.write_log(day, *events_of(day))
-    world.load(DAYS[0], DAYS[-1])
+    world.load(DAYS[0], DAYS[-1], steps=STAGED)
     return world.folder
 
 
@@ -71,7 +72,7 @@ def check(world: World, run_id: str, day: str | None = DAY) -> Results:
 
 
 def load(world: World, day: str = DAY, run_id: str = "now") -> Results:
-    world.load(day, run_id=run_id)
+    world.load(day, run_id=run_id, steps=STAGED)
     return check(world, run_id, day)
 
 
@@ -95,7 +96,7 @@ def table(result: dg.AssetCheckResult, name: str) -> list[dict[str, Any]]:
 
 def load_both(world: World) -> Results:
     """Loads the first two days in one load."""
-    world.load(DAYS[0], DAYS[1], "now")
+    world.load(DAYS[0], DAYS[1], "now", steps=STAGED)
     return check(world, "now", None)
 
 
@@ -211,7 +212,7 @@ def test_shares_are_not_compared_on_small_or_few_days(week: World, world_of: Cal
 
     assert findings(reload(week, events_of(DAY, plays=14, others=5, change=no_level))) == {}
     world = world_of()
-    world.load(DAYS[0], DAYS[1], run_id="earlier")
+    world.load(DAYS[0], DAYS[1], run_id="earlier", steps=STAGED)
     assert findings(reload(world, events_of(DAYS[1], change=no_level), DAYS[1])) == {}
 
 
@@ -330,7 +331,7 @@ def test_real_days_have_no_findings(tmp_path: Path, days_per_load: int) -> None:
     (tmp_path / "song_data").mkdir()
     for first in range(1, 15, days_per_load):
         run_id = f"run {first}"
-        world.load(f"2018-11-{first:02}", f"2018-11-{first + days_per_load - 1:02}", run_id)
+        world.load(f"2018-11-{first:02}", f"2018-11-{first + days_per_load - 1:02}", run_id, steps=STAGED)
         assert findings(check(world, run_id, None)) == {}
 
 
@@ -341,8 +342,8 @@ def test_a_simulated_year_has_no_findings(tmp_path: Path, monkeypatch: pytest.Mo
     simulate(store, users=25, days=365, start=date(2017, 11, 1), songs=50, seed=3)
     world = World(tmp_path)
     monkeypatch.setattr(drift, "is_in_window", lambda day: True)
-    world.load("2017-11-01", "2018-07-01", "first")
+    world.load("2017-11-01", "2018-07-01", "first", steps=STAGED)
     assert findings(check(world, "first", None)) == {}
-    world.load("2017-11-01", "2018-10-31", "second")
+    world.load("2017-11-01", "2018-10-31", "second", steps=STAGED)
     assert findings(check(world, "second", None)) == {}
     assert json.loads((tmp_path / "log_json_path.json").read_bytes())

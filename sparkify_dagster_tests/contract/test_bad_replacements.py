@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sparkify_dagster.sources.object_store import SourceError
 from sparkify_dagster_tests.support.events import event, lines, song
 from sparkify_dagster_tests.support.world import EVENTS, World
 
@@ -44,7 +45,7 @@ def test_a_day_keeps_what_it_held_where_a_file_has_no_good_record(loaded: World)
         assert {table: rejected[table] for table in loaded.star()} == {table: held[table] for table in loaded.star()}
         assert rejected[EVENTS] == held[EVENTS]
         assert {key for key, *_ in loaded.errors()} == {f"{DAY}-events.json"}
-    outcome = loaded.materialize(DAY, NEXT_DAY)
+    outcome = loaded.materialize(DAY, NEXT_DAY, assets=["staging_events"])
     assert outcome.failed_checks == {("staging_events", "no_rejected_loads")}
     (loaded.folder / f"log_data/{DAY}-events.json").unlink()
     loaded.load(DAY, THIRD_DAY)
@@ -75,7 +76,8 @@ class TestSourcesThatLookEmpty:
         assert {"songs", "artists"} <= outcome.materialized
         assert loaded.everything() == held
         # Of the days that are given, and no others.
-        assert loaded.materialize(DAY, NEXT_DAY, allow_empty=True).failures == {}
+        emptied = ["staging_events", "songplays"]
+        assert loaded.materialize(DAY, NEXT_DAY, allow_empty=True, assets=emptied).failures == {}
         assert [str(day) for day in loaded.column(EVENTS, "log_date")] == [THIRD_DAY] * 2
         assert {start.date().isoformat() for start in loaded.column("songplays", "start_time")} == {THIRD_DAY}
 
@@ -87,7 +89,8 @@ class TestSourcesThatLookEmpty:
         assert outcome.failures["staging_songs"].startswith(f"{loaded.song_data}: looks empty: no song file")
         assert "staging_events" in outcome.materialized
         assert len(loaded.rows("songs")) == 1
-        assert loaded.materialize(DAY, allow_empty=True).failures == {}
+        emptied = ["staging_songs", "songs", "songplays"]
+        assert loaded.materialize(DAY, allow_empty=True, assets=emptied).failures == {}
         assert loaded.rows("songs") == []
         days = "CAST(start_time AS DATE)"
         assert loaded.query(f"SELECT count(song_id) FROM songplays WHERE {days} = '{DAY}'") == [(0,)]
@@ -96,13 +99,13 @@ class TestSourcesThatLookEmpty:
     def test_a_new_warehouse_does_not_take_other_files_for_nothing(self, world: World) -> None:
         world.write("log_data/mini_sparkify_event_data.json", lines(event()))
         world.write_songs("A.json", song())
-        outcome = world.materialize(DAY)
-        assert "('mini_sparkify_event_data.json')" in outcome.failures["staging_events"]
-        assert world.materialize(DAY, allow_empty=True).failures == {}
+        with pytest.raises(SourceError, match=r"\('mini_sparkify_event_data.json'\)"):
+            world.load(DAY, allow_empty=False)
+        world.load(DAY, allow_empty=True)
         (world.folder / "log_data/mini_sparkify_event_data.json").unlink()
         for marker in (".DS_Store", "2018-11-01-events.json_$folder$", "_SUCCESS"):
             world.write(f"log_data/{marker}", b"x" * marker.startswith("."))
-        assert world.materialize(DAY).ok
+        assert world.load(DAY, allow_empty=False).ok
 
 
 @pytest.mark.slow
@@ -111,7 +114,7 @@ def test_files_with_unrecognized_names_are_reported(loaded: World) -> None:
         loaded.write(f"log_data/{name}", lines(event()))
     loaded.write("log_data/2018-11-01-events.json/part-00000-abc.json", lines(event()))
     loaded.write("song_data/TRAAA.jsonl", lines(song()))
-    outcome = loaded.materialize(DAY)
+    outcome = loaded.materialize(DAY, assets=["staging_events", "staging_songs"])
     check = outcome.evaluations["staging_events", "files_recognized"]
     assert not check.passed
     assert check.description == (
@@ -129,14 +132,14 @@ def test_files_with_unrecognized_names_are_reported(loaded: World) -> None:
 def test_lost_song_files_are_reported_by_the_run_that_lost_them(loaded: World) -> None:
     for name in ("B", "C"):
         loaded.write_songs(f"{name}.json", song(song_id=name))
-    assert loaded.materialize(None, job="load_songs").ok
+    assert loaded.load_songs_alone().ok
     loaded.delete("song_data/B.json")
     loaded.write_songs("C.json", "broken")
     lost = ("staging_songs", "no_lost_files")
-    check = loaded.materialize(None, job="load_songs").evaluations[lost]
+    check = loaded.materialize(None, job="load_songs", assets=["staging_songs"]).evaluations[lost]
     assert (check.passed, check.severity.value) == (False, "WARN")
     assert check.description == (
         "1 song file removed since the last load, 1 song file with no valid song left: "
         "restore the files if this was not intended"
     )
-    assert loaded.materialize(None, job="load_songs").checks[lost]
+    assert loaded.materialize(None, job="load_songs", assets=["staging_songs"]).checks[lost]

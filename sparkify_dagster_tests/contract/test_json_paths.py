@@ -21,10 +21,10 @@ def paths(*keys: str) -> dict[str, list[str]]:
 def test_without_a_json_paths_file_the_usual_keys_are_read(world: World) -> None:
     world.write_log(DAY, event())
     assert world.log_jsonpath is None
-    assert world.materialize(DAY).ok
+    assert world.load(DAY).ok
     plain = world.rows(EVENTS)
     world.map_keys(paths(*DEFAULT_KEYS))
-    assert world.materialize(DAY, full=True).ok
+    assert world.load(DAY, full=True).ok
     assert world.rows(EVENTS) == plain
     assert len(plain) == 1
 
@@ -39,7 +39,7 @@ def test_positions_in_the_json_paths_file_decide_and_not_names(world: World, odd
     line["the user"] = line.pop("userId")
     world.map_keys({"jsonpaths": ["$.song", *(f'$["{key}"]' for key in keys[1:])]})
     world.write_log(DAY, line)
-    assert world.materialize(DAY).ok
+    assert world.load(DAY).ok
     assert world.rows(EVENTS, "artist", "song", "user_id", "status") == [("in song", "in artist", 8, 200)]
 
 
@@ -82,8 +82,9 @@ def test_a_rejected_json_paths_file_fails_the_load_and_changes_nothing(world: Wo
     before = world.everything()
     world.write_log(DAY, event(), event(itemInSession=2))
     world.map_keys(paths(*DEFAULT_KEYS, "more"))
-    outcome = world.materialize(DAY, assets=["staging_events"])
-    assert outcome.failures["staging_events"].startswith(str(world.folder / "log_json_path.json"))
+    with pytest.raises(SourceError) as raised:
+        world.load(DAY)
+    assert str(raised.value).startswith(str(world.folder / "log_json_path.json"))
     assert world.everything() == before
 
 
@@ -108,7 +109,7 @@ def test_a_changed_json_paths_file_is_a_change_of_every_day(world: World) -> Non
     world.write_log(DAY, event())
     world.load(DAY)
     world.map_keys(paths("song", *DEFAULT_KEYS[1:13], "artist", *DEFAULT_KEYS[14:]))
-    world.materialize(DAY)
+    world.load(DAY)
     assert world.everything() == world.from_scratch(DAY).everything()
 
 

@@ -6,6 +6,7 @@ from datetime import date
 import pytest
 
 from sparkify_dagster.schema import tables
+from sparkify_dagster.sources.object_store import SourceError
 from sparkify_dagster_tests.contract.conftest import NewWorld
 from sparkify_dagster_tests.support.events import event, lines
 from sparkify_dagster_tests.support.world import ERRORS, EVENTS, World
@@ -20,7 +21,7 @@ def plays(*items: int) -> list[dict[str, object]]:
 @pytest.mark.slow
 def test_a_log_file_is_one_json_object_a_line(world: World) -> None:
     world.write_log(DAY, *plays(1, 2, 3))
-    assert world.materialize(DAY).ok
+    assert world.load(DAY).ok
     assert world.column(EVENTS, "item_in_session") == [1, 2, 3]
     assert len(world.rows("songplays")) == 3
 
@@ -73,7 +74,7 @@ def test_names_that_are_no_log_files_are_ignored_and_counted(world: World) -> No
     world.write_log(DAY, event(), key="2018-11-01-events.json")
     for key in OTHER_NAMES:
         world.write_log(DAY, "this would be an error", key=key)
-    outcome = world.materialize(DAY)
+    outcome = world.materialize(DAY, assets=["staging_events"])
     assert outcome.ok
     assert list(world.counts()) == ["2018-11-01-events.json"]
     observed = outcome.observed("log_data")
@@ -116,10 +117,9 @@ def test_a_link_that_leads_nowhere_fails_the_load_and_changes_nothing(world: Wor
     world.load(DAY)
     before = world.everything()
     disk.rename(world.folder / "unmounted")
-    outcome = world.materialize(DAY, assets=["staging_events"])
-    assert outcome.failures["staging_events"].startswith(
-        f"{world.folder / 'log_data' / '2018'}: cannot be read: it is a "
-    )
+    with pytest.raises(SourceError) as raised:
+        world.load(DAY)
+    assert str(raised.value).startswith(f"{world.folder / 'log_data' / '2018'}: cannot be read: it is a ")
     assert world.everything() == before
 
 
@@ -161,7 +161,7 @@ def test_loading_a_day_without_a_file_empties_it(world: World) -> None:
     world.write_log("2018-11-02", event(time="2018-11-02T10:00:00", userId="9"))
     world.load(DAY, "2018-11-02")
     path.unlink()
-    assert world.materialize(DAY).ok
+    world.load(DAY)
     assert world.rows(ERRORS) == []
     assert list(world.counts()) == ["2018/11/2018-11-02-events.json"]
     assert [row[2] for row in world.rows("songplays")] == [9]
@@ -179,7 +179,7 @@ def test_a_day_that_never_had_a_file_is_an_empty_day(world: World) -> None:
 def test_days_outside_the_window_are_counted_as_such_and_left_alone(world: World) -> None:
     for day in ("2018-10-31", DAY, "2018-11-30", "2018-12-01"):
         world.write_log(day, event(time=f"{day}T10:00:00"))
-    outcome = world.materialize(DAY, "2018-11-30")
+    outcome = world.materialize(DAY, "2018-11-30", assets=["staging_events"])
     assert [str(day) for day in world.column(EVENTS, "log_date")] == [DAY, "2018-11-30"]
     observed = outcome.observed("log_data")
     assert (observed["files"], observed["files_outside_window"], observed["ignored_objects"]) == (4, 2, 0)

@@ -3,12 +3,14 @@
 import gzip
 import json
 import logging
+import traceback
 from copy import copy
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from sparkify_dagster.runtime.errors import SparkifyError
 from sparkify_dagster.schema.event_columns import DEFAULT_KEYS
 from sparkify_dagster.sources.object_store import SourceError
 from sparkify_dagster_tests.contract.conftest import NewWorld
@@ -86,7 +88,7 @@ def test_gzip_and_keys_of_any_characters(world: World, s3: S3Server, bucket: str
         }
         | {f"song_data/{name}.json.gz": gzip.compress(lines(song(song_id=name))) for name in names},
     )
-    assert world.materialize(DAY).ok
+    assert world.load(DAY).ok
     assert len(world.rows(EVENTS)) == 1 + len(names)
     assert set(names) < set(world.column("songs", "song_id"))
     keys = world.query("SELECT key FROM staging.loaded_objects")
@@ -103,10 +105,9 @@ def test_what_is_ignored(world: World, s3: S3Server, bucket: str) -> None:
     ]
     s3.put(bucket, {key: b"" if key.endswith(("/", "zero.json")) else b"broken" for key in ignored})
     s3.put(bucket, {"log_data/2018/11/2018-11-02-events.json": b"", "log_data/2018/": b""})
-    outcome = world.materialize(NEXT_DAY)
-    assert outcome.ok
-    observed = outcome.observed("song_data")
-    assert (observed["ignored_objects"], observed["unrecognized_examples"]) == (5, ["README"])
+    assert world.load(NEXT_DAY).ok
+    listing = world.source.list_song_files()
+    assert (listing.ignored, listing.unrecognized) == (5, ["README"])
     assert world.counts()["2018/11/2018-11-02-events.json"] == (0, 0, 0, 0)
     assert len(world.rows("songs")) == 1
 
@@ -120,11 +121,11 @@ def test_a_folder_marker_is_ignored_whatever_it_is_called(world: World, s3: S3Se
         "song_data/",
     ]
     s3.put(bucket, dict.fromkeys(markers, b""))
-    outcome = world.materialize(DAY, NEXT_DAY)
-    assert outcome.ok
+    assert world.load(DAY, NEXT_DAY).ok
     assert list(world.counts()) == ["2018/11/2018-11-01-events.json", "A/B/C/TRABC.json"]
-    assert [outcome.observed(source)["ignored_objects"] for source in ("log_data", "song_data")] == [1, 2]
-    assert [outcome.observed(source)["unrecognized_files"] for source in ("log_data", "song_data")] == [0, 0]
+    listings = world.source.list_log_files(), world.source.list_song_files()
+    assert [listing.ignored for listing in listings] == [1, 2]
+    assert [listing.unrecognized for listing in listings] == [[], []]
 
 
 # What follows the prefix and its slash; each of them is a key like others to S3.
@@ -150,40 +151,47 @@ def test_keys_that_a_path_could_not_have_are_keys_like_others(world: World, exac
     exact_s3.put(bucket, {f"song_data/{key}": lines(item) for key, item in songs.items()})
     world.log_data, world.song_data = f"s3://{bucket}/p//log_data", f"s3://{bucket}/song_data"
     world.aws_endpoint_url = exact_s3.url
-    outcome = world.materialize(DAY)
-    assert outcome.ok
+    assert world.load(DAY).ok
     assert world.counts() == dict.fromkeys([*EXACT_KEYS, *songs], (1, 1, 0, 0))
     assert sorted(world.column(EVENTS, "item_in_session")) == list(range(len(EXACT_KEYS)))
     assert world.column("songs", "song_id") == ["S1", "S2", "S3"]
-    assert outcome.observed("log_data")["ignored_objects"] == 3
+    assert world.source.list_log_files().ignored == 3
 
 
-def test_two_hundred_songs_come_in_the_order_of_their_keys(world: World, s3: S3Server, bucket: str) -> None:
+@pytest.fixture(scope="module")
+def two_hundred_songs(s3: S3Server) -> str:
+    """Returns a location with one song in A, and in 0 two hundred files with another copy and a song of their own."""
+    bucket = f"bucket-{uuid4()}"
     files = {
-        f"song_data/{number:03}.json": lines(song(title=str(number)), song(song_id=f"S{number:03}"))
+        f"all/0/{number:03}.json": lines(song(title=str(number)), song(song_id=f"S{number:03}"))
         for number in range(200)
     }
-    s3.put(bucket, files)
-    assert world.materialize(DAY).ok
+    s3.put(bucket, files | {"all/A/B/C/TRABC.json": lines(song())})
+    return f"s3://{bucket}/all"
+
+
+def test_two_hundred_songs_come_in_the_order_of_their_keys(world: World, two_hundred_songs: str) -> None:
+    world.song_data = two_hundred_songs
+    assert world.load(DAY).ok
     assert len(world.rows("songs")) == 201
-    # TRABC.json lies under A, which sorts behind all digits.
-    assert world.query(f"SELECT title FROM songs WHERE song_id = '{song()['song_id']}'") == [("You Gotta Be",)]
-    s3.delete(bucket, "song_data/A/B/C/TRABC.json")
+    # A sorts behind all digits.
+    title = f"SELECT title FROM songs WHERE song_id = '{song()['song_id']}'"
+    assert world.query(title) == [("You Gotta Be",)]
+    world.song_data += "/0"
     world.load(DAY)
-    assert world.query(f"SELECT title FROM songs WHERE song_id = '{song()['song_id']}'") == [("199",)]
+    assert world.query(title) == [("199",)]
 
 
 def test_objects_that_change_or_go_are_loaded_again_and_others_not(world: World, s3: S3Server, bucket: str) -> None:
     world.load(DAY, NEXT_DAY)
     s3.put(bucket, {KEY: lines(event(location="new")), "song_data/B.json": lines(song(song_id="S"))})
     s3.put(bucket, {KEY.replace(DAY, NEXT_DAY): lines(event(location="next", time=f"{NEXT_DAY}T10:00:00"))})
-    outcome = world.materialize(DAY, NEXT_DAY)
+    songs = world.load(DAY, NEXT_DAY).songs
     assert world.column(EVENTS, "location") == ["new", "next"]
-    metadata = outcome.metadata("staging_songs")
-    assert [metadata[f"{what}_files"] for what in ("new", "changed", "removed")] == [1, 0, 0]
+    assert (songs.new, songs.changed, songs.removed) == (1, 0, 0)
     s3.delete(bucket, KEY)
     s3.delete(bucket, "song_data/B.json")
-    world.materialize(DAY, NEXT_DAY)
+    world.load(DAY, NEXT_DAY)
     assert world.everything() == world.from_scratch(DAY, NEXT_DAY).everything()
     assert world.column(EVENTS, "location") == ["next"]
 
@@ -202,7 +210,7 @@ def test_the_jsonpaths_file_comes_from_s3(world: World, s3: S3Server, bucket: st
             ).encode()
         },
     )
-    world.materialize(DAY, full=True)
+    world.load(DAY)
     assert world.column(EVENTS, "artist") == ["You Gotta Be"]
 
 
@@ -250,15 +258,34 @@ class TestASourceThatCannotBeRead:
         """Both loads fail with one clear line, change nothing and show no secret."""
         caplog.set_level(logging.DEBUG)
         before = world.everything()
-        for assets, job in ((["staging_events"], "load_log_days"), (["staging_songs"], "load_songs")):
-            outcome = world.materialize(DAY, job=job, assets=assets)
-            message = outcome.failures[assets[0]]
-            location = world.log_data if job == "load_log_days" else world.song_data
-            assert message.startswith(location)
-            assert cause in message
-            assert "<" not in message
-            told = caplog.text + repr(outcome.result.all_events)
-            assert not [word for word in secret if word in told]
+        for location, step in ((world.log_data, "staging_events"), (world.song_data, "staging_songs")):
+            with pytest.raises(SparkifyError) as raised:
+                world.load(DAY, steps=[step])
+            self.check_said(location, cause, str(raised.value))
+            shown = caplog.text + "".join(traceback.format_exception(raised.value))
+            assert not [word for word in secret if word in shown]
+        assert world.everything() == before
+
+    def check_said(self, location: str, cause: str, message: str) -> None:
+        assert message.startswith(location)
+        assert cause in message
+        assert "<" not in message
+        assert "\n" not in message
+
+    def test_by_the_job(
+        self, world: World, s3: S3Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The tests below do the same without it."""
+        wrong = "a-wrong-secret-which-nobody-may-see"
+        s3.login(monkeypatch, secret_key=wrong)
+        caplog.set_level(logging.DEBUG)
+        before = world.everything()
+        outcome = world.materialize(DAY)
+        assert outcome.failures.keys() == {"staging_events", "staging_songs"}
+        self.check_said(world.log_data, "SignatureDoesNotMatch", outcome.failures["staging_events"])
+        self.check_said(world.song_data, "SignatureDoesNotMatch", outcome.failures["staging_songs"])
+        shown = caplog.text + repr(outcome.result.all_events)
+        assert not [word for word in (wrong, s3.secret_key) if word in shown]
         assert world.everything() == before
 
     def test_wrong_secret(

@@ -11,10 +11,8 @@ from typing import Any
 import pytest
 
 from sparkify_dagster_tests.contract.conftest import NewWorld
-from sparkify_dagster_tests.support.events import event, song
+from sparkify_dagster_tests.support.events import song
 from sparkify_dagster_tests.support.world import ERRORS, SONGS, Row, World
-
-DAY = "2018-11-01"
 
 
 @pytest.mark.slow
@@ -22,10 +20,10 @@ def test_a_song_file_is_any_name_in_json_in_any_folder(world: World) -> None:
     keys = ["A/B/C/TRABC.json", "top.json", "é/x y/[1].json", "A/B/C/TRABD.json.gz", "A/2018-11-01-events.json"]
     for number, key in enumerate(keys):
         world.write_songs(key, song(song_id=f"S{number}"))
-    outcome = world.materialize(DAY)
-    assert outcome.ok
+    loads = world.load_songs_alone()
+    assert loads.ok
     assert world.column("songs", "song_id") == ["S0", "S1", "S2", "S3", "S4"]
-    assert outcome.metadata("staging_songs")["new_files"] == 5
+    assert loads.songs.new == 5
 
 
 @pytest.mark.slow
@@ -48,10 +46,9 @@ def test_names_that_are_no_song_files_are_ignored_and_counted(world: World) -> N
     for key in ("A/zero.json", "A/zero.json.gz"):
         (world.folder / "song_data" / key).touch()  # as S3 consoles make folders
     world.write_songs("A/TRABC.json", song())
-    outcome = world.materialize(DAY)
-    assert outcome.ok
+    assert world.load_songs_alone().ok
     assert list(world.counts()) == ["A/TRABC.json"]
-    assert outcome.observed("song_data")["ignored_objects"] == len(ignored) + 2
+    assert world.source.list_song_files().ignored == len(ignored) + 2
 
 
 PRETTY = json.dumps(song(song_id="S1"), indent=4)
@@ -131,7 +128,7 @@ def files(new_world: NewWorld) -> LoadedFiles:
         # So that the files have songs of their own.
         as_bytes = content if isinstance(content, bytes) else content.encode()
         world.write(f"song_data/{name}.json", re.sub(rb'("song_id": ")(?=S)', rb"\g<1>%s-" % name.encode(), as_bytes))
-    world.load(DAY)
+    world.load_songs_alone()
     songs, errors = defaultdict(list), defaultdict(list)
     for (song_id,) in world.rows("songs", "song_id"):
         name, _, its_own = song_id.partition("-")
@@ -230,7 +227,7 @@ def test_each_song_column_holds_the_value_or_the_object_is_an_error(world: World
         world.write_songs(
             f"{number:03}.json", document.replace('"here"', value) if isinstance(value, Raw) else document
         )
-    world.load(DAY)
+    world.load_songs_alone()
     blamed: dict[str, str] = dict(world.rows(ERRORS, "key", "column_name"))
     for number, (column, value, expected) in enumerate(VALUES):
         found = world.query(f"SELECT {column} FROM {SONGS} WHERE song_id = 'S{number}'")
@@ -248,44 +245,44 @@ class TestDuplicatedSongs:
         world.write_songs("B.json", song(title="B"))
         world.write_songs("C/A.json.gz", song(title="C"))
         world.write_songs("A.json", song(title="A"))
-        assert world.materialize(DAY).ok
+        assert world.load_songs_alone().ok
         assert world.column(SONGS, "title") == ["A", "B", "C"]
         assert world.column("songs", "title") == ["C"]
 
     def test_within_a_file_the_last_copy_of_a_song_wins(self, world: World) -> None:
         titles = [f"{number}" for number in range(12)]
         world.write_songs("A.json", *(song(title=title) for title in titles))
-        world.load(DAY)
+        world.load_songs_alone()
         assert world.column("songs", "title") == ["11"]
 
     @pytest.mark.slow
     def test_keys_of_song_files_sort_by_their_utf8_bytes(self, world: World) -> None:
         names = ["\uff5e", "😀", "Z", "a", "é", "a-", "a.", "a/b", "a0"]
-        for name in names:
-            world.write_songs(f"{name}/s.json", song(title=name))
-        remaining = sorted(names, key=lambda name: f"{name}/s.json".encode())
-        while remaining:
-            world.load(DAY)
-            assert world.column("songs", "title") == [remaining[-1]]
-            world.delete(f"song_data/{remaining.pop()}/s.json")
+        in_order = sorted(names, key=lambda name: f"{name}/s.json".encode())
+        # Song n is in all files but the last n, so that each file is the last one of a song.
+        for place, name in enumerate(in_order):
+            songs = (song(song_id=f"S{number}", title=name) for number in range(len(names) - place))
+            world.write_songs(f"{name}/s.json", *songs)
+        world.load_songs_alone()
+        assert [title for _, title in world.rows("songs", "song_id", "title")] == in_order[::-1]
 
     @pytest.mark.slow
     def test_when_the_winners_file_goes_the_next_one_wins_again(self, world: World) -> None:
         world.write_songs("A.json", song(title="A", artist_id="AA", artist_name="One"))
         world.write_songs("B.json", song(title="B", artist_id="AB", artist_name="Two"))
-        world.load(DAY)
+        world.load_songs_alone()
         assert world.rows("artists", "artist_id", "name") == [("AB", "Two")]
         world.delete("song_data/B.json")
-        assert world.materialize(DAY).ok
+        assert world.load_songs_alone().ok
         assert world.column("songs", "title") == ["A"]
         assert world.rows("artists", "artist_id", "name") == [("AA", "One")]
 
     def test_a_winner_that_becomes_an_error_wins_no_more(self, world: World) -> None:
         world.write_songs("A.json", song(title="A"))
         world.write_songs("B.json", song(title="B"))
-        world.load(DAY)
+        world.load_songs_alone()
         world.write_songs("B.json", song(title="B", year="?"))
-        world.load(DAY)
+        world.load_songs_alone()
         assert world.column("songs", "title") == ["A"]
 
 
@@ -293,10 +290,9 @@ class TestDuplicatedSongs:
 def test_a_song_file_that_changed_replaces_its_song(world: World) -> None:
     world.write_songs("A.json", song(song_id="S1"), song(song_id="S2"))
     world.write_songs("B.json", song(song_id="S3"))
-    world.load(DAY)
+    world.load_songs_alone()
     world.write_songs("A.json", song(song_id="S1", title="new"))
-    outcome = world.materialize(DAY)
-    assert outcome.metadata("staging_songs")["changed_files"] == 1
+    assert world.load_songs_alone().songs.changed == 1
     assert world.rows("songs", "song_id", "title") == [("S1", "new"), ("S3", "You Gotta Be")]
 
 
@@ -304,24 +300,23 @@ def test_a_song_file_that_changed_replaces_its_song(world: World) -> None:
 def test_only_new_and_changed_song_files_are_read(world: World) -> None:
     world.write_songs("A.json", song(song_id="S1"))
     world.write_songs("B.json", song(song_id="S2"))
-    world.load(DAY)
+    world.load_songs_alone()
     world.write_songs("C.json", song(song_id="S3"))
     world.delete("song_data/B.json")
-    metadata = world.materialize(DAY).metadata("staging_songs")
+    metadata = world.materialize(None, job="load_songs", assets=["staging_songs"]).metadata("staging_songs")
     names = ("new_files", "changed_files", "removed_files", "dagster/row_count")
     assert [metadata[name] for name in names] == [1, 0, 1, 2]
     world.delete("song_data/C.json")
     world.write_songs("A.json", song(song_id="S1"))
-    metadata = world.materialize(DAY, full=True).metadata("staging_songs")
-    assert [metadata[name] for name in names] == [0, 1, 1, 1]
+    songs = world.load(steps=["staging_songs"], full=True).songs
+    assert (songs.new, songs.changed, songs.removed, len(world.rows(SONGS))) == (0, 1, 1, 1)
 
 
 @pytest.mark.slow
 def test_a_full_load_reads_every_song_file_again(world: World) -> None:
     world.write_songs("A.json", song())
-    world.write_log(DAY, event())
-    world.load(DAY)
+    world.load_songs_alone()
     before = world.everything()
-    outcome = world.materialize(DAY, full=True)
+    outcome = world.materialize(None, job="load_songs", full=True)
     assert outcome.metadata("staging_songs")["changed_files"] == 1
     assert world.everything() == before
