@@ -4,6 +4,8 @@ SPARKIFY_REDSHIFT_URL=redshift+psycopg2://user:password@host:5439/an_empty_datab
 SPARKIFY_REDSHIFT_STAGING=s3://bucket/prefix SPARKIFY_REDSHIFT_ROLE=arn:aws:iam::… \\
     pytest -n 0 -k cluster sparkify_dagster_tests/contract
 
+Run as a program, with the same variables, this module prints what cluster_facts.py finds out about the cluster.
+
 Each test drops sparkify's tables in that database. AWS credentials come from the environment. Tests whose source is the
 tests' own S3 server are not for a cluster, which cannot reach it: leave them out with `and not s3`.
 """
@@ -17,6 +19,7 @@ import pytest
 
 from sparkify_dagster.warehouse.ddl import create_tables, drop_tables
 from sparkify_dagster.warehouse.redshift.warehouse import RedshiftWarehouse
+from sparkify_dagster_tests.redshift_stand_in.cluster_facts import Prober
 
 
 @dataclass(frozen=True)
@@ -56,3 +59,16 @@ def _from_environment(environment: Mapping[str, str]) -> RealCluster | None:
 
 # Read when the tests are collected, before their settings are taken from the environment.
 CLUSTER = _from_environment(os.environ)
+
+
+def main() -> None:
+    """Prints the facts about the cluster."""
+    if CLUSTER is None:
+        raise SystemExit("set SPARKIFY_REDSHIFT_URL and SPARKIFY_REDSHIFT_STAGING, as the documentation says")
+    secret = os.environ.get("SPARKIFY_WAREHOUSE_SECRET")
+    for line in Prober(CLUSTER.address, CLUSTER.staging, CLUSTER.role, secret).lines():
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
