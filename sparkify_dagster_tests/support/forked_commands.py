@@ -17,14 +17,20 @@ from functools import cache
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
-# The interpreter reads these when it starts.
+# The interpreter reads these when it starts; of the path it would run a sitecustomize.py too.
 _OF_THE_INTERPRETER = ("PYTHON", "LC_", "LANG")
 
 
 def can_be_forked(environment: Mapping[str, str]) -> bool:
     """Returns whether a command may share an interpreter that was started without the environment's changes."""
     changed = {name for name, value in environment.items() if os.environ.get(name) != value}
-    return not any(name.startswith(_OF_THE_INTERPRETER) for name in changed)
+    return not any(name.startswith(_OF_THE_INTERPRETER) for name in changed - {"PYTHONPATH"}) and not any(
+        Path(folder, "sitecustomize.py").exists() for folder in _python_path(environment)
+    )
+
+
+def _python_path(environment: Mapping[str, str]) -> list[str]:
+    return [folder for folder in environment.get("PYTHONPATH", "").split(os.pathsep) if folder]
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,7 @@ def _run(program: str, arguments: Sequence[str], folder: Path, environment: dict
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = list(arguments)
+    sys.path[:0] = _python_path(environment)
     with output.open("ab") as stream, open(os.devnull, "rb") as nothing:  # noqa: PTH123
         os.dup2(nothing.fileno(), 0)
         for number in (1, 2):
