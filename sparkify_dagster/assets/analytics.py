@@ -32,7 +32,9 @@ def _spec(query: Query) -> dg.AssetSpec:
     )
 
 
-@dg.multi_asset(name="queries", specs=[_spec(query) for query in all_queries().values()], can_subset=True)
+# The step whose name sorts last decides which days Dagster plans for all assets of a run: were it a daily asset's, each
+# query and each check would be planned once per day. assets/test_planned_events.py holds this.
+@dg.multi_asset(name="write_query_tables", specs=[_spec(query) for query in all_queries().values()], can_subset=True)
 def queries(
     context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]
 ) -> Iterator[dg.MaterializeResult[None]]:

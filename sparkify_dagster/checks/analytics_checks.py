@@ -124,7 +124,7 @@ def _result(
 
 
 def _not_loaded(connection: Connection, source: Source) -> Sequence[str]:
-    """Describes the parts of the source that are not loaded: missing days and song files, and what was rejected."""
+    """Describes the parts of the source that are not in the star: missing, rejected, or songs still to be matched."""
     days = {day for day in source.list_log_files().by_day if is_in_window(day)}
     rejected_days = set(connection.scalars(select(rejected_loads.c.log_date)))
     missing_days = days - set(staging_tables.staged_days(connection)) - rejected_days
@@ -143,4 +143,6 @@ def _not_loaded(connection: Connection, source: Source) -> Sequence[str]:
         parts.append("the rejected songs")
     if errors:
         parts.append(pluralize(int(errors), "rejected record"))
+    if pending := staging_tables.pending_days(connection):
+        parts.append(f"the changed songs of {pluralize(len(pending), 'day')}")
     return parts

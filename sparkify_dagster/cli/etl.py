@@ -71,21 +71,21 @@ def run(
         if not blocks:
             console.print("No day of the window has a log file or rows: loading only the songs")
             config = _load_config(["staging_songs"], full, allow_empty)
-            _execute(instance, "load_songs", progress, config=config, assets=SONG_ASSETS)
-        for number, days in enumerate(blocks):
+            _execute(instance, "load_songs", progress, config=config)
+        for days in blocks:
             console.print(f"Loading {days[0]} to {days[1]} into {warehouse.database}")
-            songs = SONG_ASSETS if number == 0 else ()
+            songs = SONG_ASSETS if days == blocks[0] else ()
             job = "load_all" if songs else "load_log_days"
             config = _load_config(["staging_events", *songs[:1]], full, allow_empty)
-            _execute(instance, job, progress, days=days, config=config, assets=[*LOG_DAY_ASSETS, *songs])
+            queries = QUERIES if days == blocks[-1] and not progress.failed_steps else ()
+            _execute(instance, job, progress, days=days, config=config, assets=[*LOG_DAY_ASSETS, *songs, *queries])
         if not progress.failed_steps:
             progress.latest_evaluation_counts = True
-            for block in contiguous_blocks(_pending_days(warehouse)):
-                console.print(f"The song catalogue changed: re-matching the plays of {block[0]} to {block[1]}")
-                _execute(instance, "load_log_days", progress, days=block, assets=["songplays"])
-        if not progress.failed_steps:
-            # After all re-matching, and in a run without partitions: of a range Dagster plans each asset per partition.
-            _execute(instance, "refresh_analytics", progress)
+            pending = contiguous_blocks(_pending_days(warehouse))
+            for days in pending:
+                console.print(f"The song catalogue changed: re-matching the plays of {days[0]} to {days[1]}")
+                queries = QUERIES if days == pending[-1] else ()
+                _execute(instance, "load_log_days", progress, days=days, assets=["songplays", *queries])
         progress.print_broken_queries()
         _print_result(console, warehouse, progress)
         if nothing_to_load is not None:
