@@ -1,6 +1,7 @@
 """Output that nothing can break, commands that are interrupted, and several that start at once."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -168,6 +169,7 @@ def test_of_three_first_runs_one_simulates_and_all_load(project: Project) -> Non
 
 @pytest.mark.parametrize("command", [("etl",), ("etl", "--from", "2018-11-01")])
 def test_a_state_folder_that_cannot_be_written_is_one_line(project: Project, command: tuple[str, ...]) -> None:
+    shutil.rmtree(project.folder / ".sparkify")
     (project.folder / ".sparkify").touch()
     status, output = in_this_process(project, *command)
     assert (status, output) == (
@@ -179,7 +181,7 @@ def test_a_state_folder_that_cannot_be_written_is_one_line(project: Project, com
 def test_a_history_that_cannot_be_written_is_one_line(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARKIFY_LOG_DATA", "logs")
     monkeypatch.setenv("SPARKIFY_SONG_DATA", "songs")
-    (project.folder / ".sparkify").mkdir()
+    shutil.rmtree(project.folder / ".sparkify" / "dagster")
     (project.folder / ".sparkify" / "dagster").touch()
     status, output = in_this_process(project, "etl")
     assert status == 1
