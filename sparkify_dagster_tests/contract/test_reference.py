@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sparkify_dagster_tests.contract.reference import Reference, is_rejected, read_day, reference
 from sparkify_dagster_tests.support.events import event, lines, millis, song
-from sparkify_dagster_tests.support.world import ERRORS, STAR, NewWarehouse, World, in_order
+from sparkify_dagster_tests.support.world import ERRORS, STAR, NewWarehouse, World, in_order, kept_open
 
 DAYS = ("2018-11-01", "2018-11-02", "2018-11-03")
 MAX_LOAD_ERRORS = 1_000
@@ -293,9 +293,10 @@ def test_after_any_changes_and_loads_the_star_is_the_references_and_that_of_a_lo
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder), max_load_errors=MAX_LOAD_ERRORS, new_warehouse=new_warehouse)
-        held = play(script, world)
-        from_scratch = expected(world)
-        compare(world, expected(world, held), from_scratch.rejected_days)
+        with kept_open(world.warehouse):
+            held = play(script, world)
+            from_scratch = expected(world)
+            compare(world, expected(world, held), from_scratch.rejected_days)
         fresh = world.from_scratch(DAYS[0], DAYS[-1])
         compare(fresh, from_scratch, from_scratch.rejected_days)
         if not from_scratch.rejected_days:
