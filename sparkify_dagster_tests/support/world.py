@@ -93,7 +93,7 @@ def _empty_warehouse() -> bytes:
 
 @contextmanager
 def kept_open(warehouse: Warehouse) -> Iterator[None]:
-    """Spares DuckDB a fifth of a run's cost, half of a load's: a process opens and checkpoints an open file at no cost."""
+    """Spares DuckDB a fifth of a run's cost, half of a load's: opening and closing a file that is open costs little."""
     if not isinstance(warehouse, DuckDBWarehouse):
         yield
         return
