@@ -93,6 +93,13 @@ class TestSongplays:
         world.load(DAY)
         assert world.rows("songplays", "song_id", "artist_id") == [("SO1", "first")]
 
+    def test_broken_names_that_differ_in_blanks_are_repaired_once(self, world: World) -> None:
+        names = ["BjÃ\x83Â¶rk", "BjÃ\x83Â¶rk ", "BjÃ\x83Â¶rk  "]
+        world.write_log(DAY, *(event(itemInSession=n, artist=name, song=name) for n, name in enumerate(names)))
+        world.load(DAY)
+        assert world.rows("songplays", "artist", "song") == [("Björk", "Björk")] * 3
+        assert world.rows(EVENTS, "artist", "song") == [(name, name) for name in names]
+
 
 class TestUsers:
     @pytest.mark.slow

@@ -18,9 +18,10 @@ UNVERIFIED = (
     " CREATE on the schema public is nobody's by default, which on Redshift is everybody's.",
     "Arrays are let through in queries of pg_catalog alone, which run on the leader node: SQLAlchemy 2.1's create_all"
     " asks for relkind = ANY (ARRAY[...]).",
-    "A backslash in a plain string escapes; standard_conforming_strings is not reported, or is said to be on (knob:"
-    " claims_conforming_strings).",
-    "Not imitated: `=` that ignores blanks at the end, CAST to VARCHAR(n) that cuts, primary and foreign keys in"
+    "A backslash in a plain string escapes; standard_conforming_strings is not reported, or is said to be on"
+    " (knobs: has_escapes, claims_conforming_strings).",
+    "Blanks at the end count where both sides of a comparison are what functions return, and in MIN and MAX.",
+    "Not imitated: CAST to VARCHAR(n) that cuts, primary and foreign keys in"
     " reflection, QUALIFY, UNLOAD, REGION (any value reads the one endpoint), the 4 MB of a row (only of an object),"
     " late binding of views, DATEDIFF, DATEADD of other parts than seconds and milliseconds.",
 )

@@ -31,6 +31,61 @@ END
 $$;
 CREATE FUNCTION len(value text) RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT char_length(value) $$;
 
+-- r_Character_types: blanks at the end of a VARCHAR do not count in comparisons, GROUP BY, DISTINCT and joins, though
+-- they are kept. So do those of PostgreSQL's CHAR, whose functions serve here. What a function returns is a TEXT, of which
+-- they count where both sides are one.
+CREATE FUNCTION padded_order(varchar, varchar) RETURNS integer LANGUAGE internal IMMUTABLE STRICT AS 'bpcharcmp';
+CREATE FUNCTION padded_order(varchar, text) RETURNS integer LANGUAGE internal IMMUTABLE STRICT AS 'bpcharcmp';
+CREATE FUNCTION padded_order(text, varchar) RETURNS integer LANGUAGE internal IMMUTABLE STRICT AS 'bpcharcmp';
+CREATE FUNCTION padded_order(text, text) RETURNS integer LANGUAGE internal IMMUTABLE STRICT AS 'bpcharcmp';
+CREATE FUNCTION padded_hash(varchar) RETURNS integer LANGUAGE internal IMMUTABLE STRICT AS 'hashbpchar';
+CREATE FUNCTION padded_hash(text) RETURNS integer LANGUAGE internal IMMUTABLE STRICT AS 'hashbpchar';
+
+DO $$
+DECLARE
+    types record;
+    compared record;
+BEGIN
+    CREATE OPERATOR FAMILY padded USING btree;
+    CREATE OPERATOR FAMILY padded USING hash;
+    FOR types IN
+        SELECT * FROM (VALUES ('varchar', 'varchar'), ('varchar', 'text'), ('text', 'varchar')) AS t (l, r)
+    LOOP
+        FOR compared IN
+            SELECT * FROM (
+                VALUES
+                ('<', 'lt', '>', '>='),
+                ('<=', 'le', '>=', '>'),
+                ('=', 'eq', '=', '<>'),
+                ('>=', 'ge', '<=', '<'),
+                ('>', 'gt', '<', '<='),
+                ('<>', 'ne', '<>', '=')
+            ) AS o (sign, name, commutator, negator)
+        LOOP
+            EXECUTE format(
+                'CREATE FUNCTION padded_%2$s(%5$s, %6$s) RETURNS boolean LANGUAGE internal IMMUTABLE STRICT'
+                ' AS ''bpchar%2$s'';'
+                ' CREATE OPERATOR %1$s (LEFTARG = %5$s, RIGHTARG = %6$s, FUNCTION = padded_%2$s,'
+                ' COMMUTATOR = %3$s, NEGATOR = %4$s %7$s)',
+                compared.sign, compared.name, compared.commutator, compared.negator, types.l, types.r,
+                CASE compared.sign WHEN '=' THEN ', HASHES, MERGES' ELSE '' END
+            );
+        END LOOP;
+    END LOOP;
+    CREATE OPERATOR CLASS padded DEFAULT FOR TYPE varchar USING btree FAMILY padded AS
+    OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 padded_order(varchar, varchar);
+    CREATE OPERATOR CLASS padded DEFAULT FOR TYPE varchar USING hash FAMILY padded AS
+    OPERATOR 1 =, FUNCTION 1 padded_hash(varchar);
+END
+$$;
+ALTER OPERATOR FAMILY padded USING hash ADD
+OPERATOR 1 = (varchar, text), OPERATOR 1 = (text, varchar), FUNCTION 1 (text, text) padded_hash(text);
+ALTER OPERATOR FAMILY padded USING btree ADD
+OPERATOR 1 < (varchar, text), OPERATOR 2 <= (varchar, text), OPERATOR 3 = (varchar, text),
+OPERATOR 4 >= (varchar, text), OPERATOR 5 > (varchar, text), FUNCTION 1 (varchar, text) padded_order(varchar, text),
+OPERATOR 1 < (text, varchar), OPERATOR 2 <= (text, varchar), OPERATOR 3 = (text, varchar),
+OPERATOR 4 >= (text, varchar), OPERATOR 5 > (text, varchar), FUNCTION 1 (text, varchar) padded_order(text, varchar);
+
 -- t_Defining_constraints: keys are declared and not enforced, and the planner takes them for true.
 CREATE TABLE declared_keys (relation oid NOT NULL, column_name text NOT NULL, is_whole boolean NOT NULL);
 

@@ -233,6 +233,37 @@ def test_texts_sort_by_bytes(engine: Engine) -> None:
         assert list(connection.scalars(text("SELECT w FROM words ORDER BY w"))) == ["B", "_", "a", "é"]
 
 
+def test_blanks_at_the_end_are_kept_and_do_not_count(engine: Engine) -> None:
+    queries = {
+        "SELECT COUNT(*) FROM words AS w WHERE w.a = 'x'": [(2,)],
+        "SELECT COUNT(*) FROM words AS w WHERE w.a IN ('x  ', 'y')": [(3,)],
+        "SELECT COUNT(*) FROM words AS w WHERE w.a <> 'x'": [(2,)],
+        "SELECT COUNT(*) FROM words AS w WHERE w.a > 'x'": [(1,)],
+        "SELECT COUNT(*) FROM words AS w WHERE w.a = RTRIM(w.b, ' ')": [(4,)],
+        "SELECT COUNT(*), COUNT(DISTINCT w.a) FROM words AS w": [(4, 3)],
+        "SELECT COUNT(*) FROM words AS v INNER JOIN words AS w ON v.a = w.a": [(6,)],
+        "SELECT COUNT(*) FROM words AS v WHERE v.a IN (SELECT w.b FROM words AS w)": [(4,)],
+        "SELECT MAX(w.n) FROM (SELECT ROW_NUMBER() OVER (PARTITION BY v.a ORDER BY v.a) AS n FROM words AS v) AS w": [
+            (2,)
+        ],
+        "SELECT COUNT(*) AS n FROM words AS w GROUP BY w.a ORDER BY w.a": [(1,), (2,), (1,)],
+        "SELECT COUNT(*) FROM (SELECT w.a FROM words AS w UNION SELECT w.b FROM words AS w) AS u": [(3,)],
+        "SELECT SUM(LEN(w.a)), SUM(OCTET_LENGTH(w.a)) FROM words AS w": [(5, 5)],
+        "SELECT COUNT(*) FROM words AS w WHERE w.a LIKE 'x'": [(1,)],
+    }
+    with engine.connect() as connection:
+        connection.execute(text("CREATE TEMP TABLE words (a VARCHAR(9), b VARCHAR(9))"))
+        connection.execute(text("INSERT INTO words VALUES ('x', 'x '), ('x ', 'x'), (' ', ''), ('y', 'y')"))
+        assert list(connection.scalars(text("SELECT w.a FROM words AS w ORDER BY LEN(w.a), w.a"))) == [
+            " ",
+            "x",
+            "y",
+            "x ",
+        ]
+        for query, expected in queries.items():
+            assert [tuple(row) for row in connection.execute(text(query))] == expected, query
+
+
 def test_a_cast_to_numeric_cuts_unless_rounding_is_on(engine: Engine) -> None:
     cast = text("SELECT CAST(2.0 / 3 AS NUMERIC(5, 4)), CAST(CAST(2 AS DOUBLE PRECISION) / 3 AS DECIMAL(9, 2))")
     with engine.connect() as connection:
