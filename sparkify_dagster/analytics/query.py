@@ -107,6 +107,7 @@ def read_query(path: Path) -> Query:
         header = read_header(select)
         line = _line_of_select(select)
         _check_parameters(select)
+        _check_backslashes(select)
         order = _checked_order(select, tuple(header.columns))
         line = None
         _mark_personal_columns(select, header)
@@ -144,6 +145,14 @@ def _check_parameters(select: str) -> None:
                 f"line {line}: unknown parameter :{name}; available: :{' and :'.join(PARAMETERS)}; "
                 f"write \\:{name} if it is text"
             )
+
+
+def _check_backslashes(select: str) -> None:
+    """Raises HeaderError for a backslash in the SELECT, which would not mean the same on each warehouse."""
+    for number, line in enumerate(select.splitlines(), 1):
+        # text() takes the one of \:.
+        if "\\" in line.partition("--")[0].replace("\\:", ""):
+            raise HeaderError(f"line {number}: a backslash begins an escape on Redshift alone: write CHR(92) for one")
 
 
 def _mark_personal_columns(select: str, header: Header) -> None:

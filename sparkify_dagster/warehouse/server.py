@@ -50,11 +50,9 @@ class ServerWarehouse(Warehouse, ABC):
 
     def _grant(self, connection: Connection, role: str, on_tables: str, on_schemas: Mapping[str, str]) -> None:
         """Grants a role privileges on the star, and on the present and future tables of other schemas."""
-        quote = connection.dialect.identifier_preparer.quote
-        # A colon would start a parameter of text().
-        quoted = quote(role).replace(":", "\\:")
+        quoted = _quoted(role)
         grantee = self.GRANTEE.format(role=quoted)
-        star = quote(str(connection.scalar(text("SELECT current_schema()"))))
+        star = _quoted(str(connection.scalar(text("SELECT current_schema()"))))
         statements = [
             f"GRANT USAGE ON SCHEMA {star} TO {grantee}",
             f"GRANT {on_tables} ON {', '.join(table.name for table in STAR_TABLES)} TO {grantee}",
@@ -135,6 +133,12 @@ class ServerWarehouse(Warehouse, ABC):
                 cursor.execute(f'CREATE SCHEMA "{self.star_schema}"')
             cursor.execute(f'SET search_path TO "{self.star_schema}"')
         connection.commit()
+
+
+def _quoted(name: str) -> str:
+    """Returns a name for text(), of which a colon would start a parameter. The dialect's own would double a %."""
+    doubled = name.replace('"', '""').replace(":", "\\:")
+    return f'"{doubled}"'
 
 
 def without_password(url: URL) -> URL:

@@ -108,6 +108,11 @@ def test_the_order_and_the_tables_are_read_from_the_select(tmp_path: Path) -> No
         ("ORDER BY plays", "ORDER BY 'plays", "line 13: a quote or a comment is opened and not closed"),
         ("COUNT(*) AS", "(" * 3000 + "1" + ")" * 3000 + " AS", "line 13: its expressions are nested too deeply"),
         ("ASC\n", "ASC;\nSELECT 1\n", "line 13: it is not one SELECT"),
+        (
+            "p.level ASC",
+            "p.level || '\\n' ASC",
+            "line 20: a backslash begins an escape on Redshift alone: write CHR(92)",
+        ),
         (":first_day", ":frist_day", "line 18: unknown parameter :frist_day; available: :first_day and :end_day"),
         ("VARCHAR(64) ", "VARCHAR(0) ", "line 8: 'level  VARCHAR(0)   Level of the play' is not a valid column"),
         ("DECIMAL(7,4)", "DECIMAL(4,7)", "line 10: 'share  DECIMAL(4,7)  Their share' is not a valid column"),

@@ -90,7 +90,8 @@ class Cluster:
         # What a user, or a cluster, may have otherwise.
         self.authentication = PLAIN_PASSWORD
         self.timezone = "UTC"
-        # Reports standard_conforming_strings as on, although a backslash in a plain string escapes.
+        # Whether a backslash in a plain string escapes, and whether standard_conforming_strings is reported as on.
+        self.has_escapes = True
         self.claims_conforming_strings = False
         self.isolation_level = "SERIALIZABLE"
         self.connections_to_refuse = 0

@@ -32,8 +32,7 @@ _HIDDEN_PARAMETERS = {
 }
 _SETTINGS = (
     '-c search_path="$user",public,redshift_system -c standin.query_group=default -c DateStyle=ISO,MDY'
-    # A backslash in a plain string escapes; clients double it, since no other setting is reported.
-    " -c standard_conforming_strings=off -c escape_string_warning=off -c backslash_quote=on"
+    " -c escape_string_warning=off -c backslash_quote=on"
     # c_serial_isolation: SNAPSHOT is the default.
     " -c default_transaction_isolation=repeatable\\ read"
     " -c client_min_messages=notice"
@@ -126,7 +125,8 @@ class Session:
                     "database": back_end.database or "",
                     "client_encoding": "UTF8",
                     "application_name": application_name,
-                    "options": f"{_SETTINGS} -c TimeZone={self._cluster.timezone}",
+                    "options": f"{_SETTINGS} -c TimeZone={self._cluster.timezone}"
+                    f" -c standard_conforming_strings={'off' if self._cluster.has_escapes else 'on'}",
                 }
             )
         )
@@ -186,7 +186,8 @@ class Session:
 
     def _answer(self, sql: str) -> Iterable[Message]:
         try:
-            statements = split_statements(sql)
+            # Statements are read as with escapes; without, a backslash is one, and stands in strings alone.
+            statements = split_statements(sql if self._cluster.has_escapes else sql.replace("\\", "\\\\"))
             if sql == "show transaction isolation level":
                 return self._asked(f"SELECT '{self._cluster.isolation_level}' AS transaction_isolation")
             words = [first_word(statement) for statement in statements]
@@ -198,6 +199,8 @@ class Session:
             if words == ["TRUNCATE"]:
                 return self._truncate(rewrite(statements[0]))
             rewritten = "; ".join(rewrite(statement) for statement in statements)
+            if not self._cluster.has_escapes:
+                rewritten = rewritten.replace("\\\\", "\\")
             if words == ["GRANT"]:
                 rewritten = _ON_DATABASE.sub(f"ON DATABASE {self._cluster.back_end.database}", rewritten)
             return self._asked(trusting_keys(rewritten, self._declared_keys()) if _DISTINCT.search(sql) else rewritten)

@@ -287,14 +287,15 @@ class RedshiftWarehouse(ServerWarehouse):
                 # Without it a cast to NUMERIC cuts digits off; the other warehouses round.
                 cursor.execute("SET enable_numeric_rounding TO on")
             connection.commit()
+            halves = record.info[_HALVES_BACKSLASHES] = _halves_backslashes(connection)
+            query_group = (purpose[:_QUERY_GROUP_CHARACTERS],)
             with connection.cursor() as cursor:
-                cursor.execute("SET query_group TO %s", (purpose[:_QUERY_GROUP_CHARACTERS],))
+                cursor.execute("SET query_group TO %s", _doubled(query_group) if halves else query_group)
                 cursor.execute("SET statement_timeout TO %s", (self.statement_timeout_seconds * 1000,))
                 # A user may have another one; the times of system views are in UTC, and so is GETDATE() then.
                 cursor.execute("SET timezone TO 'UTC'")
             connection.commit()
             self._use_star_schema(connection, create=not read_only)
-            record.info[_HALVES_BACKSLASHES] = _halves_backslashes(connection)
 
         @event.listens_for(engine, "before_cursor_execute", retval=True)
         def keep_backslashes(
