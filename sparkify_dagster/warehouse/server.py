@@ -1,7 +1,7 @@
 """Code shared by the warehouses that are servers: addresses without passwords, one-time DDL, a role for readers."""
 
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import ClassVar
 
@@ -50,25 +50,34 @@ class ServerWarehouse(Warehouse, ABC):
 
     def _grant(self, connection: Connection, role: str, on_tables: str, on_schemas: Mapping[str, str]) -> None:
         """Grants a role privileges on the star, and on the present and future tables of other schemas."""
-        quoted = _quoted(role)
+        quoted = quoted_name(role)
         grantee = self.GRANTEE.format(role=quoted)
-        star = _quoted(str(connection.scalar(text("SELECT current_schema()"))))
-        statements = [
-            f"GRANT USAGE ON SCHEMA {star} TO {grantee}",
-            f"GRANT {on_tables} ON {', '.join(table.name for table in STAR_TABLES)} TO {grantee}",
+        star = str(connection.scalar(text("SELECT current_schema()")))
+        statements = []
+        for schema, privileges in {star: "USAGE", **on_schemas}.items():
+            if self._may_grant_on(connection, schema):
+                statements.append(f"GRANT {privileges} ON SCHEMA {quoted_name(schema)} TO {grantee}")
+            names = [table.name for table in STAR_TABLES] if schema == star else None
+            if tables := self._tables_to_grant(connection, schema, names):
+                statements.append(f"GRANT {on_tables} ON {tables} TO {grantee}")
+        statements += [
+            f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT {on_tables} ON TABLES TO {grantee}"
+            for schema in on_schemas
         ]
-        for schema, privileges in on_schemas.items():
-            statements += [
-                f"GRANT {privileges} ON SCHEMA {schema} TO {grantee}",
-                f"GRANT {on_tables} ON ALL TABLES IN SCHEMA {schema} TO {grantee}",
-                f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT {on_tables} ON TABLES TO {grantee}",
-            ]
         self._create_role(connection, role, quoted)
         try:
             for statement in statements:
                 connection.execute(text(statement))
         except ProgrammingError as error:
             raise WarehouseError(f"{self.database}: {first_line(error)}; grant as the tables' owner") from None
+
+    def _may_grant_on(self, connection: Connection, schema: str) -> bool:
+        """Returns False for a schema of another user, if a GRANT would fail there."""
+        return True
+
+    def _tables_to_grant(self, connection: Connection, schema: str, names: Sequence[str] | None) -> str:
+        """Returns the tables of a schema as GRANT names them, all of them or some."""
+        return f"ALL TABLES IN SCHEMA {quoted_name(schema)}" if names is None else ", ".join(names)
 
     def _create_role(self, connection: Connection, role: str, quoted: str) -> None:
         table, name = self.ROLES.split(".")
@@ -135,7 +144,7 @@ class ServerWarehouse(Warehouse, ABC):
         connection.commit()
 
 
-def _quoted(name: str) -> str:
+def quoted_name(name: str) -> str:
     """Returns a name for text(), of which a colon would start a parameter. The dialect's own would double a %."""
     doubled = name.replace('"', '""').replace(":", "\\:")
     return f'"{doubled}"'

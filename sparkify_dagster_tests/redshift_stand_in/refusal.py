@@ -14,7 +14,7 @@ UNVERIFIED = (
     "After TRUNCATE inside a transaction the session is outside of one.",
     "A transaction sees a snapshot (PostgreSQL's REPEATABLE READ); table locks between writers, errors 1018 and 1023"
     " and SERIALIZABLE are not imitated.",
-    "Privileges are PostgreSQL's: LOCK takes UPDATE or DELETE on the table, to grant what one may not is a warning, and"
+    "Privileges are PostgreSQL's: LOCK takes UPDATE or DELETE on the table, to grant what one may not is an error, and"
     " CREATE on the schema public is nobody's by default, which on Redshift is everybody's.",
     "Arrays are let through in queries of pg_catalog alone, which run on the leader node: SQLAlchemy 2.1's create_all"
     " asks for relkind = ANY (ARRAY[...]).",

@@ -19,6 +19,8 @@ _IDLE = b"I"
 _FAILED = b"E"
 _QUERY_CANCELED = "57014"
 _INSUFFICIENT_PRIVILEGE = "42501"
+# Nothing, or not all, was granted.
+_NOT_GRANTED = ("01007", "01006")
 _ON_DATABASE = re.compile(r"\bON\s+DATABASE\s+(\w+)", re.IGNORECASE)
 _DISTINCT = re.compile(r"\bDISTINCT\b", re.IGNORECASE)
 _CHUNK_BYTES = 1 << 16
@@ -202,7 +204,7 @@ class Session:
             if not self._cluster.has_escapes:
                 rewritten = rewritten.replace("\\\\", "\\")
             if words == ["GRANT"]:
-                rewritten = _ON_DATABASE.sub(f"ON DATABASE {self._cluster.back_end.database}", rewritten)
+                return self._grant(_ON_DATABASE.sub(f"ON DATABASE {self._cluster.back_end.database}", rewritten))
             return self._asked(trusting_keys(rewritten, self._declared_keys()) if _DISTINCT.search(sql) else rewritten)
         except Refusal as refusal:
             return self._raised(refusal.sqlstate, refusal.message)
@@ -214,6 +216,14 @@ class Session:
         channel = self._channel
         channel.send(wire.query(sql))
         return (_in_redshifts_words(message) for message in channel.until_ready())
+
+    def _grant(self, sql: str) -> Sequence[Message]:
+        """To grant what one may not grant is an error, of which PostgreSQL warns only."""
+        messages = list(self._asked(sql))
+        for message in messages:
+            if message.kind == b"N" and message.fields.get("C") in _NOT_GRANTED:
+                return self._raised(_INSUFFICIENT_PRIVILEGE, "permission denied: " + message.fields["M"])
+        return messages
 
     def _declared_keys(self) -> Mapping[str, Set[str]]:
         """Returns the columns that are a key by themselves, by table."""

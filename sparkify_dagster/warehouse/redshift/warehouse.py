@@ -22,6 +22,7 @@ from sqlalchemy import (
     event,
     insert,
     make_url,
+    text,
 )
 from sqlalchemy.exc import DBAPIError, OperationalError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
@@ -47,6 +48,7 @@ from sparkify_dagster.warehouse.server import (
     MISSING_RELATION_CODES,
     MISSING_RELATION_REMEDY,
     ServerWarehouse,
+    quoted_name,
 )
 
 log = logging.getLogger(__name__)
@@ -88,6 +90,21 @@ _CONFLICT = re.compile(
 _ROWS_BY_INSERT = 500
 # gzip compresses this much JSON to about a megabyte, the minimum object size that AWS recommends.
 _BUNDLE_BYTES = 4 << 20
+
+_OWN_SCHEMA = """
+SELECT COUNT(*)
+FROM pg_catalog.pg_namespace AS n
+INNER JOIN pg_catalog.pg_user AS u ON n.nspowner = u.usesysid OR u.usesuper
+WHERE n.nspname = :schema AND u.usename = CURRENT_USER
+"""
+_OWN_TABLES = """
+SELECT c.relname
+FROM pg_catalog.pg_class AS c
+INNER JOIN pg_catalog.pg_namespace AS n ON c.relnamespace = n.oid
+INNER JOIN pg_catalog.pg_user AS u ON c.relowner = u.usesysid OR u.usesuper
+WHERE n.nspname = :schema AND c.relkind IN ('r', 'v') AND u.usename = CURRENT_USER
+ORDER BY c.relname
+"""
 
 
 class RedshiftWarehouse(ServerWarehouse):
@@ -241,6 +258,14 @@ class RedshiftWarehouse(ServerWarehouse):
         finally:
             vacuuming.dispose()
         return done
+
+    def _may_grant_on(self, connection: Connection, schema: str) -> bool:
+        return bool(connection.scalar(text(_OWN_SCHEMA), {"schema": schema}))
+
+    def _tables_to_grant(self, connection: Connection, schema: str, names: Sequence[str] | None) -> str:
+        # Those of another loader are that one's to grant.
+        own = connection.scalars(text(_OWN_TABLES), {"schema": schema})
+        return ", ".join(f"{quoted_name(schema)}.{quoted_name(name)}" for name in own if names is None or name in names)
 
     def _create_tables(self, connection: Connection) -> None:
         if pending_rematch.name in columns_in(connection, STAGING_SCHEMA):
