@@ -35,7 +35,7 @@ def inspect(content: bytes, *, keep_errors: int = 100) -> tuple[InspectedDay, In
         {"registration": 1540344794796},
         {"userAgent": '"Mozilla/5.0" \\ é 😀 \x7f'},
         {"artist": "BjÃ\x83Â¶rk"},
-        {"extra": [1, {"more": None}]},
+        {"extra": [1, {"more": None}, {"more": "in : a", "song": 1}]},
     ],
 )
 def test_usual_lines_are_plain_and_are_read_as_they_are(changes: dict[str, Any]) -> None:
@@ -65,6 +65,15 @@ def test_usual_lines_are_plain_and_are_read_as_they_are(changes: dict[str, Any])
         lines(event(sessionId=None, page="Home")),
         lines(event(song="a\x00b")),
         json.dumps(event(song="\ud83d")).encode() + b"\n",
+        # A whole character in two escapes, and a key given twice: no page says how COPY reads them.
+        json.dumps(event(song="😀")).encode() + b"\n",
+        lines(event()).replace(b'"song":', b'"song": "Another", "song":'),
+        lines(event()).replace(b'"song":', b'"song" : "Another", "song":'),
+        lines(event(extra={"song": "nested"})).replace(b'"song":', b'"song": "Another", "song":', 1),
+        json.dumps({key: value for key, value in event().items() if key != "artist"})
+        .encode()
+        .replace(b'"page":', b'"song": "Another", "page":')
+        + b"\n",
         lines(event(page="")),
         lines(event(time="2018-11-02T00:00:00")),
         lines(event()),  # the second copy
