@@ -123,16 +123,6 @@ class InspectedDay:
 
 
 @dataclass(frozen=True)
-class TrustedDay:
-    """The log files of a UTC day in S3 that were not inspected."""
-
-    day: date
-    files: tuple[StoredObject, ...]
-    uris: tuple[str, ...]
-    event_keys: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class InspectedSongs:
     """A batch of song files. `rows` is newline-delimited JSON of staging_songs' own columns."""
 

@@ -45,7 +45,6 @@ from sparkify_dagster.config.keys import (
     SONG_DATA,
     STAR_SCHEMA,
     STATEMENT_TIMEOUT,
-    TRUSTED_LOGS,
     UI_URL,
     WAREHOUSE,
     WAREHOUSE_SECRET,
@@ -77,7 +76,6 @@ class Settings(BaseModel):
     iam_role_arn: str | None = _field(IAM_ROLE)
     warehouse_secret: str | None = _field(WAREHOUSE_SECRET)
     copy_staging: str | None = _field(COPY_STAGING)
-    trusted_logs: bool = _field(TRUSTED_LOGS)
     statement_timeout: int = _field(STATEMENT_TIMEOUT)
     log_data: str = _field(LOG_DATA)
     log_jsonpath: str | None = _field(LOG_JSONPATH)
@@ -232,7 +230,6 @@ def _read_warehouse(reader: _Reader) -> dict[str, Any]:
         "iam_role_arn": reader.read(IAM_ROLE),
         "warehouse_secret": reader.read(WAREHOUSE_SECRET),
         "copy_staging": reader.read(COPY_STAGING),
-        "trusted_logs": reader.read(TRUSTED_LOGS),
         "statement_timeout": reader.read(STATEMENT_TIMEOUT),
     }
 

@@ -8,7 +8,6 @@ from logging import Logger
 from threading import Event
 
 from sqlalchemy import Connection, Engine
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
 from sparkify_dagster.batches import InspectedDay, StoredObject
 from sparkify_dagster.days import Window, format_days
@@ -16,12 +15,11 @@ from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.ingest.limits import Limits
 from sparkify_dagster.sources.emptiness import require_log_files
 from sparkify_dagster.sources.events import EventInspector
-from sparkify_dagster.sources.mojibake import repairs
-from sparkify_dagster.sources.object_store import SourceError
 from sparkify_dagster.sources.source import Listing, Source
 from sparkify_dagster.warehouse import staging_tables
 from sparkify_dagster.warehouse.base import Warehouse
-from sparkify_dagster.warehouse.database_errors import RowCountMismatchError, WarehouseError
+from sparkify_dagster.warehouse.database_errors import FileChangedError, RowCountMismatchError, WarehouseError
+from sparkify_dagster.warehouse.day_profiles import DayBefore, staged_before
 from sparkify_dagster.warehouse.staging_tables import StagedDay
 
 # A file that is written to all the time cannot be loaded; one that changed just now can, a moment later.
@@ -60,7 +58,9 @@ def load_log_days(
     keys of the log's columns, `run_id` names the load in the bookkeeping. Raises SourceError, also if the listing looks
     empty although days of the window are staged, unless `allow_empty`; WarehouseError.
     """
-    objects = _files_to_load(engine, warehouse, listing, keys, days, limits, window, full=full, allow_empty=allow_empty)
+    objects, staged = _files_to_load(
+        engine, warehouse, listing, keys, days, limits, window, full=full, allow_empty=allow_empty
+    )
     log.info(_describe_plan(listing, days, objects))
     inspector = EventInspector(
         source.log_store(),
@@ -69,8 +69,7 @@ def load_log_days(
         max_inflated_bytes=limits.max_inflated_bytes,
         s3_in_place=warehouse.reads_in_place(listing.location),
     )
-    loading = _Loading(engine, warehouse, inspector, objects, limits, run_id, log)
-    return loading.load_trusted() if warehouse.trusts(listing.location) else loading.load()
+    return _Loading(engine, warehouse, inspector, objects, staged, limits, run_id, log).load()
 
 
 def _files_to_load(
@@ -84,8 +83,11 @@ def _files_to_load(
     *,
     full: bool,
     allow_empty: bool,
-) -> Mapping[date, Sequence[StoredObject]]:
-    """Returns the present files of each day that is not staged as they are. A day may have none left."""
+) -> tuple[Mapping[date, Sequence[StoredObject]], dict[date, Mapping[str, str]]]:
+    """Returns the present files of each day that is not staged as they are, and the ETags of its staged files.
+
+    A day may have no files left.
+    """
     current, staged_days = warehouse.run_in_transaction(
         engine,
         lambda connection: (
@@ -95,11 +97,12 @@ def _files_to_load(
     )
     require_log_files(listing, window, holds_days=any(day in window for day in staged_days), allow_empty=allow_empty)
     present = {day: listing.by_day.get(day, []) for day in days}
-    return {
+    to_load = {
         day: files
         for day, files in present.items()
         if full or not current.get(day, StagedDay()).is_current(files, limits.max_load_errors)
     }
+    return to_load, {day: current.get(day, StagedDay()).etags for day in to_load}
 
 
 def _describe_plan(listing: Listing, days: Sequence[date], objects: Mapping[date, Sequence[StoredObject]]) -> str:
@@ -126,6 +129,8 @@ class _Loading:
     warehouse: Warehouse
     inspector: EventInspector
     objects: Mapping[date, Sequence[StoredObject]]
+    staged: dict[date, Mapping[str, str]]
+    """The ETags of each day's staged files when its files were chosen for this load."""
     limits: Limits
     run_id: str
     log: Logger
@@ -137,8 +142,11 @@ class _Loading:
             accepted = [day for day in inspected if rejections[day.day] is None]
             try:
                 self._replace(accepted)
-            except (RowCountMismatchError, _SourceChangedError) as error:
+            except _TO_REPEAT as error:
                 self.log.info("%s; the days are loaded one by one", error)
+                if isinstance(error, _StagedMeanwhileError):
+                    # What was inspected may be older than what the other run has staged.
+                    accepted = [self.inspector.inspect(day.day, self.objects[day.day]) for day in accepted]
                 for day in accepted:
                     yield self._load_day(day)
             else:
@@ -146,17 +154,6 @@ class _Loading:
             for day in inspected:
                 if (reason := rejections[day.day]) is not None:
                     yield self._reject(day, reason)
-
-    def load_trusted(self) -> Iterator[LoadedDay]:
-        """Replaces each day by what the warehouse itself reads of its files. One rejected record fails the load."""
-        retry = Retrying(
-            retry=retry_if_exception_type(_SourceChangedError),
-            stop=stop_after_attempt(MAX_DAY_ATTEMPTS),
-            before_sleep=self._log_retry,
-            reraise=True,
-        )
-        for day in self.objects:
-            yield LoadedDay(retry(self._replace_trusted, day))
 
     def _load_day(self, day: InspectedDay, attempt: int = 1, *, rewrite: bool = False) -> LoadedDay:
         """Loads a day whose batch did not load: from a normalised copy, or as its files are by now.
@@ -168,7 +165,7 @@ class _Loading:
         try:
             self._replace([day])
             return LoadedDay(day)
-        except (RowCountMismatchError, _SourceChangedError) as error:
+        except _TO_REPEAT as error:
             if attempt == MAX_DAY_ATTEMPTS:
                 raise WarehouseError(
                     f"{day.day} could not be loaded in {attempt} attempts: {error}", error.rejected
@@ -179,39 +176,41 @@ class _Loading:
         return self._load_day(inspected, attempt + 1, rewrite=rewrite)
 
     def _replace(self, days: Sequence[InspectedDay]) -> None:
-        def replace(connection: Connection) -> None:
-            staging_tables.replace_days(connection, self.warehouse, days, self.run_id)
-            self._require_unchanged(days)
+        """Raises RowCountMismatchError, FileChangedError, _StagedMeanwhileError."""
+        if not days:
+            return
+        with self.warehouse.inputs() as inputs:
+            to_load = staging_tables.prepare_days(inputs, days)
 
-        if days:
+            def replace(connection: Connection) -> None:
+                before = staged_before(connection, [day.day for day in days])
+                for day in days:
+                    self._require_staged_as_known(day, before.get(day.day, DayBefore()).etags)
+                staging_tables.replace_days(connection, self.warehouse, to_load, before, self.run_id)
+                if changed := self.inspector.changed_files(days):
+                    raise FileChangedError(f"{changed[0]} changed while it was being loaded")
+
             self.warehouse.run_in_transaction(self.engine, replace)
 
-    def _replace_trusted(self, day: date) -> InspectedDay:
-        def replace(connection: Connection) -> InspectedDay:
-            trusted = self.inspector.skip_inspection(day, self.objects[day])
-            loaded = staging_tables.replace_trusted_day(connection, self.warehouse, trusted, repairs, self.run_id)
-            self._require_unchanged([loaded])
-            return loaded
-
-        return self.warehouse.run_in_transaction(self.engine, replace)
-
-    def _log_retry(self, state: RetryCallState) -> None:
-        self.log.info("%s; it is loaded again", state.outcome.exception() if state.outcome else "")
-
-    def _require_unchanged(self, days: Sequence[InspectedDay]) -> None:
-        if changed := self.inspector.changed_files(days):
-            raise _SourceChangedError(f"{changed[0]} changed while it was being loaded")
+    def _require_staged_as_known(self, day: InspectedDay, etags: Mapping[str, str]) -> None:
+        """Raises _StagedMeanwhileError if another run has staged other versions, which may be newer than these."""
+        inspected = {file.source.key: file.source.etag for file in day.files}
+        if etags not in (self.staged[day.day], inspected):
+            self.staged[day.day] = etags
+            raise _StagedMeanwhileError(f"{day.day} was loaded by another run in the meantime")
 
     def _reject(self, day: InspectedDay, reason: str) -> LoadedDay:
-        limit = self.limits.max_load_errors
-        self.warehouse.run_in_transaction(
-            self.engine, lambda connection: staging_tables.reject_day(connection, self.warehouse, day, limit, reason)
-        )
+        with self.warehouse.inputs() as inputs:
+            reject = staging_tables.prepare_rejection(inputs, day, self.limits.max_load_errors, reason)
+            self.warehouse.run_in_transaction(self.engine, reject)
         return LoadedDay(day, reason)
 
 
-class _SourceChangedError(SourceError):
-    """A file was written to between its inspection and the end of its load."""
+class _StagedMeanwhileError(WarehouseError):
+    """Another run has staged a day between its choice for this load and the load's transaction."""
+
+
+_TO_REPEAT = (RowCountMismatchError, FileChangedError, _StagedMeanwhileError)
 
 
 def _inspect_ahead(

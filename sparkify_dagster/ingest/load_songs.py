@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from sparkify_dagster.batches import InspectedSongs, LoadError
 from sparkify_dagster.ingest.limits import Limits
@@ -13,7 +14,11 @@ from sparkify_dagster.sources.songs import inspect_songs
 from sparkify_dagster.sources.source import Listing
 from sparkify_dagster.warehouse import staging_tables
 from sparkify_dagster.warehouse.base import Warehouse
+from sparkify_dagster.warehouse.database_errors import WarehouseError
 from sparkify_dagster.warehouse.staging_tables import StagedSongFile
+
+# Another run that loads songs at the same time has loaded them when this one looks again.
+MAX_ATTEMPTS = 3
 
 
 @dataclass
@@ -43,39 +48,27 @@ def load_songs(
     full: bool = False,
     allow_empty: bool = False,
 ) -> SongLoad:
-    """Brings staging_songs up to date with the listing, in one transaction.
+    """Brings staging_songs up to date with the listing, in one transaction that holds statements only.
 
     With more errors than the limit, all song files taken together, nothing is loaded and the errors are recorded. With
     `full` files that are staged and unchanged are read again. Raises SourceError if the listing has no song file
     although some are staged, unless `allow_empty`.
     """
-    loading = _Loading(warehouse, store, listing, limits, full=full, allow_empty=allow_empty)
-    try:
-        return warehouse.run_in_transaction(engine, loading.replace)
-    except _RejectedError as error:
-        load = error.load
-    load.rejected = True
-    warehouse.run_in_transaction(
-        engine,
-        lambda connection: staging_tables.reject_songs(
-            connection, warehouse, load.first_errors, load.errors_standing, limits.max_load_errors
-        ),
-    )
-    return load
+    loading = _Loading(engine, warehouse, store, listing, limits, full=full, allow_empty=allow_empty)
+    return Retrying(
+        retry=retry_if_exception_type(_StagedMeanwhileError), stop=stop_after_attempt(MAX_ATTEMPTS), reraise=True
+    )(loading.load)
 
 
-class _RejectedError(Exception):
-    """Rolls the transaction of a load back, and never leaves this module."""
-
-    def __init__(self, load: SongLoad) -> None:
-        super().__init__()
-        self.load = load
+class _StagedMeanwhileError(WarehouseError):
+    """Another run has staged songs between the choice of files for this load and the load's transaction."""
 
 
 @dataclass(frozen=True)
 class _Loading:
-    """One load of song files, whose transaction may be repeated."""
+    """One load of song files."""
 
+    engine: Engine
     warehouse: Warehouse
     store: ObjectStore
     listing: Listing
@@ -83,10 +76,9 @@ class _Loading:
     full: bool
     allow_empty: bool
 
-    def replace(self, connection: Connection) -> SongLoad:
-        """Replaces what has changed. Raises _RejectedError, so that nothing of it is kept."""
-        # The staged files are read in the transaction that replaces them: another run may be loading songs too.
-        staged = staging_tables.staged_song_files(connection)
+    def load(self) -> SongLoad:
+        """Replaces what has changed, or records why nothing is kept. Raises _StagedMeanwhileError."""
+        staged = self.warehouse.run_in_transaction(self.engine, staging_tables.staged_song_files)
         require_song_files(self.listing, holds_songs=bool(staged), allow_empty=self.allow_empty)
         present = {stored.key: stored.etag for stored in self.listing.files}
         current = set() if self.full else {key for key, file in staged.items() if file.is_current(present.get(key))}
@@ -100,17 +92,37 @@ class _Loading:
         is_unchanged = len(current) == len(staged) and not to_read
         if is_unchanged and load.errors_standing <= self.limits.max_load_errors:
             return load
-        staging_tables.replace_songs(
-            connection, self.warehouse, sorted(staged.keys() - current), self._inspect(to_read, staged, load)
-        )
-        if load.errors_standing > self.limits.max_load_errors:
-            raise _RejectedError(load)
+        read: dict[str, StagedSongFile] = {}
+        with self.warehouse.inputs() as inputs:
+            write = staging_tables.prepare_songs(
+                inputs, sorted(staged.keys() - current), self._inspect(to_read, staged, load, read)
+            )
+            load.rejected = load.errors_standing > self.limits.max_load_errors
+            if load.rejected:
+                write = staging_tables.prepare_rejection_of_songs(
+                    inputs, load.first_errors, load.errors_standing, self.limits.max_load_errors
+                )
+            loaded = {key: staged[key] for key in current} | read
+
+            def write_once(connection: Connection) -> None:
+                now = staging_tables.staged_song_files(connection)
+                if now == staged:
+                    write(connection)
+                # A transaction is repeated, too, if the reply to its commit was lost.
+                elif load.rejected or now != loaded:
+                    raise _StagedMeanwhileError("songs were loaded by other runs again and again: run this one again")
+
+            self.warehouse.run_in_transaction(self.engine, write_once)
         return load
 
     def _inspect(
-        self, keys: list[str], staged: Mapping[str, StagedSongFile], load: SongLoad
+        self,
+        keys: list[str],
+        staged: Mapping[str, StagedSongFile],
+        load: SongLoad,
+        read: dict[str, StagedSongFile],
     ) -> Iterator[InspectedSongs]:
-        """Yields the files in batches and adds their numbers to the load."""
+        """Yields the files in batches, and adds their numbers to the load and the files to those that were read."""
         batches: Iterable[InspectedSongs] = inspect_songs(
             self.store,
             keys,
@@ -127,4 +139,7 @@ class _Loading:
             load.errors_found += errors
             load.errors_standing += errors
             load.first_errors += batch.errors[: self.limits.kept_errors - len(load.first_errors)]
+            read |= {
+                file.source.key: StagedSongFile(file.source.etag, file.errors, file.staged) for file in batch.files
+            }
             yield batch

@@ -6,7 +6,6 @@ a normalised copy is written, which keeps canonical lines as they are and rewrit
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -19,7 +18,6 @@ from sparkify_dagster.batches import (
     InspectedFile,
     LoadError,
     StoredObject,
-    TrustedDay,
 )
 from sparkify_dagster.schema.event_columns import EVENT_COLUMNS, NEXT_SONG, Kind
 from sparkify_dagster.sources.coerce import (
@@ -39,8 +37,6 @@ from sparkify_dagster.sources.mojibake import repairs
 from sparkify_dagster.sources.object_keys import is_hidden
 from sparkify_dagster.sources.object_store import ObjectNotFoundError, ObjectStore
 from sparkify_dagster.sources.records import Document, Record, json_values, log_records, raw_text
-
-_MAX_CONCURRENT_HEADS = 16
 
 _LOG_FILE = re.compile(r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})-events\.json(?:\.gz)?")
 _CONVERSIONS: Mapping[Kind, Callable[[Any], Any]] = {
@@ -90,6 +86,8 @@ class EventInspector:
         self._columns = {
             column.name: (self._key_of[column.name], _CONVERSIONS[column.kind]) for column in EVENT_COLUMNS
         }
+        # What the days before have shown of the keys that records may lack.
+        self._optional: set[str] = set()
         # Redshift and DuckDB both read a number's digits as they are written.
         self._encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -98,7 +96,9 @@ class EventInspector:
 
         With `rewrite` every line is rewritten: for a canonical file that a warehouse could not read.
         """
-        inspection = _DayInspection(day, CanonicalDecoder(day, self._key_of), keep_errors=self._keep_errors)
+        inspection = _DayInspection(
+            day, CanonicalDecoder(day, self._key_of, self._optional), keep_errors=self._keep_errors
+        )
         files = tuple(self._inspect_file(listed.key, inspection, rewrite=rewrite) for listed in objects)
         return InspectedDay(
             day,
@@ -109,19 +109,12 @@ class EventInspector:
             inspection.fields.fields(self._key_of),
         )
 
-    def skip_inspection(self, day: date, objects: Sequence[StoredObject]) -> TrustedDay:
-        """Returns a day's files as they are now, without reading them. Raises SourceError."""
-        keys = [stored.key for stored in objects]
-        return TrustedDay(
-            day, tuple(map(self._store.head, keys)), tuple(self._store.uri(key) or "" for key in keys), self._keys
-        )
-
     def changed_files(self, days: Sequence[InspectedDay]) -> Sequence[str]:
-        """Returns the keys of files that changed after a warehouse read them in place. Raises SourceError."""
-        read_in_place = [file for day in days for file in day.files if file.local_path or file.uri]
-        with ThreadPoolExecutor(_MAX_CONCURRENT_HEADS) as executor:
-            changed = executor.map(self._has_changed, read_in_place)
-            return [file.source.key for file, is_changed in zip(read_in_place, changed, strict=True) if is_changed]
+        """Returns the keys of local files that changed after a warehouse read them in place. Raises SourceError.
+
+        The warehouse itself says which version of an object in S3 it read.
+        """
+        return [file.source.key for day in days for file in day.files if file.local_path and self._has_changed(file)]
 
     def _has_changed(self, file: InspectedFile) -> bool:
         try:

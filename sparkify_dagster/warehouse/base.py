@@ -2,26 +2,53 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from dagster import ConfigurableResource
 from sqlalchemy import Connection, Engine, Table, func, insert, select
 from sqlalchemy.exc import DBAPIError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from sparkify_dagster.batches import InspectedDay, InspectedSongs, TrustedDay
+from sparkify_dagster.batches import InspectedDay, InspectedSongs
 from sparkify_dagster.schema.tables import metadata
 from sparkify_dagster.warehouse.database_errors import RowCountMismatchError, WarehouseError, first_line
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
+Rows: TypeAlias = Sequence[Mapping[str, object]]
+# Within a transaction: adds rows, or has the warehouse read rows and returns their number.
+Insert: TypeAlias = Callable[[Connection], None]
+Read: TypeAlias = Callable[[Connection], int]
 
 # Some transactions fail only because of concurrent ones, or because a connection breaks.
 MAX_TRANSACTION_ATTEMPTS = 5
 MAX_PAUSE_SECONDS = 30.0
+
+
+class Inputs(ABC):
+    """The data of a transaction, brought to where the warehouse reads it before the transaction begins.
+
+    An open transaction keeps other writers waiting, and Redshift Serverless bills it.
+    """
+
+    @abstractmethod
+    def events(self, days: Sequence[InspectedDay]) -> Insert:
+        """Returns what adds the rows of inspected days to staging_events. It raises RowCountMismatchError.
+
+        It raises FileChangedError if the warehouse reads a file in place that was written to after its inspection.
+        """
+
+    @abstractmethod
+    def songs(self, songs: InspectedSongs) -> Insert:
+        """Returns what adds the rows of a batch of song files to staging_songs. It raises WarehouseError."""
+
+    @abstractmethod
+    def rows(self, table: Table, rows: Rows) -> Insert:
+        """Returns what adds rows that all have the same columns; for bookkeeping, not for the data itself."""
 
 
 class Warehouse(ConfigurableResource[None], ABC):
@@ -47,15 +74,8 @@ class Warehouse(ConfigurableResource[None], ABC):
         """
 
     @abstractmethod
-    def read_events(self, connection: Connection, days: Sequence[InspectedDay]) -> int:
-        """Has the warehouse read inspected days into staging_events and returns the number of rows.
-
-        Raises RowCountMismatchError.
-        """
-
-    @abstractmethod
-    def read_songs(self, connection: Connection, songs: InspectedSongs) -> int:
-        """Has the warehouse read a batch of song files into staging_songs and returns the number of rows."""
+    def inputs(self) -> AbstractContextManager[Inputs]:
+        """Yields the inputs of one transaction, which has to end within the block. Raises WarehouseError."""
 
     @abstractmethod
     def fingerprint(self, connection: Connection, table: Table) -> str:
@@ -65,35 +85,19 @@ class Warehouse(ConfigurableResource[None], ABC):
         """Returns whether the warehouse itself reads canonical objects of an S3 location."""
         return False
 
-    def trusts(self, location: str) -> bool:
-        """Returns whether the warehouse reads the log files of a location without an inspection."""
-        return False
-
-    def read_trusted(
-        self, connection: Connection, day: TrustedDay, repairs: Callable[[Set[str]], Mapping[str, str]]
-    ) -> InspectedDay:
-        """Adds the rows of a trusted day to staging_events and returns the warehouse's own counts per file.
-
-        `repairs` finds the double-encoded ones among texts that are not ASCII. Raises WarehouseError with the records
-        that the warehouse rejected.
-        """
-        raise WarehouseError(f"{self.kind} cannot load uninspected log files")
-
-    def insert_events(self, connection: Connection, days: Sequence[InspectedDay]) -> None:
-        """Adds the rows of inspected days to staging_events. Raises RowCountMismatchError."""
+    def insert_events(self, connection: Connection, days: Sequence[InspectedDay], read: Read) -> None:
+        """Has the warehouse read inspected days into staging_events. Raises RowCountMismatchError."""
         inspected = sum(day.staged for day in days)
-        read = self.read_events(connection, days)
-        if read != inspected:
-            raise RowCountMismatchError(f"{inspected:,} events were inspected, {self.kind} read {read:,}")
+        if (rows := read(connection)) != inspected:
+            raise RowCountMismatchError(f"{inspected:,} events were inspected, {self.kind} read {rows:,}")
 
-    def insert_songs(self, connection: Connection, songs: InspectedSongs) -> None:
-        """Adds the rows of a batch of song files to staging_songs. Raises WarehouseError."""
-        read = self.read_songs(connection, songs)
-        if read != songs.staged:
-            raise WarehouseError(f"{songs.staged:,} songs were inspected, {self.kind} read {read:,}")
+    def insert_songs(self, connection: Connection, songs: InspectedSongs, read: Read) -> None:
+        """Has the warehouse read a batch of song files into staging_songs. Raises WarehouseError."""
+        if (rows := read(connection)) != songs.staged:
+            raise WarehouseError(f"{songs.staged:,} songs were inspected, {self.kind} read {rows:,}")
 
-    def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
-        """Adds rows that all have the same columns; for bookkeeping, not for the data itself."""
+    def insert_rows(self, connection: Connection, table: Table, rows: Rows) -> None:
+        """Adds rows that all have the same columns, and that are known in the transaction only."""
         if rows:
             connection.execute(insert(table), rows)
 
@@ -154,6 +158,42 @@ class Warehouse(ConfigurableResource[None], ABC):
 
     def _is_retryable(self, error: BaseException) -> bool:
         return isinstance(error, DBAPIError) and self.is_transient(error)
+
+
+class FileReader(Protocol):
+    """A warehouse to which this process sends the rows, within the transaction."""
+
+    def insert_events(self, connection: Connection, days: Sequence[InspectedDay], read: Read) -> None: ...
+
+    def read_events(self, connection: Connection, days: Sequence[InspectedDay]) -> int:
+        """Reads inspected days into staging_events and returns the number of rows. Raises RowCountMismatchError."""
+
+    def insert_songs(self, connection: Connection, songs: InspectedSongs, read: Read) -> None: ...
+
+    def read_songs(self, connection: Connection, songs: InspectedSongs) -> int:
+        """Reads a batch of song files into staging_songs and returns the number of rows."""
+
+    def insert_rows(self, connection: Connection, table: Table, rows: Rows) -> None: ...
+
+
+@dataclass(frozen=True)
+class LocalInputs(Inputs):
+    """Inputs that are in this process, or on its machine, and stay there."""
+
+    reader: FileReader
+
+    def events(self, days: Sequence[InspectedDay]) -> Insert:
+        return lambda connection: self.reader.insert_events(
+            connection, days, lambda within: self.reader.read_events(within, days)
+        )
+
+    def songs(self, songs: InspectedSongs) -> Insert:
+        return lambda connection: self.reader.insert_songs(
+            connection, songs, lambda within: self.reader.read_songs(within, songs)
+        )
+
+    def rows(self, table: Table, rows: Rows) -> Insert:
+        return lambda connection: self.reader.insert_rows(connection, table, rows)
 
 
 def count_rows(connection: Connection, table: Table) -> int:

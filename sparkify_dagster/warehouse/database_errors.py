@@ -22,6 +22,10 @@ class RowCountMismatchError(WarehouseError):
     """A warehouse's reader saw other rows in a canonical file than the inspection did: it needs a normalised copy."""
 
 
+class FileChangedError(WarehouseError):
+    """A file was written to between its inspection and the end of its load."""
+
+
 def first_line(error: BaseException) -> str:
     """Returns the database's message without SQLAlchemy's copy of the statement and without values of the data.
 

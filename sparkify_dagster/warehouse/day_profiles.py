@@ -49,6 +49,14 @@ class DayCounts:
 
 
 @dataclass(frozen=True)
+class DayBefore:
+    """The staged files of a day before its replacement: their versions, and their numbers."""
+
+    etags: Mapping[str, str] = field(default_factory=dict)
+    counts: DayCounts = DayCounts()
+
+
+@dataclass(frozen=True)
 class DayProfile:
     """A day as of its last load. If its files are gone, only `run_id` and `before` have a meaning."""
 
@@ -73,20 +81,28 @@ class DayProfile:
         return self.plays if column in _PLAY_COLUMNS else self.signed_in
 
 
-def loaded_before(connection: Connection, days: Sequence[date]) -> Mapping[date, DayCounts]:
-    """Returns what is staged of the days. It is called before they are replaced."""
-    day = loaded_objects.c.log_date
+def staged_before(connection: Connection, days: Sequence[date]) -> Mapping[date, DayBefore]:
+    """Returns what is staged of the days, for those that have any. It is called before they are replaced."""
+    objects = loaded_objects.c
     rows = connection.execute(
-        select(day, func.count(), func.sum(loaded_objects.c.staged)).where(day.in_(days)).group_by(day)
+        select(objects.log_date, objects.key, objects.etag, objects.staged).where(objects.log_date.in_(days))
     )
-    return {day: DayCounts(int(files), int(staged)) for day, files, staged in rows}
+    files: dict[date, list[tuple[str, str, int]]] = {}
+    for day, *file in rows:
+        files.setdefault(day, []).append(tuple(file))
+    return {
+        day: DayBefore(
+            {key: etag for key, etag, _ in of_day}, DayCounts(len(of_day), sum(staged for *_, staged in of_day))
+        )
+        for day, of_day in files.items()
+    }
 
 
 def replace_profiles(
     connection: Connection,
     warehouse: Warehouse,
     days: Sequence[InspectedDay],
-    before: Mapping[date, DayCounts],
+    before: Mapping[date, DayBefore],
     run_id: str,
 ) -> None:
     """Profiles the days that a run has just loaded. A day without files left keeps a row that says so."""
@@ -97,7 +113,7 @@ def replace_profiles(
     new_values = _new_values(connection, with_events) if with_events else {}
     rows = []
     for day in days:
-        replaced = before.get(day.day, DayCounts())
+        replaced = before.get(day.day, DayBefore()).counts
         if not day.files and not replaced.files:
             continue
         rows.append(

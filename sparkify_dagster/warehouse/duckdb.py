@@ -1,7 +1,7 @@
 """DuckDB: the embedded default. One file, no server, one writer at a time."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from sparkify_dagster.batches import InspectedDay, InspectedSongs
 from sparkify_dagster.runtime.file_lock import exclusive
 from sparkify_dagster.schema.tables import staging_events, staging_songs
 from sparkify_dagster.warehouse import duckdb_reader
-from sparkify_dagster.warehouse.base import Warehouse
+from sparkify_dagster.warehouse.base import Inputs, LocalInputs, Rows, Warehouse
 from sparkify_dagster.warehouse.database_errors import RowCountMismatchError, WarehouseError, first_line, quotes_data
 from sparkify_dagster.warehouse.ddl import create_tables, is_current
 
@@ -53,6 +53,10 @@ class DuckDBWarehouse(Warehouse):
             finally:
                 engine.dispose()
 
+    @contextmanager
+    def inputs(self) -> Iterator[Inputs]:
+        yield LocalInputs(self)
+
     def read_events(self, connection: Connection, days: Sequence[InspectedDay]) -> int:
         with duckdb_reader.events_select(days) as select:
             try:
@@ -70,7 +74,7 @@ class DuckDBWarehouse(Warehouse):
         rows = connection.exec_driver_sql(f"SELECT COUNT(*), SUM(hash({columns})) FROM {table.fullname}").one()  # noqa: S608
         return f"{rows[0]} {rows[1]}"
 
-    def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    def insert_rows(self, connection: Connection, table: Table, rows: Rows) -> None:
         # By way of a file, since DuckDB takes a fraction of a millisecond per value of a parameter.
         if not rows:
             return

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
@@ -18,6 +18,7 @@ from sqlalchemy.pool import NullPool
 from sparkify_dagster.batches import InspectedDay, InspectedSongs
 from sparkify_dagster.schema.tables import staging_events, staging_songs
 from sparkify_dagster.warehouse import duckdb_reader
+from sparkify_dagster.warehouse.base import Inputs, LocalInputs, Rows
 from sparkify_dagster.warehouse.database_errors import RowCountMismatchError, WarehouseError, first_line, quotes_data
 from sparkify_dagster.warehouse.server import (
     KEEPALIVES,
@@ -112,6 +113,10 @@ class PostgresWarehouse(ServerWarehouse):
     def is_transient(self, error: DBAPIError) -> bool:
         return error.connection_invalidated or getattr(error.orig, "pgcode", None) in _CONFLICTS
 
+    @contextmanager
+    def inputs(self) -> Iterator[Inputs]:
+        yield LocalInputs(self)
+
     def read_events(self, connection: Connection, days: Sequence[InspectedDay]) -> int:
         with duckdb_reader.events_select(days) as select:
             try:
@@ -135,7 +140,7 @@ class PostgresWarehouse(ServerWarehouse):
         ).one()
         return f"{rows[0]} {rows[1]}"
 
-    def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    def insert_rows(self, connection: Connection, table: Table, rows: Rows) -> None:
         if rows:
             with duckdb_reader.rows_select(table, rows) as select:
                 _copy(connection, table, select, tuple(rows[0]))

@@ -1,13 +1,14 @@
 """Replaces days and song files in staging, together with the bookkeeping on what was loaded or rejected.
 
-Every function works inside the caller's transaction, so rows and bookkeeping change together.
+What is prepared here runs inside the caller's transaction, as the other functions do, so rows and bookkeeping change
+together.
 """
 
 import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -19,7 +20,6 @@ from sparkify_dagster.batches import (
     InspectedSongs,
     LoadError,
     StoredObject,
-    TrustedDay,
 )
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.schema.event_columns import TEXT_BYTES
@@ -34,8 +34,8 @@ from sparkify_dagster.schema.tables import (
     staging_songs,
     stale_days,
 )
-from sparkify_dagster.warehouse.base import Warehouse, utc_now
-from sparkify_dagster.warehouse.day_profiles import loaded_before, replace_profiles
+from sparkify_dagster.warehouse.base import Inputs, Insert, Rows, Warehouse, utc_now
+from sparkify_dagster.warehouse.day_profiles import DayBefore, replace_profiles
 
 # Incremented whenever the same object would give other rows, so that the next run loads everything again.
 LOADER_VERSION = 2
@@ -159,90 +159,109 @@ def known_days(connection: Connection) -> Set[date]:
     return {day for day in days if day is not None}
 
 
-def replace_days(connection: Connection, warehouse: Warehouse, days: Sequence[InspectedDay], run_id: str) -> None:
-    """Replaces each of the days by its files. Raises RowCountMismatchError."""
-    with _replacing(connection, warehouse, [day.day for day in days], run_id) as loaded:
-        warehouse.insert_events(connection, days)
-        loaded += days
+@dataclass(frozen=True)
+class DaysToLoad:
+    """Inspected days, and what inserts them and their bookkeeping."""
+
+    days: Sequence[InspectedDay]
+    insert: Insert
 
 
-def replace_trusted_day(
+def prepare_days(inputs: Inputs, days: Sequence[InspectedDay]) -> DaysToLoad:
+    """Brings the days to where the warehouse reads them, before the transaction. Raises WarehouseError."""
+    return DaysToLoad(days, _in_order(inputs.events(days), record_days(inputs.rows, days)))
+
+
+def record_days(rows: Callable[[Table, Rows], Insert], days: Sequence[InspectedDay]) -> Insert:
+    """Returns what writes the bookkeeping of loaded days down; `rows` makes an Insert of rows."""
+    files = [(day.day, file) for day in days for file in day.files]
+    stale = [{"log_date": day.day, "table_name": str(table.name)} for day in days for table in DAILY_STAR_TABLES]
+    return _in_order(
+        rows(loaded_objects, _file_rows(files, reading_rules(days[0].event_keys))),
+        rows(load_errors, _error_rows([(day.day, error) for day in days for error in day.errors])),
+        rows(stale_days, stale),
+    )
+
+
+def replace_days(
     connection: Connection,
     warehouse: Warehouse,
-    day: TrustedDay,
-    repairs: Callable[[Set[str]], Mapping[str, str]],
+    to_load: DaysToLoad,
+    before: Mapping[date, DayBefore],
     run_id: str,
-) -> InspectedDay:
-    """Replaces a day by its files as the warehouse reads them, and returns its counts. Raises WarehouseError."""
-    with _replacing(connection, warehouse, [day.day], run_id) as loaded:
-        counted = warehouse.read_trusted(connection, day, repairs)
-        loaded.append(counted)
-    return counted
+) -> None:
+    """Replaces each of the days by its files; `before` is what was staged of them.
+
+    Raises RowCountMismatchError, FileChangedError.
+    """
+    empty_days(connection, [day.day for day in to_load.days])
+    to_load.insert(connection)
+    replace_profiles(connection, warehouse, to_load.days, before, run_id)
 
 
-@contextmanager
-def _replacing(
-    connection: Connection, warehouse: Warehouse, days: Sequence[date], run_id: str
-) -> Iterator[list[InspectedDay]]:
-    """Empties the days, and records the days that the block loads and adds to the yielded list."""
-    before = loaded_before(connection, days)
-    loaded: list[InspectedDay] = []
+def empty_days(connection: Connection, days: Sequence[date]) -> None:
+    """Removes the days' rows and bookkeeping, to be replaced in the same transaction."""
     for table in (staging_events, loaded_objects, load_errors, rejected_loads, stale_days):
         connection.execute(delete(table).where(table.c.log_date.in_(days)))
-    yield loaded
-    _record_days(connection, warehouse, loaded)
-    replace_profiles(connection, warehouse, loaded, before, run_id)
 
 
-def _record_days(connection: Connection, warehouse: Warehouse, days: Sequence[InspectedDay]) -> None:
-    files = [(day.day, file) for day in days for file in day.files]
-    _record_files(connection, warehouse, files, reading_rules(days[0].event_keys))
-    _record_errors(connection, warehouse, [(day.day, error) for day in days for error in day.errors])
-    stale = [{"log_date": day.day, "table_name": str(table.name)} for day in days for table in DAILY_STAR_TABLES]
-    warehouse.insert_rows(connection, stale_days, stale)
+def prepare_rejection(inputs: Inputs, day: InspectedDay, max_load_errors: int, reason: str) -> Insert:
+    """Returns what records why a day was rejected, with its first errors. Its staged events stay."""
+    record_errors = inputs.rows(load_errors, _error_rows([(day.day, error) for error in day.errors]))
+
+    def reject(connection: Connection) -> None:
+        for table in (load_errors, rejected_loads):
+            connection.execute(delete(table).where(table.c.log_date == day.day))
+        record_errors(connection)
+        _record_rejection(connection, day.day, day.error_count, max_load_errors, reason)
+
+    return reject
 
 
-def reject_day(
-    connection: Connection, warehouse: Warehouse, day: InspectedDay, max_load_errors: int, reason: str
-) -> None:
-    """Records why a day was rejected, with its first errors. Its staged events stay."""
-    for table in (load_errors, rejected_loads):
-        connection.execute(delete(table).where(table.c.log_date == day.day))
-    _record_errors(connection, warehouse, [(day.day, error) for error in day.errors])
-    _record_rejection(connection, day.day, day.error_count, max_load_errors, reason)
-
-
-def replace_songs(
-    connection: Connection, warehouse: Warehouse, gone: Sequence[str], batches: Iterable[InspectedSongs]
-) -> None:
-    """Removes the songs of objects that changed or are gone, and adds those of the batches.
+def prepare_songs(inputs: Inputs, gone: Sequence[str], batches: Iterable[InspectedSongs]) -> Insert:
+    """Returns what removes the songs of objects that changed or are gone, and adds those of the batches.
 
     Days whose plays would now match a different song are noted in pending_rematch.
     """
-    connection.execute(text("CREATE TEMPORARY TABLE matches_before AS SELECT * FROM staging.song_matches"))
-    if gone:
-        _delete_songs(connection, warehouse, gone)
-    connection.execute(delete(rejected_loads).where(rejected_loads.c.log_date.is_(None)))
-    for batch in batches:
-        warehouse.insert_songs(connection, batch)
-        _record_files(connection, warehouse, [(None, file) for file in batch.files], reading_rules())
-        _record_errors(connection, warehouse, [(None, error) for error in batch.errors])
-    _note_days_to_rematch(connection)
-    connection.execute(text("DROP TABLE matches_before"))
-
-
-def reject_songs(
-    connection: Connection, warehouse: Warehouse, errors: Sequence[LoadError], error_count: int, max_load_errors: int
-) -> None:
-    """Records why a load of songs was rejected, with its first errors. The staged songs stay."""
-    with _temporary_keys(connection, warehouse, sorted({error.key for error in errors})) as keys:
-        connection.execute(
-            delete(load_errors).where(load_errors.c.log_date.is_(None), load_errors.c.key.in_(select(keys.c.key)))
+    delete_songs = _song_deletion(inputs, gone)
+    inserts = [
+        _in_order(
+            inputs.songs(batch),
+            inputs.rows(loaded_objects, _file_rows([(None, file) for file in batch.files], reading_rules())),
+            inputs.rows(load_errors, _error_rows([(None, error) for error in batch.errors])),
         )
-    _record_errors(connection, warehouse, [(None, error) for error in errors])
-    connection.execute(delete(rejected_loads).where(rejected_loads.c.log_date.is_(None)))
+        for batch in batches
+    ]
+
+    def replace(connection: Connection) -> None:
+        connection.execute(text("CREATE TEMPORARY TABLE matches_before AS SELECT * FROM staging.song_matches"))
+        delete_songs(connection)
+        connection.execute(delete(rejected_loads).where(rejected_loads.c.log_date.is_(None)))
+        _in_order(*inserts)(connection)
+        _note_days_to_rematch(connection)
+        connection.execute(text("DROP TABLE matches_before"))
+
+    return replace
+
+
+def prepare_rejection_of_songs(
+    inputs: Inputs, errors: Sequence[LoadError], error_count: int, max_load_errors: int
+) -> Insert:
+    """Returns what records why a load of songs was rejected, with its first errors. The staged songs stay."""
+    record_errors = inputs.rows(load_errors, _error_rows([(None, error) for error in errors]))
+    temporary_keys = _temporary_keys(inputs, sorted({error.key for error in errors}))
     reason = f"{pluralize(error_count, 'load error')}, the limit is {max_load_errors:,}"
-    _record_rejection(connection, None, error_count, max_load_errors, reason)
+
+    def reject(connection: Connection) -> None:
+        with temporary_keys(connection) as keys:
+            connection.execute(
+                delete(load_errors).where(load_errors.c.log_date.is_(None), load_errors.c.key.in_(select(keys.c.key)))
+            )
+        record_errors(connection)
+        connection.execute(delete(rejected_loads).where(rejected_loads.c.log_date.is_(None)))
+        _record_rejection(connection, None, error_count, max_load_errors, reason)
+
+    return reject
 
 
 def pending_days(connection: Connection) -> list[date]:
@@ -250,23 +269,43 @@ def pending_days(connection: Connection) -> list[date]:
     return list(connection.scalars(select(pending_rematch.c.log_date).order_by(pending_rematch.c.log_date)))
 
 
-def _delete_songs(connection: Connection, warehouse: Warehouse, gone: Sequence[str]) -> None:
-    with _temporary_keys(connection, warehouse, gone) as keys:
-        connection.execute(delete(staging_songs).where(staging_songs.c.source_key.in_(select(keys.c.key))))
-        for table in (loaded_objects, load_errors):
-            connection.execute(delete(table).where(table.c.log_date.is_(None), table.c.key.in_(select(keys.c.key))))
+def _in_order(*inserts: Insert) -> Insert:
+    def insert_all(connection: Connection) -> None:
+        for insert_some in inserts:
+            insert_some(connection)
+
+    return insert_all
 
 
-@contextmanager
-def _temporary_keys(connection: Connection, warehouse: Warehouse, keys: Sequence[str]) -> Iterator[Table]:
-    """Creates a temporary table of the keys, which may be too many for one statement."""
+def _song_deletion(inputs: Inputs, gone: Sequence[str]) -> Insert:
+    if not gone:
+        return _in_order()
+    temporary_keys = _temporary_keys(inputs, gone)
+
+    def delete_songs(connection: Connection) -> None:
+        with temporary_keys(connection) as keys:
+            connection.execute(delete(staging_songs).where(staging_songs.c.source_key.in_(select(keys.c.key))))
+            for table in (loaded_objects, load_errors):
+                connection.execute(delete(table).where(table.c.log_date.is_(None), table.c.key.in_(select(keys.c.key))))
+
+    return delete_songs
+
+
+def _temporary_keys(inputs: Inputs, keys: Sequence[str]) -> Callable[[Connection], AbstractContextManager[Table]]:
+    """Returns what creates a temporary table of the keys, which may be too many for one statement."""
     table = Table(
         "chosen_keys", MetaData(), Column("key", ByteOrdered(TEXT_BYTES), nullable=False), prefixes=["TEMPORARY"]
     )
-    table.create(connection)
-    warehouse.insert_rows(connection, table, [{"key": key} for key in keys])
-    yield table
-    table.drop(connection)
+    insert_keys = inputs.rows(table, [{"key": key} for key in keys])
+
+    @contextmanager
+    def created(connection: Connection) -> Iterator[Table]:
+        table.create(connection, checkfirst=False)
+        insert_keys(connection)
+        yield table
+        table.drop(connection, checkfirst=False)
+
+    return created
 
 
 def _note_days_to_rematch(connection: Connection) -> None:
@@ -288,11 +327,9 @@ def _note_days_to_rematch(connection: Connection) -> None:
     )
 
 
-def _record_files(
-    connection: Connection, warehouse: Warehouse, files: Sequence[tuple[date | None, InspectedFile]], rules: str
-) -> None:
+def _file_rows(files: Sequence[tuple[date | None, InspectedFile]], rules: str) -> Rows:
     now = utc_now()
-    rows = [
+    return [
         {
             "key": file.source.key,
             "log_date": day,
@@ -307,14 +344,11 @@ def _record_files(
         }
         for day, file in files
     ]
-    warehouse.insert_rows(connection, loaded_objects, rows)
 
 
-def _record_errors(
-    connection: Connection, warehouse: Warehouse, errors: Sequence[tuple[date | None, LoadError]]
-) -> None:
+def _error_rows(errors: Sequence[tuple[date | None, LoadError]]) -> Rows:
     now = utc_now()
-    rows = [
+    return [
         {
             "key": error.key,
             "line_number": error.line_number,
@@ -326,7 +360,6 @@ def _record_errors(
         }
         for day, error in errors
     ]
-    warehouse.insert_rows(connection, load_errors, rows)
 
 
 def _record_rejection(connection: Connection, day: date | None, errors: int, max_load_errors: int, reason: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
+from sparkify_dagster.warehouse.base import Read
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
 from sparkify_dagster_tests.checks.conftest import DAYS
 from sparkify_dagster_tests.support.events import event, song
@@ -21,8 +22,8 @@ def lose_rows(monkeypatch: pytest.MonkeyPatch, loader: str, lost: str) -> None:
     """Makes the loader lose rows inside its transaction, as a faulty one would."""
     load = getattr(DuckDBWarehouse, loader)
 
-    def load_and_lose(warehouse: DuckDBWarehouse, connection: Connection, loaded: object) -> None:
-        load(warehouse, connection, loaded)
+    def load_and_lose(warehouse: DuckDBWarehouse, connection: Connection, loaded: object, read: Read) -> None:
+        load(warehouse, connection, loaded, read)
         connection.execute(text(f"DELETE FROM {lost}"))
 
     monkeypatch.setattr(DuckDBWarehouse, loader, load_and_lose)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,19 @@ class Failure:
     after: bool = False
     refused_connections: int = 0
     """How many connections are refused from then on."""
+
+
+@dataclass
+class Transaction:
+    """A transaction as a client sees it, from its first statement, which is BEGIN, to the reply to its last one."""
+
+    began: float
+    ended: float = 0.0
+    statements: list[str] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.began
 
 
 @dataclass(frozen=True)
@@ -83,8 +96,12 @@ class Cluster:
         self.s3 = s3
         self.roles = {ROLE}
         self.default_role: str | None = ROLE
+        # Whether SYS_LOAD_DETAIL shows what a COPY has read: no page says how soon it does.
+        self.lists_loaded_files = True
         # Every SQL text that came, in order, also those that were refused.
         self.statements: list[str] = []
+        # The transactions that came to their end.
+        self.transactions: list[Transaction] = []
         # Whether COPY takes 1541016707796.0 for a TIMESTAMP with epochmillisecs, which no page says.
         self.epoch_fractions = True
         # What a user, or a cluster, may have otherwise.
@@ -122,6 +139,7 @@ class Cluster:
         """For a next test: no statement was seen and nothing is to fail."""
         with self._lock:
             self.statements.clear()
+            self.transactions.clear()
             self._failures.clear()
             self.fault = None
 

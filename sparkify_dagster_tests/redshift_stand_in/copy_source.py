@@ -42,6 +42,8 @@ class Row:
 class SourceFile:
     url: str
     content: bytes
+    etag: str
+    bytes: int
 
 
 class Source:
@@ -75,13 +77,14 @@ class Source:
         return found
 
     def read(self, url: str) -> SourceFile:
-        content = self._get(url)
+        content, etag = self._get_version(url)
+        size = len(content)
         if "gzip" in self._command.flags:
             try:
                 content = gzip.decompress(content)
             except (OSError, EOFError, zlib.error) as error:
                 _fail(f"Invalid GZIP file: {url}: {error}")
-        return SourceFile(url, content)
+        return SourceFile(url, content, etag, size)
 
     def rows(self, file: SourceFile) -> Iterator[Row]:
         """Each JSON object of the text, wherever lines end. What is not JSON is passed over to the end of its line."""
@@ -157,9 +160,13 @@ class Source:
         return [_steps(expression) for expression in content["jsonpaths"]]
 
     def _get(self, url: str, context: str = "") -> bytes:
+        return self._get_version(url, context)[0]
+
+    def _get_version(self, url: str, context: str = "") -> tuple[bytes, str]:
         bucket, key = _parts(url)
         try:
-            return self._client.get_object(Bucket=bucket, Key=key)["Body"].read()
+            response = self._client.get_object(Bucket=bucket, Key=key)
+            return response["Body"].read(), response["ETag"]
         except (ClientError, BotoCoreError) as error:
             _fail(context + _s3_message(error))
 

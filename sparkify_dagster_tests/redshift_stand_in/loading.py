@@ -1,6 +1,7 @@
 """A load by COPY: rows for the back end, errors and counts for the system tables.
 
-Pages: SYS_LOAD_HISTORY, SYS_LOAD_ERROR_DETAIL, r_STL_LOAD_ERRORS, copy-parameters-data-load (MAXERROR).
+Pages: SYS_LOAD_HISTORY, SYS_LOAD_DETAIL, SYS_LOAD_ERROR_DETAIL, r_STL_LOAD_ERRORS, copy-parameters-data-load
+(MAXERROR).
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from datetime import UTC, datetime
 
 from sparkify_dagster_tests.redshift_stand_in.cluster import Cluster
 from sparkify_dagster_tests.redshift_stand_in.copy_command import CopyCommand
-from sparkify_dagster_tests.redshift_stand_in.copy_source import INVALID_LINE, Row, Source
+from sparkify_dagster_tests.redshift_stand_in.copy_source import INVALID_LINE, Row, Source, SourceFile
 from sparkify_dagster_tests.redshift_stand_in.copy_values import Column, Conversion, Number, ValueRefused, converted
 from sparkify_dagster_tests.redshift_stand_in.refusal import Refusal
 
@@ -36,6 +37,14 @@ class RowError:
     value: str = ""
 
 
+@dataclass(frozen=True)
+class ScannedFile:
+    url: str
+    etag: str
+    bytes: int
+    lines: int
+
+
 @dataclass
 class Load:
     cluster: Cluster
@@ -47,6 +56,7 @@ class Load:
     query_id: int = 0
     loaded_rows: int = 0
     errors: list[RowError] = field(default_factory=list)
+    _scanned_files: list[ScannedFile] = field(default_factory=list)
     _files: int = 0
     _file_bytes: int = 0
     _scanned: int = 0
@@ -65,6 +75,7 @@ class Load:
             file = self.source.read(url)
             self._file_bytes += len(file.content)
             self._scanned += 1
+            self._scanned_files.append(ScannedFile(url, file.etag, file.bytes, _lines_of(file)))
             for row in self.source.rows(file):
                 line = self._line(url, row, conversion)
                 if line is not None:
@@ -93,6 +104,12 @@ class Load:
     def record(self, status: str, seconds: float) -> None:
         """Beside the client's transaction: the records outlive its rollback."""
         database = self.cluster.database
+        for scanned in self._scanned_files if self.cluster.lists_loaded_files else ():
+            self.cluster.execute_in_back_end(
+                "INSERT INTO redshift_system.sys_load_detail (query_id, file_name, bytes_scanned, lines_scanned,"
+                " file_etag) VALUES (%s, %s, %s, %s, %s)",
+                [self.query_id, scanned.url[:256], scanned.bytes, scanned.lines, scanned.etag],
+            )
         for error in self.errors:
             column = error.column
             self.cluster.execute_in_back_end(
@@ -153,6 +170,10 @@ class Load:
                 return None
             texts.append("\\N" if text is None else text.translate(_ESCAPES))
         return "\t".join(texts).encode() + b"\n"
+
+
+def _lines_of(file: SourceFile) -> int:
+    return file.content.count(b"\n") + (not file.content.endswith(b"\n") and bool(file.content))
 
 
 def _storable(text: str) -> str:

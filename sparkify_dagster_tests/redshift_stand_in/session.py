@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence, Set
 
 from sparkify_dagster_tests.redshift_stand_in import wire
-from sparkify_dagster_tests.redshift_stand_in.cluster import Cluster
+from sparkify_dagster_tests.redshift_stand_in.cluster import Cluster, Transaction
 from sparkify_dagster_tests.redshift_stand_in.copy_command import CopyCommand, parse_copy
 from sparkify_dagster_tests.redshift_stand_in.copy_source import Source
 from sparkify_dagster_tests.redshift_stand_in.copy_values import Column
@@ -22,6 +22,8 @@ _INSUFFICIENT_PRIVILEGE = "42501"
 # Nothing, or not all, was granted.
 _NOT_GRANTED = ("01007", "01006")
 _ON_DATABASE = re.compile(r"\bON\s+DATABASE\s+(\w+)", re.IGNORECASE)
+_SYSTEM_VIEWS = re.compile(r"\b(sys_load_detail|sys_load_error_detail|sys_load_history)\b", re.IGNORECASE)
+_LAST_COPY = re.compile(r"\bpg_last_copy_id\(\)", re.IGNORECASE)
 _DISTINCT = re.compile(r"\bDISTINCT\b", re.IGNORECASE)
 _CHUNK_BYTES = 1 << 16
 # Redshift is a PostgreSQL 8.0.2 to its clients, which reported little of this.
@@ -62,6 +64,8 @@ class Session:
         self._back_end: Channel | None = None
         self._status = _IDLE
         self._process_id = 0
+        self._transaction = Transaction(0)
+        self._system_views: Channel | None = None
 
     def run(self) -> None:
         """Serves the client until it goes. Raises Closed."""
@@ -78,8 +82,9 @@ class Session:
 
     def close(self) -> None:
         self._client.close()
-        if self._back_end is not None:
-            self._back_end.close()
+        for channel in (self._back_end, self._system_views):
+            if channel is not None:
+                channel.close()
 
     def _is_let_in(self) -> bool:
         cluster = self._cluster
@@ -163,6 +168,9 @@ class Session:
         channel.close()
 
     def _handle(self, sql: str) -> None:
+        if self._status == _IDLE:
+            self._transaction = Transaction(time.monotonic())
+        self._transaction.statements.append(sql)
         failure = self._cluster.received(sql)
         if failure is not None and failure.cuts and not failure.after:
             raise Closed
@@ -184,6 +192,9 @@ class Session:
         for message in messages:
             if message.kind == b"Z":
                 self._status = message.content
+                if self._status == _IDLE:
+                    self._transaction.ended = time.monotonic()
+                    self._cluster.transactions.append(self._transaction)
             self._client.send(message)
 
     def _answer(self, sql: str) -> Iterable[Message]:
@@ -200,6 +211,8 @@ class Session:
                 return self._copy(statements[0])
             if words == ["TRUNCATE"]:
                 return self._truncate(rewrite(statements[0]))
+            if self._status != _FAILED and _SYSTEM_VIEWS.search(sql):
+                return self._asked_of_system_views(sql)
             rewritten = "; ".join(rewrite(statement) for statement in statements)
             if not self._cluster.has_escapes:
                 rewritten = rewritten.replace("\\\\", "\\")
@@ -224,6 +237,20 @@ class Session:
             if message.kind == b"N" and message.fields.get("C") in _NOT_GRANTED:
                 return self._raised(_INSUFFICIENT_PRIVILEGE, "permission denied: " + message.fields["M"])
         return messages
+
+    def _asked_of_system_views(self, sql: str) -> Iterable[Message]:
+        """System views lie outside of the transaction's snapshot."""
+        ((copy_id,),) = self._rows("SELECT redshift_system.pg_last_copy_id()")
+        if self._system_views is None:
+            channel = self._system_views = self._connect()
+            back_end = self._cluster.back_end
+            options = {"user": back_end.username or "", "database": back_end.database or "", "options": _SETTINGS}
+            channel.send_bytes(wire.startup({**options, "client_encoding": "UTF8"}))
+            for _ in channel.until_ready():
+                pass
+        self._system_views.send(wire.query(rewrite(_LAST_COPY.sub(str(copy_id), sql))))
+        for message in self._system_views.until_ready():
+            yield Message(b"Z", self._status) if message.kind == b"Z" else _in_redshifts_words(message)
 
     def _declared_keys(self) -> Mapping[str, Set[str]]:
         """Returns the columns that are a key by themselves, by table."""

@@ -178,6 +178,21 @@ SELECT
     left(error_message, 100)::char(100) AS err_reason
 FROM load_errors;
 
+-- SYS_LOAD_DETAIL: a row per object, with the lines of rejected records
+CREATE TABLE sys_load_detail (
+    user_id integer NOT NULL DEFAULT 100,
+    query_id integer NOT NULL,
+    file_name char(256) NOT NULL,
+    bytes_scanned integer NOT NULL,
+    lines_scanned integer NOT NULL,
+    record_time timestamp NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC'),
+    splits_scanned integer NOT NULL DEFAULT 0,
+    start_time timestamp,
+    end_time timestamp,
+    file_etag char(256) NOT NULL,
+    file_last_modified timestamp
+);
+
 -- SYS_LOAD_HISTORY
 CREATE TABLE sys_load_history (
     user_id integer NOT NULL DEFAULT 100,

@@ -15,6 +15,7 @@ from sparkify_dagster.batches import InspectedDay
 from sparkify_dagster.schema import tables
 from sparkify_dagster.schema.event_columns import DEFAULT_KEYS
 from sparkify_dagster.sources.events import EventInspector
+from sparkify_dagster.warehouse.base import LocalInputs
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
 from sparkify_dagster_tests.support.events import event
 from sparkify_dagster_tests.support.memory import MemoryStore
@@ -130,7 +131,7 @@ def inspect(contents: dict[str, bytes], *, rewrite: bool = False) -> InspectedDa
 def load(engine: Engine, day: InspectedDay) -> list[Row]:
     """The rows that the real loader makes of an inspected day. A RowCountMismatchError fails the test."""
     with engine.connect() as connection, connection.begin() as transaction:
-        DuckDBWarehouse(path="not opened").insert_events(connection, [day])
+        LocalInputs(DuckDBWarehouse(path="not opened")).events([day])(connection)
         rows = in_order([tuple(row) for row in connection.execute(select(tables.staging_events))])
         transaction.rollback()
     return rows

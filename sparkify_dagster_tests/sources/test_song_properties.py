@@ -11,6 +11,7 @@ from sqlalchemy import Engine, select
 
 from sparkify_dagster.schema import tables
 from sparkify_dagster.sources.songs import inspect_song_file, inspect_songs
+from sparkify_dagster.warehouse.base import LocalInputs
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
 from sparkify_dagster_tests.sources.test_event_properties import FRAGMENTS
 from sparkify_dagster_tests.support.events import song
@@ -60,7 +61,7 @@ def test_each_object_is_a_row_or_an_error(engine: Engine, contents: list[bytes])
         assert lines == staged + errors
     assert len(batch.errors) == sum(errors for _, _, errors in counts.values())
     with engine.connect() as connection, connection.begin() as transaction:
-        DuckDBWarehouse(path="not opened").insert_songs(connection, batch)
+        LocalInputs(DuckDBWarehouse(path="not opened")).songs(batch)(connection)
         table = tables.staging_songs
         keys = connection.execute(select(table.c.source_key, table.c.song_id, table.c.artist_id)).all()
         transaction.rollback()

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection
 
 from sparkify_dagster.batches import InspectedDay, InspectedSongs
-from sparkify_dagster.warehouse.base import Warehouse
+from sparkify_dagster.warehouse.base import Read, Warehouse
 from sparkify_dagster_tests.support.world import World
 
 Loaded: TypeAlias = Sequence[InspectedDay] | InspectedSongs
@@ -26,12 +26,12 @@ class Hook(Protocol):
 def hooked(world: World, hook: Hook) -> Iterator[None]:
     """Within the block, each load calls `hook` inside its transaction, after its rows are in."""
 
-    def insert_events(warehouse: Warehouse, connection: Connection, days: Sequence[InspectedDay]) -> None:
-        of_events(warehouse, connection, days)
+    def insert_events(warehouse: Warehouse, connection: Connection, days: Sequence[InspectedDay], read: Read) -> None:
+        of_events(warehouse, connection, days, read)
         hook(days)
 
-    def insert_songs(warehouse: Warehouse, connection: Connection, songs: InspectedSongs) -> None:
-        of_songs(warehouse, connection, songs)
+    def insert_songs(warehouse: Warehouse, connection: Connection, songs: InspectedSongs, read: Read) -> None:
+        of_songs(warehouse, connection, songs, read)
         hook(songs)
 
     kind = type(world.warehouse)

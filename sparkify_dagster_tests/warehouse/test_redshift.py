@@ -7,14 +7,13 @@ How it finds its cluster and logs in is in test_redshift_login.py.
 import gzip
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pytest
 import sqlfluff
 from sqlalchemy import text
@@ -177,7 +176,7 @@ def test_a_local_source_is_read_from_copies(on_redshift: OnRedshift) -> None:
     assert on_redshift.copied() == {
         f"0001-{DAYS[0]}-events.json.gz",
         f"0002-{DAYS[1]}-events.json.gz",
-        "landing_songs-1.json.gz",
+        "landing_songs-1-1.json.gz",
     }
     assert len(local.rows("songplays")) == 2
 
@@ -192,7 +191,7 @@ def test_a_source_in_another_region_is_read_from_copies(
     on_redshift.write_log(DAY, event())
     on_redshift.write_songs(song())
     on_redshift.world.load(DAY)
-    assert on_redshift.copied() == {f"0001-{DAY}-events.json.gz", "landing_songs-1.json.gz"}
+    assert on_redshift.copied() == {f"0001-{DAY}-events.json.gz", "landing_songs-1-1.json.gz"}
     copies = [statement for statement in on_redshift.server.statements if statement.startswith("COPY")]
     assert all("REGION 'us-west-2'" in copy for copy in copies)
     known[SOURCE_BUCKET, on_redshift.s3.url] = "us-west-2"
@@ -217,20 +216,20 @@ def test_many_songs_are_few_objects(on_redshift: OnRedshift) -> None:
     on_redshift.write_songs(*(song(song_id=f"S{number:04}", title="x" * 1_000) for number in range(600)))
     on_redshift.world.load(DAY)
     assert len(on_redshift.world.rows("songs")) == 600
-    assert on_redshift.copied() == {"landing_songs-1.json.gz", "loaded_objects-1.json.gz"}
+    assert on_redshift.copied() == {"landing_songs-1-1.json.gz", "loaded_objects-1-1.json.gz"}
     before = on_redshift.world.everything()
     on_redshift.world.load(DAY)
     assert on_redshift.world.everything() == before
 
 
 def test_lines_are_parted_at_their_ends() -> None:
-    from sparkify_dagster.warehouse.redshift.warehouse import _BUNDLE_BYTES, _parts
+    from sparkify_dagster.warehouse.redshift.inputs import BUNDLE_BYTES, parts
 
-    content = b"\n".join(b"%07d" % number for number in range(_BUNDLE_BYTES // 4))
-    parts = list(_parts(content))
-    assert len(parts) == 2
-    assert b"\n".join(parts) == content
-    assert list(_parts(b"one")) == [b"one"]
+    content = b"\n".join(b"%07d" % number for number in range(BUNDLE_BYTES // 4))
+    parted = list(parts(content))
+    assert len(parted) == 2
+    assert b"\n".join(parted) == content
+    assert list(parts(b"one")) == [b"one"]
 
 
 def test_decimals_and_times_arrive_exactly(on_redshift: OnRedshift) -> None:
@@ -255,58 +254,7 @@ def test_decimals_and_times_arrive_exactly(on_redshift: OnRedshift) -> None:
     assert [str(length) for length in on_redshift.world.column(EVENTS, "length")][-1] == "99999.99999"
 
 
-# Trusted logs
-
-
-def trusted(on_redshift: OnRedshift) -> OnRedshift:
-    on_redshift.replace(trusts_logs=True)
-    return on_redshift
-
-
-def test_trusted_logs_make_the_same_rows(on_redshift: OnRedshift) -> None:
-    on_redshift.write_log(
-        DAYS[0],
-        event(),
-        event(itemInSession=2, artist=BROKEN_NAME, song="Undó "),
-        event(itemInSession=3, userId="", page="Home"),
-    )
-    on_redshift.write_log(DAYS[0], event(itemInSession=5), key=f"late/{DAYS[0]}-events.json.gz")
-    on_redshift.write_log(DAYS[1])
-    on_redshift.write_songs(song(), song(song_id="S2", artist_name="Björk", title="Undó"))
-    inspected = on_redshift.world.from_scratch(DAYS[0], DAYS[1]).everything()
-    outcome = trusted(on_redshift).world.materialize(DAYS[0], DAYS[1])
-    assert outcome.ok
-    # Of the README among the songs.
-    assert [key for key, passed in outcome.checks.items() if not passed] == [("staging_songs", "files_recognized")]
-    assert on_redshift.world.everything() == inspected
-    assert on_redshift.world.materialize(DAYS[0], DAYS[1]).ok
-    assert on_redshift.world.everything() == inspected
-
-
-def test_what_copy_refuses_of_trusted_logs_is_shown_as_a_table(on_redshift: OnRedshift) -> None:
-    on_redshift.write_log(DAY, event())
-    on_redshift.world.load(DAY)
-    before = on_redshift.world.everything()
-    url = on_redshift.write_log(DAY, event(), event(itemInSession="two"), event(sessionId=3))
-    outcome = trusted(on_redshift).world.materialize(DAY)
-    assert outcome.failures["staging_events"] == (
-        f"COPY rejected {url} line 2: item_in_session: Invalid digit, Pos 0, Type: Integer (error 1207)"
-    )
-    (failure,) = [
-        step for step in outcome.result.all_events if step.is_step_failure and step.step_key == "staging_events"
-    ]
-    shown = failure.step_failure_data.user_failure_data
-    assert shown is not None
-    table = shown.metadata["rejected_records"]
-    assert isinstance(table, dg.TableMetadataValue)
-    (row,) = table.records
-    assert row.data == {
-        "file": url,
-        "line": 2,
-        "column": "item_in_session",
-        "reason": "Invalid digit, Pos 0, Type: Integer (error 1207)",
-    }
-    assert on_redshift.world.everything() == before
+# Files that COPY rejects
 
 
 def test_a_day_that_copy_rejects_is_copied_in_a_normalised_form_though_the_records_are_not_listed_yet(
@@ -323,24 +271,6 @@ def test_a_day_that_copy_rejects_is_copied_in_a_normalised_form_though_the_recor
     assert on_redshift.world.column(EVENTS, "item_in_session") == [1, 2]
     assert on_redshift.manifests[0] == [url]
     assert url not in on_redshift.manifests[-1]
-
-
-@pytest.mark.parametrize(
-    ("items", "told"),
-    [
-        ((event(), event()), "1 duplicate event;"),
-        ((event(time=f"{DAYS[1]}T10:00:00"),), "1 event of other days"),
-        ((event(page=""), event(sessionId=None)), "2 events without a page, session or item"),
-    ],
-)
-def test_what_copy_takes_and_the_contract_does_not_fails_the_load(
-    on_redshift: OnRedshift, items: Sequence[Any], told: str
-) -> None:
-    on_redshift.write_log(DAY, *items)
-    failure = trusted(on_redshift).world.materialize(DAY).failures["staging_events"]
-    assert told in failure
-    assert "load the day with SPARKIFY_TRUSTED_LOGS=false" in failure
-    assert on_redshift.world.rows(EVENTS) == []
 
 
 # Conflicts, cuts, changes
@@ -381,9 +311,41 @@ def test_a_conflict_that_does_not_end_fails_at_last(loaded: OnRedshift) -> None:
     assert "could not serialize access" in outcome.failures["staging_events"]
 
 
-def test_an_object_that_changes_between_inspection_and_copy_is_loaded_as_it_then_is(loaded: OnRedshift) -> None:
+def before_the_transaction(
+    on_redshift: OnRedshift, monkeypatch: pytest.MonkeyPatch, *works: Callable[[], object]
+) -> None:
+    """Does each of the works once, after the inspection of a file and before the transaction that loads it."""
+    remaining = iter(works)
+    noting = CopyFolder.put_manifest
+
+    def put_manifest(folder: CopyFolder, name: str, urls: Sequence[str]) -> str:
+        if work := next(remaining, None):
+            work()
+        return noting(folder, name, urls)
+
+    monkeypatch.setattr(CopyFolder, "put_manifest", put_manifest)
+
+
+def test_an_object_that_changes_between_inspection_and_copy_is_loaded_as_it_then_is(
+    loaded: OnRedshift, monkeypatch: pytest.MonkeyPatch
+) -> None:
     day = loaded
-    changes = iter([[event(itemInSession=20), event(itemInSession=21), event(itemInSession=22)]])
+    changed = [event(itemInSession=20), event(itemInSession=21), event(itemInSession=22)]
+    # With as many rows, so that only the ETag tells.
+    before_the_transaction(
+        day,
+        monkeypatch,
+        lambda: day.write_log(DAY, event(itemInSession=18), event(itemInSession=19)),
+        lambda: day.write_log(DAY, *changed),
+    )
+    day.world.load(DAY)
+    assert day.world.column(EVENTS, "item_in_session") == [20, 21, 22]
+    assert day.world.everything() == day.world.from_scratch(DAY).everything()
+
+
+def test_an_object_that_changes_after_copy_is_loaded_as_copy_read_it_and_then_again(loaded: OnRedshift) -> None:
+    day = loaded
+    changes = iter([[event(itemInSession=20)]])
 
     def change(loaded: Sequence[InspectedDay] | InspectedSongs) -> None:
         if items := next(changes, None):
@@ -391,8 +353,43 @@ def test_an_object_that_changes_between_inspection_and_copy_is_loaded_as_it_then
 
     with hooked(day.world, change):
         day.world.load(DAY)
-    assert day.world.column(EVENTS, "item_in_session") == [20, 21, 22]
-    assert day.world.everything() == day.world.from_scratch(DAY).everything()
+    assert day.world.column(EVENTS, "item_in_session") == [7, 8]
+    day.world.load(DAY)
+    assert day.world.column(EVENTS, "item_in_session") == [20]
+
+
+def test_an_object_whose_version_the_cluster_does_not_list_is_read_from_a_copy(
+    loaded: OnRedshift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redshift_copy, "LISTING_SECONDS", 0)
+    loaded.server.lists_loaded_files = False
+    loaded.world.load(DAY)
+    assert loaded.world.column(EVENTS, "item_in_session") == [7, 8]
+    assert f"0001-{DAY}-events.json.gz" in loaded.copied()
+
+
+def test_what_another_run_stages_in_the_meantime_is_noticed(
+    loaded: OnRedshift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the day, of which it has a newer file; and of the songs, which it has then loaded already."""
+
+    def other_run() -> None:
+        loaded.write_log(DAY, event(itemInSession=30))
+        loaded.world.load(DAY)
+
+    # Of this file a copy is read, which is as old as its inspection.
+    loaded.write_log(DAY, event(itemInSession=7), "broken")
+    before_the_transaction(loaded, monkeypatch, other_run)
+    loaded.world.load(DAY)
+    assert loaded.world.column(EVENTS, "item_in_session") == [30]
+    assert loaded.world.everything() == loaded.world.from_scratch(DAY).everything()
+
+    loaded.write_songs(song(title="Yet another"), song(song_id="S2"))
+    before_the_transaction(loaded, monkeypatch, loaded.world.load_songs_alone)
+    loaded.server.forget()
+    loaded.world.load_songs_alone()
+    assert sum(statement.startswith("COPY landing_songs") for statement in loaded.server.statements) == 1
+    assert loaded.world.rows("songs") == loaded.world.from_scratch(DAY).rows("songs")
 
 
 def test_where_copy_and_the_inspection_disagree_a_cleaned_copy_is_read(
@@ -571,13 +568,6 @@ def test_numbers_are_rounded_as_on_the_other_warehouses(on_redshift: OnRedshift)
     on_redshift.server.fail_next("enable_numeric_rounding", "42704", "unrecognized configuration parameter")
     assert on_redshift.world.query("SELECT 1") == [(1,)]
     assert on_redshift.server.failures_to_come == []
-
-
-def test_what_copy_rejects_is_found_whatever_the_users_time_zone_is(on_redshift: OnRedshift) -> None:
-    on_redshift.server.timezone = "Asia/Tokyo"
-    url = on_redshift.write_log(DAY, event(itemInSession="two"))
-    outcome = trusted(on_redshift).world.materialize(DAY, assets=["staging_events"])
-    assert outcome.failures["staging_events"].startswith(f"COPY rejected {url} line 1: item_in_session: Invalid digit")
 
 
 # Tables and commands

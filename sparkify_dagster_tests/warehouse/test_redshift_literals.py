@@ -18,7 +18,7 @@ from sparkify_dagster.analytics.comparison import compare
 from sparkify_dagster.analytics.expected import parse
 from sparkify_dagster.analytics.query import read_query
 from sparkify_dagster.warehouse.database_errors import WarehouseError
-from sparkify_dagster.warehouse.redshift import warehouse as redshift_warehouse
+from sparkify_dagster.warehouse.redshift import inputs as redshift_inputs
 from sparkify_dagster.warehouse.redshift.warehouse import RedshiftWarehouse
 from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers
 from sparkify_dagster_tests.support.events import event, lines, song
@@ -103,7 +103,7 @@ def test_hostile_lines_songs_keys_and_runs_are_loaded_as_on_duckdb(
         assert world.column("staging.day_profiles", "run_id") == [run_id]
         assert len(world.errors()) >= 2 * len(HOSTILE)
         # From then on all that is written down goes by COPY, as it does of many rows.
-        monkeypatch.setattr(redshift_warehouse, "_ROWS_BY_INSERT", 0)
+        monkeypatch.setattr(redshift_inputs, "ROWS_BY_INSERT", 0)
 
 
 def test_hostile_results_are_as_expected(world: World) -> None:

@@ -1,7 +1,7 @@
 """Runs COPY from a temporary S3 prefix that is always cleaned up.
 
 Sources, below https://docs.aws.amazon.com/redshift/latest/dg/: r_COPY, loading-data-files-using-manifest,
-copy-usage_notes-copy-from-json, SYS_LOAD_ERROR_DETAIL, r_STL_LOAD_ERRORS.
+copy-usage_notes-copy-from-json, SYS_LOAD_DETAIL, SYS_LOAD_ERROR_DETAIL, r_STL_LOAD_ERRORS.
 """
 
 import gzip
@@ -10,7 +10,8 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,9 @@ SHOWN_ERRORS = 20
 _REJECTED = re.compile("^Load into table")
 # The records that COPY rejected appear in the system tables a moment after its transaction has ended.
 ERROR_TABLE_SECONDS = 5.0
+# The objects that COPY read are listed at once, as far as is known.
+LISTING_SECONDS = 5.0
+_FILE_NAME_BYTES = 256
 # "Invalid digit, Value 'K', Pos 0, Type: Integer", and whatever else it may quote.
 _QUOTED = re.compile(r""" Value '.*',(?= Pos)|(?<!\w)(["']).*\1""")
 
@@ -73,6 +77,8 @@ class CopyFolder:
         return self.put(name, json.dumps({"entries": entries}).encode())
 
     def remove(self) -> None:
+        if not self._names:
+            return
         try:
             obstore.delete(self.store, self._names)
         except S3_ERRORS as error:
@@ -175,6 +181,43 @@ class Copy:
             raise
 
 
+@dataclass(frozen=True)
+class LoadedFile:
+    """An object as a COPY read it."""
+
+    etag: str
+    lines: int
+
+
+def list_loaded_files(connection: Connection, urls: Sequence[str]) -> Mapping[str, LoadedFile]:
+    """Returns the objects that this session's last COPY read, by those of the URLs that name one of them alone.
+
+    No page says how soon they are listed. So an object is missing only after LISTING_SECONDS.
+    """
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for url in urls:
+        by_name[_as_listed(url)].append(url)
+    end = time.monotonic() + LISTING_SECONDS
+    while True:
+        found: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        for name, etag, lines in connection.execute(text(_LOADED_FILES)):
+            found[name].append((etag.strip('"'), lines))
+        if by_name.keys() <= found.keys() or time.monotonic() > end:
+            break
+        time.sleep(0.2)
+    loaded = {}
+    for name, (url, *others) in by_name.items():
+        etags = {etag for etag, _ in found.get(name, ())}
+        if not others and len(etags) == 1:
+            loaded[url] = LoadedFile(etags.pop(), sum(lines for _, lines in found[name]))
+    return loaded
+
+
+def _as_listed(url: str) -> str:
+    """Returns the URL as a CHAR(256) of a system view shows it: cut, and without blanks at its end."""
+    return url.encode()[:_FILE_NAME_BYTES].decode(errors="ignore").rstrip(" ")
+
+
 def _remedy(said: str, role: str | None) -> str | None:
     """Returns the remedy for an error of COPY about S3 or its role, or None for any other error."""
     if "IAM" in said or "assume" in said:
@@ -219,6 +262,9 @@ def _without_values(reason: str) -> str:
 
 
 # The columns are CHAR: padded with blanks.
+_LOADED_FILES = """
+SELECT TRIM(file_name), TRIM(file_etag), lines_scanned FROM sys_load_detail WHERE query_id = pg_last_copy_id()
+"""
 _SYS_ERRORS = """
 SELECT TRIM(file_name), line_number, TRIM(column_name), error_code, TRIM(error_message)
 FROM sys_load_error_detail WHERE session_id = %s AND start_time >= %s

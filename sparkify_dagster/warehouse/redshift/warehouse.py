@@ -5,12 +5,10 @@ COPY fills a landing table, and one INSERT casts its rows into staging (landing.
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
-import msgspec
 import psycopg2
 import psycopg2.extensions
 from sqlalchemy import (
@@ -20,28 +18,19 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
-    insert,
     make_url,
     text,
 )
 from sqlalchemy.exc import DBAPIError, OperationalError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from sparkify_dagster.batches import InspectedDay, InspectedFile, InspectedSongs, TrustedDay
 from sparkify_dagster.config import aws, current
-from sparkify_dagster.schema.tables import STAGING_SCHEMA, metadata, pending_rematch, staging_events, staging_songs
-from sparkify_dagster.warehouse.base import count_rows
+from sparkify_dagster.schema.tables import STAGING_SCHEMA, metadata, pending_rematch
+from sparkify_dagster.warehouse.base import Inputs
 from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line
 from sparkify_dagster.warehouse.ddl import columns_in
-from sparkify_dagster.warehouse.redshift.copy import Copy, CopyFolder, bucket_region, compressed, copy_folder, required
-from sparkify_dagster.warehouse.redshift.landing import (
-    check_trusted,
-    insert_from_landing,
-    landing_events,
-    landing_repairs,
-    landing_songs,
-    texts_to_repair,
-)
+from sparkify_dagster.warehouse.redshift.copy import bucket_region, copy_folder, required
+from sparkify_dagster.warehouse.redshift.inputs import CopyInputs
 from sparkify_dagster.warehouse.redshift.login import Cluster, connection_parameters
 from sparkify_dagster.warehouse.server import (
     KEEPALIVES,
@@ -86,10 +75,6 @@ _CONFLICT = re.compile(
     r"|concurrent transaction|tuple concurrently updated|could not open relation with OID",
     re.IGNORECASE | re.DOTALL,
 )
-# Beyond this number of rows COPY is faster.
-_ROWS_BY_INSERT = 500
-# gzip compresses this much JSON to about a megabyte, the minimum object size that AWS recommends.
-_BUNDLE_BYTES = 4 << 20
 
 _OWN_SCHEMA = """
 SELECT COUNT(*)
@@ -129,7 +114,6 @@ class RedshiftWarehouse(ServerWarehouse):
     iam_role: str | None = None
     copy_staging: str | None = None
     statement_timeout_seconds: int = 3600
-    trusts_logs: bool = False
 
     @property
     def kind(self) -> str:
@@ -180,49 +164,10 @@ class RedshiftWarehouse(ServerWarehouse):
             # If it cannot be read at all, the inspection reports that.
             return False
 
-    def read_events(self, connection: Connection, days: Sequence[InspectedDay]) -> int:
-        files = [file for day in days for file in day.files if file.staged]
-        landing_events.create(connection, checkfirst=False)
-        if files:
-            with self._copy_folder() as folder:
-                paths = folder.put("jsonpaths.json", _json_paths(days[0].event_keys))
-                for name, (urls, is_gzip) in _to_copy(folder, files).items():
-                    manifest = folder.put_manifest(f"{name}.manifest", urls)
-                    self._copy(connection, folder, landing_events, manifest, paths, is_gzip)
-        return self._insert_landed_events(
-            connection, {broken: repaired for day in days for broken, repaired in day.repairs.items()}
-        )
-
-    def trusts(self, location: str) -> bool:
-        return self.trusts_logs and self.reads_in_place(location)
-
-    def read_trusted(
-        self, connection: Connection, day: TrustedDay, repairs: Callable[[Set[str]], Mapping[str, str]]
-    ) -> InspectedDay:
-        landing_events.create(connection, checkfirst=False)
-        files: list[InspectedFile] = []
-        with self._copy_folder() as folder:
-            paths = folder.put("jsonpaths.json", _json_paths(day.event_keys))
-            # One COPY per file: the rows that it adds are the only count of the file's events.
-            for number, (source, uri) in enumerate(zip(day.files, day.uris, strict=True), start=1):
-                before = sum(file.lines for file in files)
-                if source.size:
-                    manifest = folder.put_manifest(f"{number}.manifest", [uri])
-                    self._copy(connection, folder, landing_events, manifest, paths, is_gzip=uri.endswith(".gz"))
-                lines = count_rows(connection, landing_events) - before
-                files.append(InspectedFile(source, lines=lines, uri=uri))
-        check_trusted(connection, day.day)
-        repaired = repairs(texts_to_repair(connection))
-        inspected = InspectedDay(day.day, tuple(files), (), repaired, day.event_keys)
-        self._insert_landed_events(connection, inspected.repairs)
-        return inspected
-
-    def read_songs(self, connection: Connection, songs: InspectedSongs) -> int:
-        landing_songs.create(connection, checkfirst=False)
-        self._copy_lines(connection, landing_songs, songs.rows)
-        inserted = insert_from_landing(connection, staging_songs)
-        landing_songs.drop(connection, checkfirst=False)
-        return inserted
+    @contextmanager
+    def inputs(self) -> Iterator[Inputs]:
+        with copy_folder(required(self.copy_staging), self._staging_region(), current.aws_access()) as folder:
+            yield CopyInputs(self, folder, self.iam_role)
 
     def fingerprint(self, connection: Connection, table: Table) -> str:
         # CHR(31) separates the values, CHR(30) stands for NULL; a BIGINT holds at most 15 hexadecimal digits.
@@ -232,14 +177,6 @@ class RedshiftWarehouse(ServerWarehouse):
         row = f"CAST(STRTOL(LEFT(MD5({values}), 15), 16) AS DECIMAL(38, 0))"
         rows = connection.exec_driver_sql(f"SELECT COUNT(*), SUM({row}) FROM {table.fullname}").one()  # noqa: S608
         return f"{rows[0]} {rows[1]}"
-
-    def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
-        if len(rows) > _ROWS_BY_INSERT:
-            # COPY expects a blank between the day and the hour of a time.
-            shown = [{k: str(v) if isinstance(v, datetime) else v for k, v in row.items()} for row in rows]
-            self._copy_lines(connection, table, msgspec.json.Encoder().encode_lines(shown).rstrip(b"\n"))
-        elif rows:
-            connection.execute(insert(table), rows)
 
     def maintain(self, engine: Engine) -> Sequence[str]:
         """Refreshes the statistics and runs VACUUM, which skips a table that is sorted.
@@ -341,47 +278,12 @@ class RedshiftWarehouse(ServerWarehouse):
         connection.exec_driver_sql(f"LOCK {pending_rematch.fullname}")
         connection.exec_driver_sql(f"SET statement_timeout TO {self.statement_timeout_seconds * 1000}")
 
-    def _insert_landed_events(self, connection: Connection, repairs: Mapping[str, str]) -> int:
-        landing_repairs.create(connection, checkfirst=False)
-        self.insert_rows(connection, landing_repairs, [{"broken": b, "repaired": r} for b, r in repairs.items()])
-        inserted = insert_from_landing(connection, staging_events)
-        for table in (landing_events, landing_repairs):
-            table.drop(connection, checkfirst=False)
-        return inserted
-
-    def _copy_folder(self) -> AbstractContextManager[CopyFolder]:
-        return copy_folder(required(self.copy_staging), self._staging_region(), current.aws_access())
-
-    def _copy(
-        self,
-        connection: Connection,
-        folder: CopyFolder,
-        table: Table,
-        manifest: str,
-        json_option: str,
-        is_gzip: bool,
-    ) -> None:
-        # With JSONPaths COPY maps by position, with 'auto' by name.
-        columns = [column.name for column in table.columns]
-        Copy(table, columns, manifest, json_option, self.iam_role, folder.region, is_gzip).run(connection)
-
     def _staging_region(self) -> str | None:
         bucket, _ = aws.split_s3_url(required(self.copy_staging))
         try:
             return bucket_region(bucket, current.aws_access())
         except WarehouseError as error:
             raise WarehouseError(f"SPARKIFY_COPY_STAGING: {error}") from error
-
-    def _copy_lines(self, connection: Connection, table: Table, lines: bytes) -> None:
-        """Copies lines of JSON whose keys are the table's columns."""
-        if not lines:
-            return
-        with self._copy_folder() as folder:
-            bundles = {
-                f"{table.name}-{number}.json.gz": compressed(part) for number, part in enumerate(_parts(lines), start=1)
-            }
-            manifest = folder.put_manifest("manifest", folder.put_all(bundles))
-            self._copy(connection, folder, table, manifest, "auto", is_gzip=True)
 
 
 def _halves_backslashes(connection: psycopg2.extensions.connection) -> bool:
@@ -447,39 +349,3 @@ def _connection_remedy(error: OperationalError) -> str:
     if "database" in said and "does not exist" in said:
         return "check [CLUSTER] DB_NAME, or SPARKIFY_WAREHOUSE"
     return "check host and port, that the cluster runs, and that its security group lets this machine in"
-
-
-def _to_copy(folder: CopyFolder, files: Sequence[InspectedFile]) -> dict[str, tuple[list[str], bool]]:
-    """Returns the URLs for each COPY, by name, and whether they are compressed. Files not read in place are copied."""
-    copies = {
-        f"{number:04}-{file.source.key.rpartition('/')[2].removesuffix('.gz')}.gz": _gzipped(file)
-        for number, file in enumerate(files, start=1)
-        if file.uri is None
-    }
-    in_place = [file.uri for file in files if file.uri is not None]
-    kinds = {
-        "gzip": ([uri for uri in in_place if uri.endswith(".gz")] + folder.put_all(copies), True),
-        "uncompressed": ([uri for uri in in_place if not uri.endswith(".gz")], False),
-    }
-    return {name: kind for name, kind in kinds.items() if kind[0]}
-
-
-def _gzipped(file: InspectedFile) -> bytes:
-    if file.local_path is None:
-        return compressed(file.content)
-    content = file.local_path.read_bytes()
-    return content if file.local_path.suffix == ".gz" else compressed(content)
-
-
-def _json_paths(keys: Sequence[str]) -> bytes:
-    return msgspec.json.encode({"jsonpaths": [f"$['{key}']" for key in keys]})
-
-
-def _parts(lines: bytes) -> Iterator[bytes]:
-    """Yields the lines in parts of a few megabytes, cut at line ends."""
-    start = 0
-    while start < len(lines):
-        end = lines.find(b"\n", start + _BUNDLE_BYTES)
-        end = len(lines) if end < 0 else end
-        yield lines[start:end]
-        start = end + 1

@@ -7,15 +7,17 @@ def test_something(s3: S3Server, monkeypatch):
 """
 
 import json
+import re
 import secrets
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -121,6 +123,55 @@ def serving(folder: Path) -> Iterator[S3Server]:
             process.kill()  # which the server survives, and which takes no time
             process.wait()
     raise RuntimeError(f"SeaweedFS does not start: {(folder / 'log').read_text()[-2_000:]}")
+
+
+@dataclass
+class Recorder:
+    """An address of the server that notes when which request came: Host and signature stay as the client wrote them."""
+
+    url: str
+    requests: list[tuple[float, str]] = field(default_factory=list)
+    bytes_received: int = 0
+    """What clients received."""
+
+
+@contextmanager
+def recording(server: S3Server) -> Iterator[Recorder]:
+    """Forwards to the server as long as the block runs."""
+    host, _, port = server.url.removeprefix("http://").rpartition(":")
+    listener = socket.create_server(("127.0.0.1", 0))
+    recorder = Recorder(f"http://127.0.0.1:{listener.getsockname()[1]}")
+
+    def forward(source: socket.socket, target: socket.socket, is_client: bool) -> None:
+        with suppress(OSError):
+            while received := source.recv(1 << 16):
+                if is_client and (first := _REQUEST.match(received)):
+                    recorder.requests.append((time.monotonic(), first[0].decode()))
+                elif not is_client:
+                    recorder.bytes_received += len(received)
+                target.sendall(received)
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                behind = socket.create_connection((host, int(port)))
+                for ends in ((client, behind, True), (behind, client, False)):
+                    threading.Thread(target=forward, args=ends, daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield recorder
+    finally:
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+_REQUEST = re.compile(rb"(GET|PUT|POST|HEAD|DELETE) [^ ]+(?= HTTP/1)")
 
 
 def _command(folder: Path, ports: list[int]) -> list[str]:
