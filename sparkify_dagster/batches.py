@@ -80,7 +80,7 @@ class LogFields:
 class InspectedDay:
     """The log files of a UTC day. `repairs` maps double-encoded text, without blanks at its end, to what was meant.
 
-    `fields` is None if the records were not inspected.
+    `fields` is None if the warehouse itself checked the records.
     """
 
     day: date
@@ -120,6 +120,16 @@ class InspectedDay:
             records = pluralize(self.lines, "record")
             return f"{self.error_count:,} of {records} have errors, the limit is {max_load_errors:,}"
         return None
+
+
+@dataclass(frozen=True)
+class ListedDay:
+    """The log files of a UTC day in S3 as the listing shows them, with their URLs. Nobody has read them."""
+
+    day: date
+    files: tuple[StoredObject, ...]
+    uris: tuple[str, ...]
+    event_keys: tuple[str, ...]
 
 
 @dataclass(frozen=True)

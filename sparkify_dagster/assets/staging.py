@@ -250,8 +250,9 @@ def _day_metadata(result: LoadedDay | None) -> AssetMetadata:
         "lines": day.lines,
         "duplicates": day.duplicates,
         "load_errors": day.error_count,
-        "repaired_texts": len(day.repairs),
     }
+    if day.fields is not None:
+        metadata["repaired_texts"] = len(day.repairs)
     if result.rejection is not None:
         metadata |= {LOAD_STATUS: LoadStatus.REJECTED.value, REJECTION_REASON: result.rejection}
     return metadata

@@ -223,6 +223,8 @@ WAREHOUSE_SECRET = Key("Name or ARN of the AWS Secrets Manager secret with user 
                        "form of those that Redshift manages.", str, ("SPARKIFY_WAREHOUSE_SECRET",))
 COPY_STAGING = Key("Location for the temporary manifests and files that Redshift's COPY reads: `s3://bucket/prefix`. "
                    "Redshift only.", parse_s3_location, ("SPARKIFY_COPY_STAGING",))
+COPY_FIRST = Key("Let Redshift's COPY read log files first, and inspect only days of which it is not certain (true or "
+                 "false): for logs too large to be read twice.", parse_flag, ("SPARKIFY_COPY_FIRST",), default=False)
 STATEMENT_TIMEOUT = Key("Statement timeout of Redshift in seconds, without the time spent waiting for other loads; 0 "
                         "means none.", parse_count, ("SPARKIFY_STATEMENT_TIMEOUT",), default=3600)
 LOG_DATA = Key("Location of the event logs: `s3://bucket/prefix`, `file:///path` or a local path. If neither it nor "
@@ -267,7 +269,7 @@ SECRET_KEY = Key("Secret key of ACCESS_KEY.", Secret, cfg=("AWS", "SECRET_KEY"),
 KEYS: tuple[Key[Any], ...] = (
     *(CONFIG, WAREHOUSE, STAR_SCHEMA),
     *(HOST, DB_NAME, DB_USER, DB_PASSWORD, DB_PORT, DB_REGION, CLUSTER_IDENTIFIER, WORKGROUP, IAM_ROLE),
-    *(WAREHOUSE_SECRET, COPY_STAGING, STATEMENT_TIMEOUT),
+    *(WAREHOUSE_SECRET, COPY_STAGING, COPY_FIRST, STATEMENT_TIMEOUT),
     *(
         LOG_DATA,
         LOG_JSONPATH,

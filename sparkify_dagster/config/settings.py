@@ -23,6 +23,7 @@ from sparkify_dagster.config.keys import (
     CLUSTER_IDENTIFIER,
     CODE_URL,
     CONFIG,
+    COPY_FIRST,
     COPY_STAGING,
     DB_NAME,
     DB_PASSWORD,
@@ -76,6 +77,7 @@ class Settings(BaseModel):
     iam_role_arn: str | None = _field(IAM_ROLE)
     warehouse_secret: str | None = _field(WAREHOUSE_SECRET)
     copy_staging: str | None = _field(COPY_STAGING)
+    copy_first: bool = _field(COPY_FIRST)
     statement_timeout: int = _field(STATEMENT_TIMEOUT)
     log_data: str = _field(LOG_DATA)
     log_jsonpath: str | None = _field(LOG_JSONPATH)
@@ -230,6 +232,7 @@ def _read_warehouse(reader: _Reader) -> dict[str, Any]:
         "iam_role_arn": reader.read(IAM_ROLE),
         "warehouse_secret": reader.read(WAREHOUSE_SECRET),
         "copy_staging": reader.read(COPY_STAGING),
+        "copy_first": reader.read(COPY_FIRST),
         "statement_timeout": reader.read(STATEMENT_TIMEOUT),
     }
 

@@ -1,6 +1,6 @@
 """Loads days of the log into staging: compares, inspects ahead, replaces each day, rejects what is too bad."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -8,17 +8,24 @@ from logging import Logger
 from threading import Event
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
-from sparkify_dagster.batches import InspectedDay, StoredObject
+from sparkify_dagster.batches import InspectedDay, ListedDay, StoredObject
 from sparkify_dagster.days import Window, format_days
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.ingest.limits import Limits
 from sparkify_dagster.sources.emptiness import require_log_files
 from sparkify_dagster.sources.events import EventInspector
+from sparkify_dagster.sources.mojibake import repairs
 from sparkify_dagster.sources.source import Listing, Source
 from sparkify_dagster.warehouse import staging_tables
-from sparkify_dagster.warehouse.base import Warehouse
-from sparkify_dagster.warehouse.database_errors import FileChangedError, RowCountMismatchError, WarehouseError
+from sparkify_dagster.warehouse.base import LandedDays, Warehouse
+from sparkify_dagster.warehouse.database_errors import (
+    FileChangedError,
+    RowCountMismatchError,
+    WarehouseError,
+    first_line,
+)
 from sparkify_dagster.warehouse.day_profiles import DayBefore, staged_before
 from sparkify_dagster.warehouse.staging_tables import StagedDay
 
@@ -27,6 +34,10 @@ MAX_DAY_ATTEMPTS = 3
 # This much of the source, decompressed, is loaded per transaction, while as much again is being inspected: a warehouse
 # takes a few large loads faster than many small ones. What comes from S3 is kept in memory in the meantime.
 BATCH_BYTES = 256 << 20
+# This much of the source, as it is stored, is landed per COPY that comes first: enough for each slice of a large
+# cluster, and no more than may have to be inspected because COPY rejects too many records of it.
+COPY_FIRST_BYTES = 64 << 30
+COPY_FIRST_DAYS = 366
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,8 @@ def load_log_days(
         max_inflated_bytes=limits.max_inflated_bytes,
         s3_in_place=warehouse.reads_in_place(listing.location),
     )
-    return _Loading(engine, warehouse, inspector, objects, staged, limits, run_id, log).load()
+    loading = _Loading(engine, warehouse, inspector, objects, staged, limits, run_id, log)
+    return loading.copy_first() if warehouse.copies_first(listing.location) else loading.inspect(objects)
 
 
 def _files_to_load(
@@ -135,9 +147,16 @@ class _Loading:
     run_id: str
     log: Logger
 
-    def load(self) -> Iterator[LoadedDay]:
+    def copy_first(self) -> Iterator[LoadedDay]:
+        """Has the warehouse read many days at once, and inspects those of which it is not certain."""
+        for batch in _batches_of(self.objects):
+            copied, uncertain = self._copy([self.inspector.list_day(day, self.objects[day]) for day in batch])
+            yield from map(LoadedDay, copied)
+            yield from self.inspect({day: self.objects[day] for day in batch if day in uncertain})
+
+    def inspect(self, objects: Mapping[date, Sequence[StoredObject]]) -> Iterator[LoadedDay]:
         """Replaces each day by its files, several days per transaction, while the next days are being inspected."""
-        for inspected in _inspect_ahead(self.inspector, self.objects):
+        for inspected in _inspect_ahead(self.inspector, objects):
             rejections = {day.day: day.rejection(self.limits.max_load_errors) for day in inspected}
             accepted = [day for day in inspected if rejections[day.day] is None]
             try:
@@ -154,6 +173,29 @@ class _Loading:
             for day in inspected:
                 if (reason := rejections[day.day]) is not None:
                     yield self._reject(day, reason)
+
+    def _copy(self, days: Sequence[ListedDay]) -> tuple[Sequence[InspectedDay], Container[date]]:
+        """Replaces the days of which the warehouse is certain, and returns the others beside them."""
+
+        def replace(connection: Connection) -> LandedDays:
+            before = staged_before(connection, [day.day for day in days])
+            landed = land(connection)
+            for day in landed.certain:
+                self._require_staged_as_known(day, before.get(day.day, DayBefore()).etags)
+            staging_tables.replace_landed_days(connection, self.warehouse, landed, before, self.run_id)
+            return landed
+
+        try:
+            with self.warehouse.inputs() as inputs:
+                land = inputs.listed(days, repairs)
+                landed = self.warehouse.run_in_transaction(self.engine, replace)
+        except (WarehouseError, DBAPIError) as error:
+            # If the reason is not in the files, the load of the inspected days fails for it, too.
+            self.log.info("%s; %s are inspected", first_line(error), pluralize(len(days), "day"))
+            return [], {day.day for day in days}
+        for day, reason in landed.uncertain.items():
+            self.log.info("%s: %s; the day is inspected", day, reason)
+        return landed.certain, landed.uncertain
 
     def _load_day(self, day: InspectedDay, attempt: int = 1, *, rewrite: bool = False) -> LoadedDay:
         """Loads a day whose batch did not load: from a normalised copy, or as its files are by now.
@@ -211,6 +253,20 @@ class _StagedMeanwhileError(WarehouseError):
 
 
 _TO_REPEAT = (RowCountMismatchError, FileChangedError, _StagedMeanwhileError)
+
+
+def _batches_of(objects: Mapping[date, Sequence[StoredObject]]) -> Iterator[Sequence[date]]:
+    """Yields the days in batches of COPY_FIRST_BYTES, or COPY_FIRST_DAYS."""
+    batch: list[date] = []
+    size = 0
+    for day, files in objects.items():
+        batch.append(day)
+        size += sum(file.size for file in files)
+        if size >= COPY_FIRST_BYTES or len(batch) == COPY_FIRST_DAYS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _inspect_ahead(

@@ -14,6 +14,10 @@ TEXT_BYTES: Final = 1_024
 # The raw text of a load error is cut to this length.
 RAW_TEXT_CHARACTERS: Final = 1_000
 DAY_MS: Final = 86_400_000
+# 0001-01-01 and 9999-12-31T23:59:59.999 UTC, in milliseconds since 1970.
+EPOCH_MS_RANGE: Final = (-62_135_596_800_000, 253_402_300_799_999)
+# No page says that COPY reads larger JSON numbers exactly; in quotes, as in a normalised copy, it does.
+MAX_EXACT_JSON_INTEGER: Final = 2**53
 # The page of a play.
 NEXT_SONG: Final = "NextSong"
 

@@ -7,10 +7,8 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 from sparkify_dagster.runtime.errors import SparkifyError
-from sparkify_dagster.schema.event_columns import SHORT_TEXT_BYTES, TEXT_BYTES
+from sparkify_dagster.schema.event_columns import EPOCH_MS_RANGE, SHORT_TEXT_BYTES, TEXT_BYTES
 
-# 0001-01-01 and 9999-12-31T23:59:59.999 UTC, in milliseconds since 1970.
-EPOCH_MS_RANGE = (-62_135_596_800_000, 253_402_300_799_999)
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 # More digits than any column holds before the point, so that 1e999999999 is never expanded. Together with those
 # behind the point they are fewer than the 28 to which decimal's context rounds.

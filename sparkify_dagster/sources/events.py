@@ -16,10 +16,11 @@ from sparkify_dagster.batches import (
     MAX_INFLATED_BYTES,
     InspectedDay,
     InspectedFile,
+    ListedDay,
     LoadError,
     StoredObject,
 )
-from sparkify_dagster.schema.event_columns import EVENT_COLUMNS, NEXT_SONG, Kind
+from sparkify_dagster.schema.event_columns import EVENT_COLUMNS, MAX_EXACT_JSON_INTEGER, NEXT_SONG, Kind
 from sparkify_dagster.sources.coerce import (
     BIGINT,
     EPOCH_MS,
@@ -31,7 +32,7 @@ from sparkify_dagster.sources.coerce import (
     convert_row,
 )
 from sparkify_dagster.sources.decompression import DecompressionError, decompress, is_gzip
-from sparkify_dagster.sources.fast_path import MAX_EXACT_JSON_INTEGER, CanonicalDecoder, Identity, read_canonical
+from sparkify_dagster.sources.fast_path import CanonicalDecoder, Identity, read_canonical
 from sparkify_dagster.sources.log_fields import FieldTracker
 from sparkify_dagster.sources.mojibake import repairs
 from sparkify_dagster.sources.object_keys import is_hidden
@@ -108,6 +109,11 @@ class EventInspector:
             self._keys,
             inspection.fields.fields(self._key_of),
         )
+
+    def list_day(self, day: date, objects: Sequence[StoredObject]) -> ListedDay:
+        """Returns a day's files for a warehouse that reads them first."""
+        uris = tuple(self._store.uri(stored.key) or "" for stored in objects)
+        return ListedDay(day, tuple(objects), uris, self._keys)
 
     def changed_files(self, days: Sequence[InspectedDay]) -> Sequence[str]:
         """Returns the keys of local files that changed after a warehouse read them in place. Raises SourceError.

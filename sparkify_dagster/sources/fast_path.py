@@ -13,8 +13,15 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
-from sparkify_dagster.schema.event_columns import DAY_MS, EVENT_COLUMNS, SHORT_TEXT_BYTES, TEXT_BYTES, Kind
-from sparkify_dagster.sources.coerce import EPOCH_MS_RANGE
+from sparkify_dagster.schema.event_columns import (
+    DAY_MS,
+    EPOCH_MS_RANGE,
+    EVENT_COLUMNS,
+    MAX_EXACT_JSON_INTEGER,
+    SHORT_TEXT_BYTES,
+    TEXT_BYTES,
+    Kind,
+)
 from sparkify_dagster.sources.log_fields import ABSENT, ABSENT_RAW, FieldTracker
 from sparkify_dagster.sources.records import MAX_NESTING
 
@@ -22,8 +29,6 @@ from sparkify_dagster.sources.records import MAX_NESTING
 CANONICAL_LINE_BYTES: Final = 1 << 20
 # Decoded in chunks that stay in the processor's cache: a third faster than a whole file.
 DECODE_CHUNK_BYTES: Final = 128 << 10
-# No page says that COPY reads larger JSON numbers exactly; in quotes, as in a normalised copy, it does.
-MAX_EXACT_JSON_INTEGER: Final = 2**53
 
 # user_id as text, "" if there is none; then session, item and epoch milliseconds.
 Identity: TypeAlias = tuple[str, int | None, int | None, int]

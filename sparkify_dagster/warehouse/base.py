@@ -2,10 +2,10 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Protocol, TypeAlias, TypeVar
 
 from dagster import ConfigurableResource
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, Table, func, insert, select
 from sqlalchemy.exc import DBAPIError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from sparkify_dagster.batches import InspectedDay, InspectedSongs
+from sparkify_dagster.batches import InspectedDay, InspectedSongs, ListedDay
 from sparkify_dagster.schema.tables import metadata
 from sparkify_dagster.warehouse.database_errors import RowCountMismatchError, WarehouseError, first_line
 
@@ -29,6 +29,19 @@ MAX_TRANSACTION_ATTEMPTS = 5
 MAX_PAUSE_SECONDS = 30.0
 
 
+@dataclass(frozen=True)
+class LandedDays:
+    """Listed days as the warehouse read them, before any inspection.
+
+    `certain` are the days whose rows are what an inspection would have let through, and `insert` adds them to
+    staging_events. `uncertain` says of each of the others why it has to be inspected.
+    """
+
+    certain: Sequence[InspectedDay]
+    uncertain: Mapping[date, str]
+    insert: Insert
+
+
 class Inputs(ABC):
     """The data of a transaction, brought to where the warehouse reads it before the transaction begins.
 
@@ -41,6 +54,16 @@ class Inputs(ABC):
 
         It raises FileChangedError if the warehouse reads a file in place that was written to after its inspection.
         """
+
+    def listed(
+        self, days: Sequence[ListedDay], repairs: Callable[[Set[str]], Mapping[str, str]]
+    ) -> Callable[[Connection], LandedDays]:
+        """Returns what has the warehouse read listed days, for a warehouse that copies first.
+
+        `repairs` finds the double-encoded ones among texts that are not ASCII. It raises RowCountMismatchError,
+        WarehouseError.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def songs(self, songs: InspectedSongs) -> Insert:
@@ -83,6 +106,10 @@ class Warehouse(ConfigurableResource[None], ABC):
 
     def reads_in_place(self, location: str) -> bool:
         """Returns whether the warehouse itself reads canonical objects of an S3 location."""
+        return False
+
+    def copies_first(self, location: str) -> bool:
+        """Returns whether the warehouse reads the log files of a location before any inspection."""
         return False
 
     def insert_events(self, connection: Connection, days: Sequence[InspectedDay], read: Read) -> None:

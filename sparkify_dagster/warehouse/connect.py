@@ -34,4 +34,5 @@ def create_warehouse(settings: Settings) -> Warehouse:
         iam_role=settings.iam_role_arn,
         copy_staging=settings.copy_staging,
         statement_timeout_seconds=settings.statement_timeout,
+        copy_first=settings.copy_first,
     )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 
 from sqlalchemy import Column, Connection, MetaData, Table, delete, exists, func, insert, select, text, union
 
@@ -34,7 +35,7 @@ from sparkify_dagster.schema.tables import (
     staging_songs,
     stale_days,
 )
-from sparkify_dagster.warehouse.base import Inputs, Insert, Rows, Warehouse, utc_now
+from sparkify_dagster.warehouse.base import Inputs, Insert, LandedDays, Rows, Warehouse, utc_now
 from sparkify_dagster.warehouse.day_profiles import DayBefore, replace_profiles
 
 # Incremented whenever the same object would give other rows, so that the next run loads everything again.
@@ -197,6 +198,22 @@ def replace_days(
     empty_days(connection, [day.day for day in to_load.days])
     to_load.insert(connection)
     replace_profiles(connection, warehouse, to_load.days, before, run_id)
+
+
+def replace_landed_days(
+    connection: Connection,
+    warehouse: Warehouse,
+    landed: LandedDays,
+    before: Mapping[date, DayBefore],
+    run_id: str,
+) -> None:
+    """Replaces the days of which the warehouse is certain by what it has read; the others stay as they are."""
+    empty_days(connection, [day.day for day in landed.certain])
+    landed.insert(connection)
+    if landed.certain:
+        record = record_days(lambda table, rows: partial(warehouse.insert_rows, table=table, rows=rows), landed.certain)
+        record(connection)
+        replace_profiles(connection, warehouse, landed.certain, before, run_id)
 
 
 def empty_days(connection: Connection, days: Sequence[date]) -> None:

@@ -394,10 +394,12 @@ def test_what_redshift_needs_besides(load: Load, error: Error) -> None:
         CLUSTER,
         SPARKIFY_COPY_STAGING="s3://bucket/prefix/",
         SPARKIFY_WAREHOUSE_SECRET="redshift!dev-awsuser",
+        SPARKIFY_COPY_FIRST="Yes",
         SPARKIFY_STATEMENT_TIMEOUT="60",
     )
     assert (settings.copy_staging, settings.warehouse_secret) == ("s3://bucket/prefix", "redshift!dev-awsuser")
-    assert settings.statement_timeout == 60
+    assert (settings.copy_first, settings.statement_timeout) == (True, 60)
+    assert "is neither true nor false" in error(CLUSTER, SPARKIFY_COPY_FIRST="perhaps")
     assert "is not s3://bucket/prefix" in error(CLUSTER, SPARKIFY_COPY_STAGING="local/folder")
     for prefix in ("/a", "a//b", "a/../b", "."):
         assert "where nothing can be written" in error(CLUSTER, SPARKIFY_COPY_STAGING=f"s3://bucket/{prefix}")

@@ -35,6 +35,7 @@ FUNCTIONS = words(
     " current_database version getdate dateadd pg_last_copy_id pg_last_copy_count pg_backend_pid current_setting"
     " has_table_privilege has_schema_privilege pg_get_viewdef pg_get_constraintdef pg_get_expr format_type"
     " pg_table_is_visible obj_description col_description pg_terminate_backend pg_cancel_backend grouping rollup cube"
+    " can_json_parse"
 )
 _UNSUPPORTED_TYPES = words(
     "ARRAY BIT BYTEA ENUM HSTORE INET CIDR JSON JSONB MONEY POINT SERIAL SMALLSERIAL BIGSERIAL UUID XML"

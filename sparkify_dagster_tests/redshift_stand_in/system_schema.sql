@@ -86,6 +86,9 @@ OPERATOR 4 >= (varchar, text), OPERATOR 5 > (varchar, text), FUNCTION 1 (varchar
 OPERATOR 1 < (text, varchar), OPERATOR 2 <= (text, varchar), OPERATOR 3 = (text, varchar),
 OPERATOR 4 >= (text, varchar), OPERATOR 5 > (text, varchar), FUNCTION 1 (text, varchar) padded_order(text, varchar);
 
+-- CAN_JSON_PARSE: not of an empty text.
+CREATE FUNCTION can_json_parse(value text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT value IS JSON $$;
+
 -- t_Defining_constraints: keys are declared and not enforced, and the planner takes them for true.
 CREATE TABLE declared_keys (relation oid NOT NULL, column_name text NOT NULL, is_whole boolean NOT NULL);
 

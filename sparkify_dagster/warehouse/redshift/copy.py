@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -146,11 +146,15 @@ class Copy:
     role: str | None
     region: str | None
     gzip: bool
+    max_errors: int = 0
+    """So many rejected records are passed over; the next one fails the COPY."""
 
     def run(self, connection: Connection) -> None:
         """Raises RowCountMismatchError with the lines that COPY rejected, WarehouseError if it could read nothing."""
         began = connection.execute(text("SELECT PG_BACKEND_PID(), GETDATE()")).one()
         options = ["MANIFEST", "COMPUPDATE OFF", *(["GZIP"] if self.gzip else [])]
+        if self.max_errors:
+            options.append(f"MAXERROR {self.max_errors}")
         parameters = {"manifest": self.manifest, "json_option": self.json_option}
         if self.role is not None:
             parameters["role"] = self.role
@@ -213,6 +217,12 @@ def list_loaded_files(connection: Connection, urls: Sequence[str]) -> Mapping[st
     return loaded
 
 
+def files_with_rejected_records(connection: Connection, urls: Sequence[str]) -> Set[str]:
+    """Returns the URLs of those objects of which this session's last COPY may have rejected records."""
+    names = set(connection.scalars(text(_FILES_WITH_ERRORS)))
+    return {url for url in urls if _as_listed(url) in names}
+
+
 def _as_listed(url: str) -> str:
     """Returns the URL as a CHAR(256) of a system view shows it: cut, and without blanks at its end."""
     return url.encode()[:_FILE_NAME_BYTES].decode(errors="ignore").rstrip(" ")
@@ -265,6 +275,7 @@ def _without_values(reason: str) -> str:
 _LOADED_FILES = """
 SELECT TRIM(file_name), TRIM(file_etag), lines_scanned FROM sys_load_detail WHERE query_id = pg_last_copy_id()
 """
+_FILES_WITH_ERRORS = "SELECT DISTINCT TRIM(file_name) FROM sys_load_error_detail WHERE query_id = pg_last_copy_id()"
 _SYS_ERRORS = """
 SELECT TRIM(file_name), line_number, TRIM(column_name), error_code, TRIM(error_message)
 FROM sys_load_error_detail WHERE session_id = %s AND start_time >= %s

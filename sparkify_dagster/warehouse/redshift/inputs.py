@@ -1,22 +1,25 @@
 """What COPY reads: canonical objects in place, and what is written for it to the staging location, before BEGIN."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, Table, insert
+from sqlalchemy import Connection, Table
 
-from sparkify_dagster.batches import InspectedDay, InspectedFile, InspectedSongs
-from sparkify_dagster.schema.tables import staging_events, staging_songs
-from sparkify_dagster.warehouse.base import Inputs, Insert, Rows, Warehouse
+from sparkify_dagster.batches import InspectedDay, InspectedFile, InspectedSongs, ListedDay
+from sparkify_dagster.schema.tables import staging_songs
+from sparkify_dagster.warehouse.base import Inputs, Insert, LandedDays, Rows, Warehouse
 from sparkify_dagster.warehouse.database_errors import FileChangedError, RowCountMismatchError
 from sparkify_dagster.warehouse.redshift.copy import Copy, CopyFolder, compressed, list_loaded_files
+from sparkify_dagster.warehouse.redshift.copy_first import MAX_COPY_ERRORS, CopyFirst
 from sparkify_dagster.warehouse.redshift.landing import (
     insert_from_landing,
+    insert_landed_events,
     landing_events,
     landing_repairs,
     landing_songs,
+    repair_rows,
 )
 
 # Beyond this number of rows COPY is faster.
@@ -49,6 +52,18 @@ class CopyInputs(Inputs):
 
         return lambda connection: self._warehouse.insert_events(connection, days, read)
 
+    def listed(
+        self, days: Sequence[ListedDay], repairs: Callable[[Set[str]], Mapping[str, str]]
+    ) -> Callable[[Connection], LandedDays]:
+        uris = [uri for day in days for file, uri in zip(day.files, day.uris, strict=True) if file.size]
+        paths = self._folder.put("jsonpaths.json", json_paths(days[0].event_keys))
+        copies = [
+            (self._copy(landing_events, f"{name}.manifest", of_kind, paths, is_gzip, MAX_COPY_ERRORS), of_kind)
+            for name, is_gzip in (("gzip", True), ("uncompressed", False))
+            if (of_kind := [uri for uri in uris if uri.endswith(".gz") == is_gzip])
+        ]
+        return CopyFirst(days, copies, repairs).land
+
     def songs(self, songs: InspectedSongs) -> Insert:
         copy = self._copy_of_lines(landing_songs, songs.rows) if songs.rows else None
 
@@ -64,7 +79,7 @@ class CopyInputs(Inputs):
 
     def rows(self, table: Table, rows: Rows) -> Insert:
         if len(rows) <= ROWS_BY_INSERT:
-            return lambda connection: insert_rows(connection, table, rows)
+            return lambda connection: self._warehouse.insert_rows(connection, table, rows)
         # COPY expects a blank between the day and the hour of a time.
         shown = [{k: str(v) if isinstance(v, datetime) else v for k, v in row.items()} for row in rows]
         return self._copy_of_lines(table, msgspec.json.Encoder().encode_lines(shown).rstrip(b"\n")).run
@@ -98,30 +113,13 @@ class CopyInputs(Inputs):
         bundles = {f"{name}-{number}.json.gz": compressed(part) for number, part in enumerate(parts(lines), start=1)}
         return self._copy(table, f"{name}.manifest", self._folder.put_all(bundles), "auto", is_gzip=True)
 
-    def _copy(self, table: Table, name: str, urls: Sequence[str], json_option: str, is_gzip: bool) -> Copy:
+    def _copy(
+        self, table: Table, name: str, urls: Sequence[str], json_option: str, is_gzip: bool, max_errors: int = 0
+    ) -> Copy:
         # With JSONPaths COPY maps by position, with 'auto' by name.
         columns = [column.name for column in table.columns]
         manifest = self._folder.put_manifest(name, urls)
-        return Copy(table, columns, manifest, json_option, self._role, self._folder.region, is_gzip)
-
-
-def insert_rows(connection: Connection, table: Table, rows: Rows) -> None:
-    if rows:
-        connection.execute(insert(table), rows)
-
-
-def repair_rows(repairs: Mapping[str, str]) -> Rows:
-    return [{"broken": broken, "repaired": repaired} for broken, repaired in repairs.items()]
-
-
-def insert_landed_events(connection: Connection, insert_repairs: Insert) -> int:
-    """Casts the landed events into staging_events, drops the landing tables and returns the number of rows."""
-    landing_repairs.create(connection, checkfirst=False)
-    insert_repairs(connection)
-    inserted = insert_from_landing(connection, staging_events)
-    for table in (landing_events, landing_repairs):
-        table.drop(connection, checkfirst=False)
-    return inserted
+        return Copy(table, columns, manifest, json_option, self._role, self._folder.region, is_gzip, max_errors)
 
 
 def json_paths(keys: Sequence[str]) -> bytes:

@@ -3,7 +3,7 @@
 Nothing relies on how COPY converts a time or a decimal, which it truncates where INSERT rounds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Double, MetaData, String, Table, text
@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, Column, Connection, Double, MetaData, String,
 from sparkify_dagster.schema.event_columns import COLUMN_NAMES, EVENT_COLUMNS, TEXT_BYTES, Kind
 from sparkify_dagster.schema.sql_files import landing_select
 from sparkify_dagster.schema.tables import SONG_COLUMNS, staging_events, staging_songs
+from sparkify_dagster.warehouse.base import Insert, Rows
 
 # Numbers land as the JSON has them: epochs as integers or as 1541016707796.0, decimals as doubles.
 _LANDING_TYPES: dict[str, Any] = {
@@ -42,6 +43,20 @@ landing_songs = _landing_table("landing_songs", staging_songs, (*SONG_COLUMNS, "
 landing_repairs = _temporary_table(
     "landing_repairs", Column("broken", String(TEXT_BYTES)), Column("repaired", String(TEXT_BYTES))
 )
+
+
+def repair_rows(repairs: Mapping[str, str]) -> Rows:
+    return [{"broken": broken, "repaired": repaired} for broken, repaired in repairs.items()]
+
+
+def insert_landed_events(connection: Connection, insert_repairs: Insert) -> int:
+    """Casts the landed events into staging_events, drops the landing tables and returns the number of rows."""
+    landing_repairs.create(connection, checkfirst=False)
+    insert_repairs(connection)
+    inserted = insert_from_landing(connection, staging_events)
+    for table in (landing_events, landing_repairs):
+        table.drop(connection, checkfirst=False)
+    return inserted
 
 
 def insert_from_landing(connection: Connection, table: Table) -> int:

@@ -114,6 +114,7 @@ class RedshiftWarehouse(ServerWarehouse):
     iam_role: str | None = None
     copy_staging: str | None = None
     statement_timeout_seconds: int = 3600
+    copy_first: bool = False
 
     @property
     def kind(self) -> str:
@@ -163,6 +164,9 @@ class RedshiftWarehouse(ServerWarehouse):
         except WarehouseError:
             # If it cannot be read at all, the inspection reports that.
             return False
+
+    def copies_first(self, location: str) -> bool:
+        return self.copy_first and self.reads_in_place(location)
 
     @contextmanager
     def inputs(self) -> Iterator[Inputs]:
