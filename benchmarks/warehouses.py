@@ -5,6 +5,8 @@ The servers are those of the tests, on loopback, so only the ratios mean somethi
 - postgres: 1,000,000 events into PostgreSQL, inspection and all, beside a bare psycopg2 COPY of the same rows.
 - songs:    15,000 files of a song each on an S3 server: to read and bundle them, and to have COPY load the bundles,
             beside reading them one by one, and beside DuckDB's own reader of the same files in a folder.
+- month, million: 8,000 and 1,000,000 events in 30 days into Redshift, inspected and by COPY first: transactions, their
+            statements, how long they are open, and what this process reads from S3. Seconds are the stand-in's.
 """
 
 import logging
@@ -12,7 +14,8 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
@@ -30,14 +33,16 @@ from sparkify_dagster.days import Window, days_between
 from sparkify_dagster.ingest.limits import Limits
 from sparkify_dagster.ingest.load_logs import load_log_days
 from sparkify_dagster.ingest.load_songs import load_songs
+from sparkify_dagster.schema.tables import staging_events
 from sparkify_dagster.sources.songs import inspect_songs
 from sparkify_dagster.sources.source import Source
-from sparkify_dagster.warehouse.base import Warehouse
+from sparkify_dagster.warehouse.base import Warehouse, count_rows
 from sparkify_dagster.warehouse.redshift.copy import compressed
 from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers
 from sparkify_dagster_tests.support.servers import postgres, s3
 
 FIRST_DAY, DAYS = date(2018, 11, 1), 30
+BUCKET = "benchmark"
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -99,6 +104,16 @@ def copy(connection: psycopg2.extensions.connection, rows_file: Path) -> None:
 
 def songs(folder: Path, rounds: int) -> None:
     place = simulate(folder / "million", users=12_400, songs=15_000)
+    with serving_redshift() as (redshift, server):
+        bucket, keys = upload(server, place / "song_data", "song_data")
+        source = Source(
+            log_data=f"s3://{BUCKET}/log_data", song_data=f"s3://{BUCKET}/song_data", aws_endpoint_url=server.url
+        )
+        _songs(rounds, source, redshift, bucket, keys, place)
+
+
+@contextmanager
+def serving_redshift() -> Iterator[tuple[RedshiftServers, s3.S3Server]]:
     with tempfile.TemporaryDirectory() as temporary:
         servers = Path(temporary)
         (servers / "s3").mkdir()
@@ -110,20 +125,48 @@ def songs(folder: Path, rounds: int) -> None:
                 "AWS_EC2_METADATA_DISABLED": "true",
                 "SPARKIFY_CONFIG": "",
             }
-            server.put("songs", {})
-            bucket = s3_store("songs", "song_data", AwsAccess(endpoint_url=server.url))
-            local = LocalStore(place / "song_data")
-            keys = [meta["path"] for chunk in obstore.list(local) for meta in chunk]
-            for key in keys:
-                obstore.put(bucket, key, bytes(obstore.get(local, key).bytes()))
-            source = Source(
-                log_data="s3://songs/log_data", song_data="s3://songs/song_data", aws_endpoint_url=server.url
-            )
             redshift = RedshiftServers(database, server, servers)
             try:
-                _songs(rounds, source, redshift, bucket, keys, place)
+                yield redshift, server
             finally:
                 redshift.stop()
+
+
+def upload(server: s3.S3Server, folder: Path, prefix: str) -> tuple[ObjectStore, list[str]]:
+    """Copies a folder into the bucket and returns the store of that prefix with the keys in it."""
+    server.put(BUCKET, {})
+    bucket, local = s3_store(BUCKET, prefix, AwsAccess(endpoint_url=server.url)), LocalStore(folder)
+    keys = [meta["path"] for chunk in obstore.list(local) for meta in chunk]
+    for key in keys:
+        obstore.put(bucket, key, bytes(obstore.get(local, key).bytes()))
+    return bucket, keys
+
+
+def redshift_events(name: str, users: int, songs: int, folder: Path, rounds: int) -> None:
+    """Counts, which are the same in each round; so there is one."""
+    place = simulate(folder / name, users=users, songs=songs)
+    with serving_redshift() as (redshift, server), s3.recording(server) as recorder:
+        upload(server, place / "log_data", "log_data")
+        os.environ["AWS_ENDPOINT_URL_S3"] = recorder.url
+        source = Source(log_data=f"s3://{BUCKET}/log_data", song_data="", aws_endpoint_url=recorder.url)
+        for mode, is_first in (("inspected", False), ("COPY first", True)):
+            warehouse = redshift().model_copy(update={"copy_first": is_first})
+            warehouse.run("a benchmark", lambda connection: None)
+            stand_in = redshift.server_of(warehouse)
+            stand_in.forget()
+            before = recorder.bytes_received
+            took = seconds(partial(load_events, warehouse, source))
+            # Those of the load: reading what is staged takes one more.
+            open_ones = [t for t in stand_in.transactions if t.statements[0] == "BEGIN"]
+            writing = [t for t in open_ones if any(statement.startswith("COPY") for statement in t.statements)]
+            events = warehouse.read("a benchmark", lambda connection: count_rows(connection, staging_events))
+            print(
+                f"{name + ':':<9} {mode}: {events:,} events in {took:.1f} s; {len(open_ones)} transactions with "
+                f"{sum(len(t.statements) for t in open_ones)} statements, open for "
+                f"{sum(t.seconds for t in open_ones):.1f} s; {len(writing)} of them with a COPY, the longest with "
+                f"{max(len(t.statements) for t in writing)} statements; "
+                f"{(recorder.bytes_received - before) / 1e6:,.2f} MB read from S3 by this process"
+            )
 
 
 def _songs(
@@ -163,4 +206,12 @@ def _songs(
 
 
 if __name__ == "__main__":
-    run(__doc__, {"postgres": postgres_events, "songs": songs})
+    run(
+        __doc__,
+        {
+            "postgres": postgres_events,
+            "songs": songs,
+            "month": partial(redshift_events, "month", 100, 400),
+            "million": partial(redshift_events, "million", 12_400, 15_000),
+        },
+    )

@@ -102,17 +102,24 @@ class Load:
         ]
 
     def record(self, status: str, seconds: float) -> None:
-        """Beside the client's transaction: the records outlive its rollback."""
+        """Beside the client's transaction: the records outlive its rollback. In one message, to connect once."""
         database = self.cluster.database
+        statements: list[str] = []
+        parameters: list[object] = []
+
+        def add(statement: str, values: Sequence[object]) -> None:
+            statements.append(statement)
+            parameters.extend(values)
+
         for scanned in self._scanned_files if self.cluster.lists_loaded_files else ():
-            self.cluster.execute_in_back_end(
+            add(
                 "INSERT INTO redshift_system.sys_load_detail (query_id, file_name, bytes_scanned, lines_scanned,"
                 " file_etag) VALUES (%s, %s, %s, %s, %s)",
                 [self.query_id, scanned.url[:256], scanned.bytes, scanned.lines, scanned.etag],
             )
         for error in self.errors:
             column = error.column
-            self.cluster.execute_in_back_end(
+            add(
                 "INSERT INTO redshift_system.load_errors (query_id, session_id, database_name, table_id,"
                 " file_name, line_number, column_name, column_type, column_length, error_code, error_message,"
                 " raw_line, raw_field_value) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
@@ -132,7 +139,7 @@ class Load:
                     _storable(error.value),
                 ],
             )
-        self.cluster.execute_in_back_end(
+        add(
             "INSERT INTO redshift_system.sys_load_history (query_id, status, session_id, database_name, table_name,"
             " start_time, duration, data_source, loaded_rows, source_file_count, source_file_bytes,"
             " file_count_scanned, file_bytes_scanned, error_count)"
@@ -154,6 +161,7 @@ class Load:
                 len(self.errors),
             ],
         )
+        self.cluster.execute_in_back_end("; ".join(statements), parameters)
 
     def _line(self, url: str, row: Row, conversion: Conversion) -> bytes | None:
         if row.values is None:

@@ -10,6 +10,8 @@ UNVERIFIED = (
     "Of a key that an object holds twice, the last one counts.",
     "Text that is not JSON is error 1216, once per line; the next line is read again.",
     "The wording of most errors, and the SQLSTATEs of refused statements (0A000, 42601).",
+    "SYS_LOAD_DETAIL lists an object at once (knob: lists_loaded_files), once, with the lines of its text and its ETag"
+    " as S3 gives it, in quotes. System views show what is outside of the transaction's snapshot.",
     "COPY's command tag carries no number of rows.",
     "After TRUNCATE inside a transaction the session is outside of one.",
     "A transaction sees a snapshot (PostgreSQL's REPEATABLE READ); table locks between writers, errors 1018 and 1023"

@@ -137,11 +137,12 @@ def bucket_region(bucket: str, access: AwsAccess) -> str | None:
 
 @dataclass(frozen=True)
 class Copy:
-    """One COPY of JSON by a manifest. `json_option` is 'auto' or the URL of a JSONPaths file."""
+    """One COPY of JSON by a manifest of some URLs. `json_option` is 'auto' or the URL of a JSONPaths file."""
 
     table: Table
     columns: Sequence[str]
     manifest: str
+    urls: Sequence[str]
     json_option: str
     role: str | None
     region: str | None
@@ -151,7 +152,7 @@ class Copy:
 
     def run(self, connection: Connection) -> None:
         """Raises RowCountMismatchError with the lines that COPY rejected, WarehouseError if it could read nothing."""
-        began = connection.execute(text("SELECT PG_BACKEND_PID(), GETDATE()")).one()
+        process, began = connection.execute(text("SELECT PG_BACKEND_PID(), GETDATE()")).one()
         options = ["MANIFEST", "COMPUPDATE OFF", *(["GZIP"] if self.gzip else [])]
         if self.max_errors:
             options.append(f"MAXERROR {self.max_errors}")
@@ -171,7 +172,7 @@ class Copy:
             if error.connection_invalidated:
                 raise
             if _REJECTED.match(first_line(error)):
-                rejected = _rejected_records(connection, *began)
+                rejected = _rejected_records(connection, process, began, self.urls)
                 if not rejected:
                     raise RowCountMismatchError(
                         "COPY rejected records that the cluster does not list yet: see sys_load_error_detail"
@@ -198,9 +199,7 @@ def list_loaded_files(connection: Connection, urls: Sequence[str]) -> Mapping[st
 
     No page says how soon they are listed. So an object is missing only after LISTING_SECONDS.
     """
-    by_name: dict[str, list[str]] = defaultdict(list)
-    for url in urls:
-        by_name[_as_listed(url)].append(url)
+    by_name = _by_listed_name(urls)
     end = time.monotonic() + LISTING_SECONDS
     while True:
         found: dict[str, list[tuple[str, int]]] = defaultdict(list)
@@ -223,6 +222,13 @@ def files_with_rejected_records(connection: Connection, urls: Sequence[str]) -> 
     return {url for url in urls if _as_listed(url) in names}
 
 
+def _by_listed_name(urls: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for url in urls:
+        by_name[_as_listed(url)].append(url)
+    return by_name
+
+
 def _as_listed(url: str) -> str:
     """Returns the URL as a CHAR(256) of a system view shows it: cut, and without blanks at its end."""
     return url.encode()[:_FILE_NAME_BYTES].decode(errors="ignore").rstrip(" ")
@@ -240,7 +246,7 @@ def _remedy(said: str, role: str | None) -> str | None:
     return None
 
 
-def _rejected_records(connection: Connection, process: int, began: datetime) -> list[LoadError]:
+def _rejected_records(connection: Connection, process: int, began: datetime, urls: Sequence[str]) -> list[LoadError]:
     """Returns the records that this session's COPY rejected, after a rollback.
 
     Serverless has only the first of the two system tables. Their raw lines and values are not read.
@@ -258,8 +264,11 @@ def _rejected_records(connection: Connection, process: int, began: datetime) -> 
                 log.info("the load errors cannot be read: %s", first_line(error))
                 continue
             if rows:
+                url_of = {name: of_name[0] for name, of_name in _by_listed_name(urls).items() if len(of_name) == 1}
                 return [
-                    LoadError(file, line, column or None, f"{_without_values(reason)} (error {code})", None)
+                    LoadError(
+                        url_of.get(file, file), line, column or None, f"{_without_values(reason)} (error {code})", None
+                    )
                     for file, line, column, code, reason in rows
                 ]
         if time.monotonic() > end:

@@ -44,10 +44,10 @@ _EPOCH: Final = date(1970, 1, 1)
 
 @dataclass(frozen=True)
 class CopyFirst:
-    """Listed days, and each COPY that lands them, with the URLs that it reads."""
+    """Listed days, and each COPY that lands them."""
 
     days: Sequence[ListedDay]
-    copies: Sequence[tuple[Copy, Sequence[str]]]
+    copies: Sequence[Copy]
     repairs: Callable[[Set[str]], Mapping[str, str]]
 
     def land(self, connection: Connection) -> LandedDays:
@@ -55,10 +55,10 @@ class CopyFirst:
         landing_events.create(connection, checkfirst=False)
         loaded: dict[str, LoadedFile] = {}
         rejected: set[str] = set()
-        for copy, urls in self.copies:
+        for copy in self.copies:
             copy.run(connection)
-            loaded |= list_loaded_files(connection, urls)
-            rejected |= files_with_rejected_records(connection, urls)
+            loaded |= list_loaded_files(connection, copy.urls)
+            rejected |= files_with_rejected_records(connection, copy.urls)
         rows = _rows_by_day(connection)
         certain: list[InspectedDay] = []
         uncertain: dict[date, str] = {}
@@ -88,6 +88,8 @@ _NO_ROWS: Final = _DayRows()
 
 def _reasons(day: ListedDay, loaded: Mapping[str, LoadedFile], rejected: Set[str], rows: _DayRows) -> Iterator[str]:
     """Yields why the day has to be inspected."""
+    if not any(file.size for file in day.files):
+        yield "there is nothing to copy"
     if day.day <= _EPOCH:
         yield "days before 1970 are not counted in SQL"
     lines = 0

@@ -58,7 +58,7 @@ class CopyInputs(Inputs):
         uris = [uri for day in days for file, uri in zip(day.files, day.uris, strict=True) if file.size]
         paths = self._folder.put("jsonpaths.json", json_paths(days[0].event_keys))
         copies = [
-            (self._copy(landing_events, f"{name}.manifest", of_kind, paths, is_gzip, MAX_COPY_ERRORS), of_kind)
+            self._copy(landing_events, f"{name}.manifest", of_kind, paths, is_gzip, MAX_COPY_ERRORS)
             for name, is_gzip in (("gzip", True), ("uncompressed", False))
             if (of_kind := [uri for uri in uris if uri.endswith(".gz") == is_gzip])
         ]
@@ -119,7 +119,7 @@ class CopyInputs(Inputs):
         # With JSONPaths COPY maps by position, with 'auto' by name.
         columns = [column.name for column in table.columns]
         manifest = self._folder.put_manifest(name, urls)
-        return Copy(table, columns, manifest, json_option, self._role, self._folder.region, is_gzip, max_errors)
+        return Copy(table, columns, manifest, urls, json_option, self._role, self._folder.region, is_gzip, max_errors)
 
 
 def json_paths(keys: Sequence[str]) -> bytes:
