@@ -155,7 +155,7 @@ class Prober:
                     " WHERE d.query_id = PG_LAST_COPY_ID()"
                 )
             ).all()
-        return f"{len(rows)} rows for one object of two lines: {[(lines, ascii(etag)) for lines, etag in rows]}"
+        return f"of one object of two lines it has {[(lines, ascii(etag)) for lines, etag in rows]}"
 
     def _login_by_secret(self, engine: Engine) -> str:
         if self.secret is None:
@@ -259,4 +259,4 @@ def _trailing_blanks(engine: Engine) -> str:
         connection.execute(text("INSERT INTO fact (v) VALUES ('a'), ('a ')"))
         groups = connection.execute(text("SELECT f.v, COUNT(*) FROM fact AS f GROUP BY f.v")).all()
         equal = connection.scalar(text("SELECT COUNT(*) FROM fact AS f WHERE f.v = 'a'"))
-    return f"{len(groups)} groups of 'a' and 'a ', {equal} of them equal 'a'"
+    return f"groups of 'a' and 'a ': {len(groups)}; equal to 'a': {equal}"

@@ -24,7 +24,7 @@ EXPECTED = r"""
 10. LOCK by another user: with SELECT: .* denied for relation \(other user\); with INSERT, DELETE: is taken; .*
 11. Literals and parameters: LEN\('\\\\'\) is 1; reported are {.*"standard_conforming_strings": null.*}
 12. GRANT by a user without the grant option: InsufficientPrivilege 42501: permission denied: no privileges were .*
-13. Blanks at the end of a text: 1 groups of 'a' and 'a ', 2 of them equal 'a'
+13. Blanks at the end of a text: groups of 'a' and 'a ': 1; equal to 'a': 2
 """
 
 
