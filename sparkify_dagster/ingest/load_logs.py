@@ -8,7 +8,7 @@ from logging import Logger
 from threading import Event
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, InternalError
 
 from sparkify_dagster.batches import InspectedDay, ListedDay, StoredObject
 from sparkify_dagster.days import Window, format_days
@@ -188,8 +188,11 @@ class _Loading:
             with self.warehouse.inputs() as inputs:
                 land = inputs.listed(days, repairs)
                 landed = self.warehouse.run_in_transaction(self.engine, replace)
-        except (WarehouseError, DBAPIError) as error:
-            # If the reason is not in the files, the load of the inspected days fails for it, too.
+        except (WarehouseError, InternalError, DataError) as error:
+            # COPY reports a file that it cannot read, and its role alike, as an internal error. If the reason is not in
+            # the files, the load of the inspected days fails for it, too.
+            if isinstance(error, DBAPIError) and self.warehouse.is_transient(error):
+                raise
             self.log.info("%s; %s are inspected", first_line(error), pluralize(len(days), "day"))
             return [], {day.day for day in days}
         for day, reason in landed.uncertain.items():

@@ -13,16 +13,21 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from sparkify_dagster.warehouse import base
+from sparkify_dagster.warehouse.database_errors import WarehouseError
 from sparkify_dagster.warehouse.redshift import copy as redshift_copy
 from sparkify_dagster.warehouse.redshift import inputs as redshift_inputs
+from sparkify_dagster.warehouse.redshift import warehouse as redshift_warehouse
 from sparkify_dagster.warehouse.redshift.copy import CopyFolder
 from sparkify_dagster.warehouse.redshift.warehouse import RedshiftWarehouse
 from sparkify_dagster_tests.contract.test_reference import events
+from sparkify_dagster_tests.redshift_stand_in.cluster import Failure
 from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers
 from sparkify_dagster_tests.redshift_stand_in.stand_in import RedshiftStandIn
 from sparkify_dagster_tests.support.events import event, lines, song
 from sparkify_dagster_tests.support.servers.s3 import Recorder, S3Server, recording
-from sparkify_dagster_tests.support.world import ERRORS, EVENTS, OBJECTS, World
+from sparkify_dagster_tests.support.world import ERROR_COLUMNS, ERRORS, EVENTS, OBJECTS, World
+from sparkify_dagster_tests.warehouse.test_redshift_failures import CONFLICTS, CUT, OncePerStatement
 
 BUCKET = "redshift-copy-first"
 DAYS = [f"2018-11-{number:02}" for number in range(1, 31)]
@@ -189,6 +194,32 @@ def test_random_days_are_as_on_the_other_warehouses(copying: Copying, contents: 
     assert world.everything() == on_duckdb.everything()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("failures", [CUT, CONFLICTS], ids=["cut", "conflict"])
+def test_a_failure_at_each_statement_costs_nothing(
+    copying: Copying, monkeypatch: pytest.MonkeyPatch, failures: Sequence[Failure | None]
+) -> None:
+    """In a temporary table that goes with its transaction, and of days that stay although others are inspected."""
+    monkeypatch.setattr(base, "MAX_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(redshift_warehouse, "MAX_CONNECT_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(base, "MAX_TRANSACTION_ATTEMPTS", 1000)
+    world = copying.world("redshift")
+    copying.put({key_of(DAYS[0]): clean(DAYS[0]), key_of(DAYS[1]): clean(DAYS[1])})
+    world.load(DAYS[0], DAYS[1])
+    copying.put({key_of(DAYS[0]): clean(DAYS[0], 3), key_of(DAYS[1]): clean(DAYS[1]) + b"broken\n"})
+    copying.read()
+    server = copying.server_of(world)
+    server.fault = faults = OncePerStatement(failures)
+    world.load(DAYS[0], DAYS[1], steps=["staging_events"])
+    server.forget()
+    assert faults.failed > 50
+    assert copying.read() == {key_of(DAYS[1])}
+    on_duckdb = copying.world("duckdb", on_redshift=False)
+    on_duckdb.load(DAYS[0], DAYS[1], steps=["staging_events"])
+    assert world.rows(EVENTS) == on_duckdb.rows(EVENTS)
+    assert world.rows(ERRORS, *ERROR_COLUMNS) == on_duckdb.rows(ERRORS, *ERROR_COLUMNS)
+
+
 # What is loaded although the contract rejects it, or loads it otherwise: docs/contract.md has the list.
 UNSEEN: Mapping[str, Callable[[str], Sequence[Any]]] = {
     "NUL within a text ends it": lambda day: [event(time=f"{day}T10:00:00", song="a\0b")],
@@ -237,6 +268,12 @@ def test_a_batch_that_copy_fails_on_is_inspected(
     world.load(DAYS[0], DAYS[2])
     assert copying.read() == {f"{key_of(DAYS[2])}.gz"}
     assert len(world.rows(EVENTS)) == 6
+    # The reason is not in the files: they are not read.
+    copying.put({key_of(DAYS[0]): clean(DAYS[0], 3)})
+    copying.server_of(world).fail_next("COPY landing_events", "57014", "Query (150) canceled on user's request")
+    with pytest.raises(WarehouseError, match="raise SPARKIFY_STATEMENT_TIMEOUT"):
+        world.load(DAYS[0], DAYS[2])
+    assert copying.read() == set()
 
 
 def test_a_file_that_changes_or_is_not_listed_alone_is_inspected(
