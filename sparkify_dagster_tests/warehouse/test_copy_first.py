@@ -118,7 +118,8 @@ def test_days_of_which_copy_is_certain_are_not_read_by_this_process(copying: Cop
     assert world.everything() == on_duckdb.everything()
     copying.read()
     copies = [s for s in copying.server_of(world).statements if s.startswith("COPY landing_events")]
-    assert len(copies) == 1
+    # Of every second day, and of the others.
+    assert len(copies) == 2
     assert "MAXERROR 100000" in copies[0]
 
     # A day that changed is copied again, one that is gone is emptied, and the others stay as they are.
@@ -172,7 +173,11 @@ def test_days_with_dirt_are_inspected_and_all_is_as_on_the_other_warehouses(copy
     assert len(dirty) == len(names)
     files = {key_of(day): dirt(day)[name] for day, name in dirty.items()}
     untouched = [day for day in DAYS if day not in dirty]
-    copying.put(files | {key_of(day): clean(day) for day in untouched})
+    # Days that exchange as many events as they have, or shift them.
+    for day, other in ((25, 26), (26, 25), (28, 29)):
+        files[key_of(DAYS[day])] = lines(event(time=f"{DAYS[other]}T10:00:00", itemInSession=day))
+    files[key_of(DAYS[29])] = lines(event(time="2018-12-01T10:00:00"))
+    copying.put({key_of(day): clean(day) for day in untouched} | files)
     world = copying.world("redshift")
     world.load(DAYS[0], DAYS[-1])
     assert copying.read() == set(files)
@@ -234,8 +239,8 @@ UNSEEN: Mapping[str, Callable[[str], Sequence[Any]]] = {
 def test_what_copy_takes_without_a_word_is_this(copying: Copying) -> None:
     days = dict(zip(DAYS[2:], UNSEEN.values(), strict=False))
     files = {key_of(day): lines(event(time=f"{day}T09:00:00"), *items(day)) for day, items in days.items()}
-    # Two days that hold as many events of each other.
-    for day, other in ((DAYS[0], DAYS[1]), (DAYS[1], DAYS[0])):
+    # Two days that hold as many events of each other, and are not neighbours.
+    for day, other in ((DAYS[-1], DAYS[-3]), (DAYS[-3], DAYS[-1])):
         files[key_of(day)] = lines(event(time=f"{day}T10:00:00"), event(time=f"{other}T11:00:00"))
     copying.put(files)
     world = copying.world("redshift")
@@ -282,8 +287,8 @@ def test_a_file_that_changes_or_is_not_listed_alone_is_inspected(
     """SYS_LOAD_DETAIL cuts names at 256 bytes."""
     monkeypatch.setattr(redshift_copy, "LISTING_SECONDS", 0)
     long = "/".join(["x" * 200, "y" * 100])
-    alike = [f"log_data/{long}/1/{DAYS[1]}-events.json", f"log_data/{long}/2/{DAYS[2]}-events.json"]
-    alone = f"log_data/z{long}/{DAYS[3]}-events.json"
+    alike = [f"log_data/{long}/1/{DAYS[1]}-events.json", f"log_data/{long}/2/{DAYS[3]}-events.json"]
+    alone = f"log_data/z{long}/{DAYS[2]}-events.json"
     copying.put({key_of(DAYS[0]): clean(DAYS[0])})
     copying.put({key: clean(key[-22:-12]) for key in (*alike, alone)})
     put_manifest = CopyFolder.put_manifest
@@ -299,7 +304,7 @@ def test_a_file_that_changes_or_is_not_listed_alone_is_inspected(
     assert copying.read() == {key_of(DAYS[0]), *alike}
     assert len(world.rows(EVENTS)) == 9
     copying.server_of(world).lists_loaded_files = False
-    copying.put({alone: clean(DAYS[3], 3)})
+    copying.put({alone: clean(DAYS[2], 3)})
     world.load(DAYS[0], DAYS[3])
     assert copying.read() == {alone}
     assert len(world.rows(EVENTS)) == 10

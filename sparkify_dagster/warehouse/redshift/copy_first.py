@@ -44,32 +44,37 @@ _EPOCH: Final = date(1970, 1, 1)
 
 @dataclass(frozen=True)
 class CopyFirst:
-    """Listed days, and each COPY that lands them."""
+    """Groups of listed days, each with what copies it. No group has two days in a row.
 
-    days: Sequence[ListedDay]
-    copies: Sequence[Copy]
+    Which file a row came from is not known. So an event of the day before or after its file's is seen by this alone,
+    that it is of no day of its group; otherwise days could exchange as many events with each other.
+    """
+
+    groups: Sequence[tuple[Sequence[ListedDay], Sequence[Copy]]]
     repairs: Callable[[Set[str]], Mapping[str, str]]
 
     def land(self, connection: Connection) -> LandedDays:
         """Raises RowCountMismatchError above MAX_COPY_ERRORS, WarehouseError if COPY cannot read at all."""
         landing_events.create(connection, checkfirst=False)
-        loaded: dict[str, LoadedFile] = {}
-        rejected: set[str] = set()
-        for copy in self.copies:
-            copy.run(connection)
-            loaded |= list_loaded_files(connection, copy.urls)
-            rejected |= files_with_rejected_records(connection, copy.urls)
-        rows = _rows_by_day(connection)
         certain: list[InspectedDay] = []
         uncertain: dict[date, str] = {}
-        for day in self.days:
-            reasons = _reasons(day, loaded, rejected, rows.get(_day_number(day.day), _NO_ROWS))
-            if (reason := next(reasons, None)) is not None:
-                uncertain[day.day] = reason
-            else:
-                files = (_as_inspected(*pair, loaded) for pair in zip(day.files, day.uris, strict=True))
-                certain.append(InspectedDay(day.day, tuple(files), (), {}, day.event_keys))
-        _keep_days(connection, [day.day for day in certain])
+        for days, copies in self.groups:
+            loaded: dict[str, LoadedFile] = {}
+            rejected: set[str] = set()
+            for copy in copies:
+                copy.run(connection)
+                loaded |= list_loaded_files(connection, copy.urls)
+                rejected |= files_with_rejected_records(connection, copy.urls)
+            rows = _rows_by_day(connection)
+            for day in days:
+                reasons = _reasons(day, loaded, rejected, rows.get(_day_number(day.day), _NO_ROWS))
+                if (reason := next(reasons, None)) is not None:
+                    uncertain[day.day] = reason
+                else:
+                    files = (_as_inspected(*pair, loaded) for pair in zip(day.files, day.uris, strict=True))
+                    certain.append(InspectedDay(day.day, tuple(files), (), {}, day.event_keys))
+            _keep_days(connection, [day.day for day in certain])
+        certain.sort(key=lambda day: day.day)
         repaired = self.repairs(set(connection.scalars(text(_TEXTS_TO_REPAIR))))
         return LandedDays(certain, uncertain, lambda within: _insert(within, repaired))
 

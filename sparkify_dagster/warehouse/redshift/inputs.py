@@ -55,14 +55,12 @@ class CopyInputs(Inputs):
     def listed(
         self, days: Sequence[ListedDay], repairs: Callable[[Set[str]], Mapping[str, str]]
     ) -> Callable[[Connection], LandedDays]:
-        uris = [uri for day in days for file, uri in zip(day.files, day.uris, strict=True) if file.size]
         paths = self._folder.put("jsonpaths.json", json_paths(days[0].event_keys))
-        copies = [
-            self._copy(landing_events, f"{name}.manifest", of_kind, paths, is_gzip, MAX_COPY_ERRORS)
-            for name, is_gzip in (("gzip", True), ("uncompressed", False))
-            if (of_kind := [uri for uri in uris if uri.endswith(".gz") == is_gzip])
-        ]
-        return CopyFirst(days, copies, repairs).land
+        groups = [[day for day in days if day.day.toordinal() % 2 == parity] for parity in (0, 1)]
+        return CopyFirst(
+            [(group, self._copies_of_listed(group, name, paths)) for name, group in zip("ab", groups, strict=True)],
+            repairs,
+        ).land
 
     def songs(self, songs: InspectedSongs) -> Insert:
         copy = self._copy_of_lines(landing_songs, songs.rows) if songs.rows else None
@@ -83,6 +81,14 @@ class CopyInputs(Inputs):
         # COPY expects a blank between the day and the hour of a time.
         shown = [{k: str(v) if isinstance(v, datetime) else v for k, v in row.items()} for row in rows]
         return self._copy_of_lines(table, msgspec.json.Encoder().encode_lines(shown).rstrip(b"\n")).run
+
+    def _copies_of_listed(self, days: Sequence[ListedDay], name: str, paths: str) -> Sequence[Copy]:
+        uris = [uri for day in days for file, uri in zip(day.files, day.uris, strict=True) if file.size]
+        return [
+            self._copy(landing_events, f"{name}-{kind}.manifest", of_kind, paths, is_gzip, MAX_COPY_ERRORS)
+            for kind, is_gzip in (("gzip", True), ("uncompressed", False))
+            if (of_kind := [uri for uri in uris if uri.endswith(".gz") == is_gzip])
+        ]
 
     def _event_copies(
         self, files: Sequence[InspectedFile], keys: Sequence[str]
