@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, insert, text
 
-from sparkify_dagster.batches import InspectedDay, InspectedFile, ListedDay, StoredObject
+from sparkify_dagster.batches import InspectedDay, InspectedFile, ListedDay
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.schema.event_columns import (
     DAY_MS,
@@ -24,6 +24,7 @@ from sparkify_dagster.schema.event_columns import (
     Kind,
 )
 from sparkify_dagster.warehouse.base import LandedDays
+from sparkify_dagster.warehouse.database_errors import RowCountMismatchError
 from sparkify_dagster.warehouse.redshift.copy import (
     Copy,
     LoadedFile,
@@ -56,27 +57,26 @@ class CopyFirst:
     def land(self, connection: Connection) -> LandedDays:
         """Raises RowCountMismatchError above MAX_COPY_ERRORS, WarehouseError if COPY cannot read at all."""
         landing_events.create(connection, checkfirst=False)
-        certain: list[InspectedDay] = []
+        loaded: dict[str, LoadedFile] = {}
+        rejected: set[str] = set()
+        certain: list[ListedDay] = []
         uncertain: dict[date, str] = {}
         for days, copies in self.groups:
-            loaded: dict[str, LoadedFile] = {}
-            rejected: set[str] = set()
             for copy in copies:
                 copy.run(connection)
                 loaded |= list_loaded_files(connection, copy.urls)
                 rejected |= files_with_rejected_records(connection, copy.urls)
             rows = _rows_by_day(connection)
-            for day in days:
+            # Of the days of groups before, too: this group may have added an event to one of them.
+            for day in (*certain, *days):
                 reasons = _reasons(day, loaded, rejected, rows.get(_day_number(day.day), _NO_ROWS))
                 if (reason := next(reasons, None)) is not None:
                     uncertain[day.day] = reason
-                else:
-                    files = (_as_inspected(*pair, loaded) for pair in zip(day.files, day.uris, strict=True))
-                    certain.append(InspectedDay(day.day, tuple(files), (), {}, day.event_keys))
+            certain = [day for day in (*certain, *days) if day.day not in uncertain]
             _keep_days(connection, [day.day for day in certain])
-        certain.sort(key=lambda day: day.day)
+        inspected = [_as_inspected(day, loaded) for day in sorted(certain, key=lambda day: day.day)]
         repaired = self.repairs(set(connection.scalars(text(_TEXTS_TO_REPAIR))))
-        return LandedDays(certain, uncertain, lambda within: _insert(within, repaired))
+        return LandedDays(inspected, uncertain, lambda within: _insert(within, inspected, repaired))
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,12 @@ def _reasons(day: ListedDay, loaded: Mapping[str, LoadedFile], rejected: Set[str
         yield f"{pluralize(rows.duplicates, 'event')} delivered more than once"
 
 
-def _as_inspected(file: StoredObject, uri: str, loaded: Mapping[str, LoadedFile]) -> InspectedFile:
-    return InspectedFile(file, lines=loaded[uri].lines if file.size else 0, uri=uri)
+def _as_inspected(day: ListedDay, loaded: Mapping[str, LoadedFile]) -> InspectedDay:
+    files = (
+        InspectedFile(file, lines=loaded[uri].lines if file.size else 0, uri=uri)
+        for file, uri in zip(day.files, day.uris, strict=True)
+    )
+    return InspectedDay(day.day, tuple(files), (), {}, day.event_keys)
 
 
 def _rows_by_day(connection: Connection) -> Mapping[int, _DayRows]:
@@ -139,12 +143,14 @@ def _keep_days(connection: Connection, days: Sequence[date]) -> None:
     connection.execute(text(f"DELETE FROM landing_events WHERE {others}"))  # noqa: S608 (numbers)
 
 
-def _insert(connection: Connection, repaired: Mapping[str, str]) -> None:
+def _insert(connection: Connection, days: Sequence[InspectedDay], repaired: Mapping[str, str]) -> None:
     def insert_repairs(within: Connection) -> None:
         if repaired:
             within.execute(insert(landing_repairs), repair_rows(repaired))
 
-    insert_landed_events(connection, insert_repairs)
+    inserted = insert_landed_events(connection, insert_repairs)
+    if inserted != (lines := sum(day.lines for day in days)):
+        raise RowCountMismatchError(f"{lines:,} lines were copied, {inserted:,} rows inserted")
 
 
 def _day_number(day: date) -> int:
