@@ -7,7 +7,7 @@ import pytest
 from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers, log_in
 from sparkify_dagster_tests.redshift_stand_in.real_cluster import CLUSTER
 from sparkify_dagster_tests.support.servers.postgres import PostgresServer
-from sparkify_dagster_tests.support.world import NewWarehouse, World
+from sparkify_dagster_tests.support.world import NewWarehouse, World, kept_open
 
 # A real cluster takes minutes for what the stand-in does in seconds, so it is used only if one is named.
 WAREHOUSES = ["duckdb", "postgres", "redshift", *(["cluster"] if CLUSTER else [])]
@@ -47,5 +47,7 @@ def new_world(tmp_path_factory: pytest.TempPathFactory, new_warehouse: NewWareho
 
 
 @pytest.fixture
-def world(tmp_path: Path, new_warehouse: NewWarehouse) -> World:
-    return World(tmp_path, new_warehouse=new_warehouse)
+def world(tmp_path: Path, new_warehouse: NewWarehouse) -> Iterator[World]:
+    world = World(tmp_path, new_warehouse=new_warehouse)
+    with kept_open(world.warehouse):
+        yield world
