@@ -16,6 +16,7 @@ from cfnlint.api import ManualArgs, lint  # type: ignore[import-untyped]
 
 from sparkify_dagster.config.keys import KEYS
 from sparkify_dagster.config.settings import Settings
+from sparkify_dagster_tests.redshift_stand_in import real_cluster
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "infrastructure" / "redshift-serverless.yaml"
@@ -227,6 +228,7 @@ def test_page_names_every_parameter_and_output() -> None:
 def test_page_names_only_settings_that_exist() -> None:
     known = {name for key in KEYS for name in [*key.env, key.cfg_name]}
     known |= set(re.findall(r"env: (\w+)", (ROOT / "infrastructure" / "dagster.yaml").read_text("utf-8")))
+    known |= set(re.findall(r"\bSPARKIFY_REDSHIFT_[A-Z]+", Path(real_cluster.__file__).read_text("utf-8")))
     named = set(re.findall(r"\bSPARKIFY_[A-Z_]+|\[[A-Z0-9_]+\] [A-Z_]+", PAGE))
     assert "SPARKIFY_COPY_STAGING" in named
     assert "[CLUSTER] HOST" in named
