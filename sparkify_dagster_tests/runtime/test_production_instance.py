@@ -41,6 +41,7 @@ def test_a_run_goes_through_the_queue_into_postgresql_and_s3(
     home.mkdir()
     shutil.copy(ROOT / "infrastructure" / "dagster.yaml", home)
     project = Project(tmp_path)
+    shutil.rmtree(tmp_path / ".sparkify")
     project.simulate(days=1)
     project.environment |= {
         "DAGSTER_HOME": str(home),
