@@ -20,8 +20,8 @@ _POLL_SECONDS = 0.05
 def exclusive(path: Path, waiting: str | Callable[[], str]) -> Iterator[None]:
     """Holds the lock of a file, which is created with its folder. Logs the reason if it has to wait.
 
-    Raises OSError if the file cannot be created, for which FileLock itself would wait for ever, and KeyboardInterrupt if
-    the process is interrupted while it waits.
+    Raises OSError if the file cannot be created, for which FileLock itself would wait for ever, and KeyboardInterrupt
+    if the process is interrupted while it waits.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o666))
