@@ -9,8 +9,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from sparkify_dagster.runtime import interrupts
-
 log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.05
@@ -20,8 +18,7 @@ _POLL_SECONDS = 0.05
 def exclusive(path: Path, waiting: str | Callable[[], str]) -> Iterator[None]:
     """Holds the lock of a file, which is created with its folder. Logs the reason if it has to wait.
 
-    Raises OSError if the file cannot be created, for which FileLock itself would wait for ever, and KeyboardInterrupt
-    if the process is interrupted while it waits.
+    Raises OSError if the file cannot be created, for which FileLock itself would wait for ever.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o666))
@@ -31,17 +28,9 @@ def exclusive(path: Path, waiting: str | Callable[[], str]) -> Iterator[None]:
     except Timeout:
         log.warning(waiting if isinstance(waiting, str) else waiting())
         started = time.monotonic()
-        _wait_for(lock)
+        lock.acquire(poll_interval=_POLL_SECONDS)
         log.info("Went on after %.1f s", time.monotonic() - started)
     try:
         yield
     finally:
         lock.release()
-
-
-def _wait_for(lock: FileLock) -> None:
-    """Raises KeyboardInterrupt also where the one of a signal's handler was lost, as in a callback it is."""
-    try:
-        lock.acquire(poll_interval=_POLL_SECONDS, cancel_check=lambda: interrupts.received() is not None)
-    except Timeout:
-        raise KeyboardInterrupt from None

@@ -121,8 +121,7 @@ class Project:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                # As from a terminal's shell; a shell that runs the tests in its background has it ignored.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+                preexec_fn=_take_signals,
             )
         with Started(process, output) as started:
             yield started
@@ -160,6 +159,12 @@ class Project:
         # The storage lies relative to the folder in which a command starts.
         with chdir(self.folder), dg.DagsterInstance.from_config(str(self.folder)) as instance:
             yield instance
+
+
+def _take_signals() -> None:
+    """As from a terminal: in the background of a shell SIGINT is ignored, and once Dagster has run, SIGTERM too."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @dataclass
