@@ -1,4 +1,4 @@
-"""What COPY reads: canonical objects in place, and what is written for it to the staging location, before BEGIN."""
+"""The input of COPY: canonical objects in place, and what is written for it to the staging location, before BEGIN."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
