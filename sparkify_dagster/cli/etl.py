@@ -84,7 +84,7 @@ def run(
             pending = contiguous_blocks(_pending_days(warehouse))
             for days in pending:
                 console.print(f"The song catalogue changed: re-matching the plays of {days[0]} to {days[1]}")
-                queries = QUERIES if days == pending[-1] else ()
+                queries = QUERIES if days == pending[-1] and not progress.failed_steps else ()
                 _execute(instance, "load_log_days", progress, days=days, assets=["songplays", *queries])
         progress.print_broken_queries()
         _print_result(console, warehouse, progress)
