@@ -68,3 +68,13 @@ def test_song_files_of_which_a_row_is_missed_are_not_loaded(world: World, monkey
     with pytest.raises(WarehouseError, match=r"^1 songs were inspected, duckdb read 0"):
         world.load()
     assert world.column("songs", "song_id") == []
+
+
+def test_a_warehouse_that_is_asked_to_copy_first_and_cannot_has_every_day_inspected(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(DuckDBWarehouse, "copies_first", lambda warehouse, location: True)
+    world.load()
+    assert "2018-11-01: the warehouse does not copy first; the day is inspected" in caplog.text
+    assert world.column(EVENTS, "item_in_session") == [1, 2]
