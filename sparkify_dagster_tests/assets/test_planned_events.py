@@ -41,7 +41,7 @@ def test_a_range_of_days_plans_what_is_not_daily_once(instance: dg.DagsterInstan
 
 
 def test_dagster_still_lets_the_last_step_by_name_decide(instance: dg.DagsterInstance) -> None:
-    """Where this fails, Dagster is mended, and the step `write_query_tables` may have any name."""
+    """If this fails, Dagster has fixed the bug, and the step `write_query_tables` may have any name."""
 
     @dg.asset
     def a_song() -> None: ...

@@ -1,4 +1,4 @@
-"""What is to be found out on a real cluster is found out on the stand-in, without a name or a credential."""
+"""The program for a real cluster answers all of its questions on the stand-in, without a name or a credential."""
 
 import json
 import re

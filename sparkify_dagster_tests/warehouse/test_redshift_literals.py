@@ -148,7 +148,7 @@ def test_hostile_purposes_and_roles_are_names(world: World) -> None:
 def test_texts_that_would_arrive_otherwise_are_not_sent(
     redshift_servers: RedshiftServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a backslash is one, and the server does not say so: the driver doubles it."""
+    """If the server reads no escapes and does not report it, the driver doubles each backslash."""
     redshift_servers.login(monkeypatch)
     warehouse = redshift_servers()
     server = redshift_servers.server_of(warehouse)

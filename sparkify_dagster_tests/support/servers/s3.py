@@ -132,7 +132,7 @@ class Recorder:
     url: str
     requests: list[tuple[float, str]] = field(default_factory=list)
     bytes_received: int = 0
-    """What clients received."""
+    """The bytes that all clients together have received."""
 
 
 @contextmanager
