@@ -29,7 +29,7 @@ from sqlalchemy.schema import CreateTable, DropTable
 from sparkify_dagster.analytics.query import Query
 from sparkify_dagster.schema.tables import ANALYTICS_SCHEMA, STAR_TABLES, analytics_refreshes
 from sparkify_dagster.warehouse.base import Warehouse, count_rows, utc_now
-from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line
+from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line, with_remedy
 from sparkify_dagster.warehouse.ddl import columns_in
 from sparkify_dagster.warehouse.transforms import day_bounds
 
@@ -185,6 +185,5 @@ def _names_failed_query(query: Query, warehouse: Warehouse) -> Iterator[None]:
         # Transient errors pass through: the transaction is retried.
         if warehouse.is_transient(error):
             raise
-        remedy = warehouse.remedy(error)
-        said = f"{first_line(error)}; {remedy}" if remedy else first_line(error)
-        raise QueryFailedError(f"query {query.name} ({query.path.name}) failed: {said}") from None
+        said = f"query {query.name} ({query.path.name}) failed: {first_line(error)}"
+        raise QueryFailedError(with_remedy(said, warehouse.remedy(error))) from None

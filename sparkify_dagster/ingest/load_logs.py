@@ -23,6 +23,7 @@ from sparkify_dagster.warehouse.base import LandedDays, Warehouse
 from sparkify_dagster.warehouse.database_errors import (
     FileChangedError,
     RowCountMismatchError,
+    StagedMeanwhileError,
     WarehouseError,
     first_line,
 )
@@ -31,6 +32,7 @@ from sparkify_dagster.warehouse.staging_tables import StagedDay
 
 # A file that is written to all the time cannot be loaded; one that changed just now can, a moment later.
 MAX_DAY_ATTEMPTS = 3
+_TO_REPEAT = (RowCountMismatchError, FileChangedError, StagedMeanwhileError)
 # This much of the source, decompressed, is loaded per transaction, while as much again is being inspected: a warehouse
 # takes a few large loads faster than many small ones. What comes from S3 is kept in memory in the meantime.
 BATCH_BYTES = 256 << 20
@@ -163,7 +165,7 @@ class _Loading:
                 self._replace(accepted)
             except _TO_REPEAT as error:
                 self.log.info("%s; the days are loaded one by one", error)
-                if isinstance(error, _StagedMeanwhileError):
+                if isinstance(error, StagedMeanwhileError):
                     # What was inspected may be older than what the other run has staged.
                     accepted = [self.inspector.inspect(day.day, self.objects[day.day]) for day in accepted]
                 for day in accepted:
@@ -220,7 +222,7 @@ class _Loading:
         return self._load_day(inspected, attempt + 1, rewrite=rewrite)
 
     def _replace(self, days: Sequence[InspectedDay]) -> None:
-        """Raises RowCountMismatchError, FileChangedError, _StagedMeanwhileError."""
+        """Raises RowCountMismatchError, FileChangedError, StagedMeanwhileError."""
         if not days:
             return
         with self.warehouse.inputs() as inputs:
@@ -237,24 +239,17 @@ class _Loading:
             self.warehouse.run_in_transaction(self.engine, replace)
 
     def _require_staged_as_known(self, day: InspectedDay, etags: Mapping[str, str]) -> None:
-        """Raises _StagedMeanwhileError if another run has staged other versions, which may be newer than these."""
+        """Raises StagedMeanwhileError if another run has staged other versions, which may be newer than these."""
         inspected = {file.source.key: file.source.etag for file in day.files}
         if etags not in (self.staged[day.day], inspected):
             self.staged[day.day] = etags
-            raise _StagedMeanwhileError(f"{day.day} was loaded by another run in the meantime")
+            raise StagedMeanwhileError(f"{day.day} was loaded by another run in the meantime")
 
     def _reject(self, day: InspectedDay, reason: str) -> LoadedDay:
         with self.warehouse.inputs() as inputs:
             reject = staging_tables.prepare_rejection(inputs, day, self.limits.max_load_errors, reason)
             self.warehouse.run_in_transaction(self.engine, reject)
         return LoadedDay(day, reason)
-
-
-class _StagedMeanwhileError(WarehouseError):
-    """Another run has staged a day between its choice for this load and the load's transaction."""
-
-
-_TO_REPEAT = (RowCountMismatchError, FileChangedError, _StagedMeanwhileError)
 
 
 def _batches_of(objects: Mapping[date, Sequence[StoredObject]]) -> Iterator[Sequence[date]]:

@@ -14,7 +14,7 @@ from sparkify_dagster.sources.songs import inspect_songs
 from sparkify_dagster.sources.source import Listing
 from sparkify_dagster.warehouse import staging_tables
 from sparkify_dagster.warehouse.base import Warehouse
-from sparkify_dagster.warehouse.database_errors import WarehouseError
+from sparkify_dagster.warehouse.database_errors import StagedMeanwhileError
 from sparkify_dagster.warehouse.staging_tables import StagedSongFile
 
 # Another run that loads songs at the same time has loaded them when this one looks again.
@@ -56,12 +56,8 @@ def load_songs(
     """
     loading = _Loading(engine, warehouse, store, listing, limits, full=full, allow_empty=allow_empty)
     return Retrying(
-        retry=retry_if_exception_type(_StagedMeanwhileError), stop=stop_after_attempt(MAX_ATTEMPTS), reraise=True
+        retry=retry_if_exception_type(StagedMeanwhileError), stop=stop_after_attempt(MAX_ATTEMPTS), reraise=True
     )(loading.load)
-
-
-class _StagedMeanwhileError(WarehouseError):
-    """Another run has staged songs between the choice of files for this load and the load's transaction."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,7 @@ class _Loading:
     allow_empty: bool
 
     def load(self) -> SongLoad:
-        """Replaces what has changed, or records why nothing is kept. Raises _StagedMeanwhileError."""
+        """Replaces what has changed, or records why nothing is kept. Raises StagedMeanwhileError."""
         staged = self.warehouse.run_in_transaction(self.engine, staging_tables.staged_song_files)
         require_song_files(self.listing, holds_songs=bool(staged), allow_empty=self.allow_empty)
         present = {stored.key: stored.etag for stored in self.listing.files}
@@ -110,7 +106,7 @@ class _Loading:
                     write(connection)
                 # A transaction is repeated, too, if the reply to its commit was lost.
                 elif load.rejected or now != loaded:
-                    raise _StagedMeanwhileError("songs were loaded by other runs again and again: run this one again")
+                    raise StagedMeanwhileError("songs were loaded by other runs again and again: run this one again")
 
             self.warehouse.run_in_transaction(self.engine, write_once)
         return load

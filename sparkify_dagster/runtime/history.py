@@ -145,12 +145,12 @@ class SqliteHistory(DagsterSqliteStorage):
         )
         if not all(map(_revision, files)):
             DagsterSqliteStorage(base_dir, inst_data).dispose()
-        runs, index, schedules = (str(file.parent) for file in files)
+        runs, index, schedules = ((str(file.parent), file.stem) for file in files)
         self.base_dir = base_dir
         self._inst_data = inst_data
-        self._run_storage = RunTable(create_db_conn_string(runs, "runs"))
-        self._event_log_storage = EventLog(index)
-        self._schedule_storage = ScheduleTable(create_db_conn_string(schedules, "schedules"))
+        self._run_storage = RunTable(create_db_conn_string(*runs))
+        self._event_log_storage = EventLog(index[0])
+        self._schedule_storage = ScheduleTable(create_db_conn_string(*schedules))
         # Its own creates the files, or looks into them, which costs as much.
         super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]
 

@@ -22,8 +22,17 @@ class RowCountMismatchError(WarehouseError):
     """A warehouse's reader saw other rows in a canonical file than the inspection did: it needs a normalised copy."""
 
 
+class StagedMeanwhileError(WarehouseError):
+    """Another run has staged a day or songs between the choice of files for a load and the load's transaction."""
+
+
 class FileChangedError(WarehouseError):
     """A file was written to between its inspection and the end of its load."""
+
+
+def with_remedy(said: str, remedy: str | None) -> str:
+    """Returns a message and, if there is one, the remedy."""
+    return f"{said}; {remedy}" if remedy else said
 
 
 def first_line(error: BaseException) -> str:

@@ -1,6 +1,6 @@
 """Replaces days and song files in staging, together with the bookkeeping on what was loaded or rejected.
 
-What is prepared here runs inside the caller's transaction, as the other functions do, so rows and bookkeeping change
+Prepared inserts run inside the caller's transaction, as the other functions do, so rows and bookkeeping change
 together.
 """
 
@@ -170,10 +170,10 @@ class DaysToLoad:
 
 def prepare_days(inputs: Inputs, days: Sequence[InspectedDay]) -> DaysToLoad:
     """Brings the days to where the warehouse reads them, before the transaction. Raises WarehouseError."""
-    return DaysToLoad(days, _in_order(inputs.events(days), record_days(inputs.rows, days)))
+    return DaysToLoad(days, _in_order(inputs.events(days), _record_days(inputs.rows, days)))
 
 
-def record_days(rows: Callable[[Table, Rows], Insert], days: Sequence[InspectedDay]) -> Insert:
+def _record_days(rows: Callable[[Table, Rows], Insert], days: Sequence[InspectedDay]) -> Insert:
     """Returns what writes the bookkeeping of loaded days down; `rows` makes an Insert of rows."""
     files = [(day.day, file) for day in days for file in day.files]
     stale = [{"log_date": day.day, "table_name": str(table.name)} for day in days for table in DAILY_STAR_TABLES]
@@ -195,7 +195,7 @@ def replace_days(
 
     Raises RowCountMismatchError, FileChangedError.
     """
-    empty_days(connection, [day.day for day in to_load.days])
+    _empty_days(connection, [day.day for day in to_load.days])
     to_load.insert(connection)
     replace_profiles(connection, warehouse, to_load.days, before, run_id)
 
@@ -208,15 +208,17 @@ def replace_landed_days(
     run_id: str,
 ) -> None:
     """Replaces the days of which the warehouse is certain by what it has read; the others stay as they are."""
-    empty_days(connection, [day.day for day in landed.certain])
+    _empty_days(connection, [day.day for day in landed.certain])
     landed.insert(connection)
     if landed.certain:
-        record = record_days(lambda table, rows: partial(warehouse.insert_rows, table=table, rows=rows), landed.certain)
+        record = _record_days(
+            lambda table, rows: partial(warehouse.insert_rows, table=table, rows=rows), landed.certain
+        )
         record(connection)
         replace_profiles(connection, warehouse, landed.certain, before, run_id)
 
 
-def empty_days(connection: Connection, days: Sequence[date]) -> None:
+def _empty_days(connection: Connection, days: Sequence[date]) -> None:
     """Removes the days' rows and bookkeeping, to be replaced in the same transaction."""
     for table in (staging_events, loaded_objects, load_errors, rejected_loads, stale_days):
         connection.execute(delete(table).where(table.c.log_date.in_(days)))

@@ -26,7 +26,7 @@ from obstore.store import S3Store
 from sqlalchemy import Connection, Table, text
 from sqlalchemy.exc import DBAPIError
 
-from sparkify_dagster.batches import LoadError
+from sparkify_dagster.batches import LoadError, StoredObject
 from sparkify_dagster.config import aws
 from sparkify_dagster.config.aws import S3_ERRORS, AwsAccess
 from sparkify_dagster.warehouse.database_errors import RowCountMismatchError, WarehouseError, first_line
@@ -192,6 +192,10 @@ class LoadedFile:
 
     etag: str
     lines: int
+
+    def is_version_of(self, source: StoredObject) -> bool:
+        """Returns whether COPY read the version that was listed. A listing has the ETag in quotes."""
+        return self.etag == source.etag.strip('"')
 
 
 def list_loaded_files(connection: Connection, urls: Sequence[str]) -> Mapping[str, LoadedFile]:

@@ -106,7 +106,7 @@ def _reasons(day: ListedDay, loaded: Mapping[str, LoadedFile], rejected: Set[str
         version = loaded.get(uri)
         if version is None:
             yield f"the cluster does not list {file.key} alone"
-        elif version.etag != file.etag.strip('"'):
+        elif not version.is_version_of(file):
             yield f"{file.key} has changed since it was listed"
         else:
             lines += version.lines

@@ -26,6 +26,8 @@ from sparkify_dagster.warehouse.redshift.landing import (
 ROWS_BY_INSERT = 500
 # gzip compresses this much JSON to about a megabyte, the minimum object size that AWS recommends.
 BUNDLE_BYTES = 4 << 20
+# One COPY reads either compressed objects or others.
+_KINDS = (("gzip", True), ("uncompressed", False))
 
 
 class CopyInputs(Inputs):
@@ -86,7 +88,7 @@ class CopyInputs(Inputs):
         uris = [uri for day in days for file, uri in zip(day.files, day.uris, strict=True) if file.size]
         return [
             self._copy(landing_events, f"{name}-{kind}.manifest", of_kind, paths, is_gzip, MAX_COPY_ERRORS)
-            for kind, is_gzip in (("gzip", True), ("uncompressed", False))
+            for kind, is_gzip in _KINDS
             if (of_kind := [uri for uri in uris if uri.endswith(".gz") == is_gzip])
         ]
 
@@ -99,18 +101,15 @@ class CopyInputs(Inputs):
             for number, file in enumerate(files, start=1)
             if file.uri is None
         }
-        uncompressed = [file for file in files if file.uri is not None and not file.uri.endswith(".gz")]
-        compressed_ones = [file for file in files if file.uri is not None and file.uri.endswith(".gz")]
         copied = self._folder.put_all(copies)
         paths = self._folder.put("jsonpaths.json", json_paths(keys))
-        return [
-            (self._copy(landing_events, f"{name}.manifest", [*_uris(in_place), *others], paths, is_gzip), in_place)
-            for name, in_place, others, is_gzip in (
-                ("gzip", compressed_ones, copied, True),
-                ("uncompressed", uncompressed, [], False),
-            )
-            if in_place or others
-        ]
+        of_kinds = []
+        for kind, is_gzip in _KINDS:
+            in_place = [file for file in files if file.uri is not None and file.uri.endswith(".gz") == is_gzip]
+            uris = [*_uris(in_place), *(copied if is_gzip else ())]
+            if uris:
+                of_kinds.append((self._copy(landing_events, f"{kind}.manifest", uris, paths, is_gzip), in_place))
+        return of_kinds
 
     def _copy_of_lines(self, table: Table, lines: bytes) -> Copy:
         """Returns a COPY of lines of JSON whose keys are the table's columns."""
@@ -151,7 +150,7 @@ def _require_inspected_versions(connection: Connection, files: Sequence[Inspecte
         version = loaded.get(file.uri or "")
         if version is None:
             raise RowCountMismatchError(f"the cluster does not list yet which version of {file.source.key} COPY read")
-        if version.etag != file.source.etag.strip('"'):
+        if not version.is_version_of(file.source):
             raise FileChangedError(f"{file.source.key} changed while it was being loaded")
 
 

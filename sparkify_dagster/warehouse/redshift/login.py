@@ -18,7 +18,7 @@ from sqlalchemy import URL
 from sparkify_dagster.config import aws
 from sparkify_dagster.config.aws import AwsAccess
 from sparkify_dagster.config.keys import REDSHIFT_PORT
-from sparkify_dagster.warehouse.database_errors import WarehouseError
+from sparkify_dagster.warehouse.database_errors import WarehouseError, with_remedy
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -160,7 +160,7 @@ def _said_by_aws(error: ClientError) -> str:
     )
     # After its first line, SignatureDoesNotMatch quotes the headers that were sent.
     said = ": ".join([error.operation_name, code, *message.splitlines()[:1]]).removesuffix(".")
-    return f"{said}; {remedy}" if remedy else said
+    return with_remedy(said, remedy)
 
 
 def _said_by_boto3(error: Exception) -> str:

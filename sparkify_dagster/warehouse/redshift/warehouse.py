@@ -27,7 +27,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 from sparkify_dagster.config import aws, current
 from sparkify_dagster.schema.tables import STAGING_SCHEMA, metadata, pending_rematch
 from sparkify_dagster.warehouse.base import Inputs
-from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line
+from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line, with_remedy
 from sparkify_dagster.warehouse.ddl import columns_in
 from sparkify_dagster.warehouse.redshift.copy import bucket_region, copy_folder, required
 from sparkify_dagster.warehouse.redshift.inputs import CopyInputs
@@ -136,8 +136,7 @@ class RedshiftWarehouse(ServerWarehouse):
         except DBAPIError as error:
             is_missing = read_only and getattr(error.orig, "pgcode", None) in MISSING_RELATION_CODES
             remedy = MISSING_RELATION_REMEDY if is_missing else self.remedy(error)
-            said = f"{first_line(error)}; {remedy}" if remedy else first_line(error)
-            raise WarehouseError(f"{self.database}: {said}") from None
+            raise WarehouseError(with_remedy(f"{self.database}: {first_line(error)}", remedy)) from None
         finally:
             engine.dispose()
 
