@@ -1,9 +1,15 @@
 """Access to AWS: credentials, region and endpoint, for S3 and for the services that are called through boto3."""
 
 import html
+import os
 import re
+from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -42,10 +48,31 @@ class AwsAccess:
 
 
 def session(access: AwsAccess) -> "Session":
-    """Returns a boto3 session with the credentials of the AWS chain, or else dwh.cfg's.
+    """Returns this thread's boto3 session with the credentials of the AWS chain, or else dwh.cfg's.
+
+    A session is made again when an environment variable or file from which it was made changes: to make one, and to
+    read AWS's descriptions of a service for its first client, takes longer than most requests.
 
     Raises MissingCredentialsError.
     """
+    # A session is not for several threads at a time.
+    return _session(access, _configuration(), get_ident())
+
+
+def _configuration() -> tuple[Hashable, ...]:
+    """Returns the environment variables and the versions of the files from which boto3 makes a session."""
+    variables = frozenset((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
+    files = []
+    for variable, default in (("AWS_SHARED_CREDENTIALS_FILE", "credentials"), ("AWS_CONFIG_FILE", "config")):
+        file = Path(os.environ.get(variable, f"~/.aws/{default}")).expanduser()
+        with suppress(OSError):
+            found = file.stat()
+            files.append((file, found.st_ino, found.st_size, found.st_mtime_ns))
+    return variables, *files
+
+
+@lru_cache(maxsize=16)
+def _session(access: AwsAccess, configuration: tuple[Hashable, ...], thread: int) -> "Session":
     import boto3
 
     found = boto3.Session(region_name=access.region)

@@ -19,32 +19,19 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.loaders import JSONFileLoader, Loader
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 WEED = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
 START_SECONDS = 60
-
-_description = cache(JSONFileLoader().load_file)
-
-
-class _ReadOnce(JSONFileLoader):
-    """Reads botocore's descriptions of AWS once per process: to parse them is two thirds of the cost of a client."""
-
-    def load_file(self, file_path: str) -> Any:
-        return _description(file_path)
-
-
-Loader.FILE_LOADER_CLASS = _ReadOnce
 
 
 @dataclass
