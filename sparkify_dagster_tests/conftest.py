@@ -20,6 +20,9 @@ os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# DuckDB looks for pandas at each parameter of a statement, a twelfth of the cost of a load; this project has none.
+sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
+
 # A build tries the same examples each time; whoever runs the tests by hand looks for new ones.
 hypothesis.settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
