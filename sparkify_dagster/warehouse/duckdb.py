@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
@@ -39,9 +40,7 @@ class DuckDBWarehouse(Warehouse):
     def connect(self, purpose: str, *, read_only: bool = False) -> Iterator[Engine]:
         path = Path(self.path)
         with _file_lock(path, purpose):
-            # One connection, closed at the end: it holds DuckDB's own lock, and closing it costs a checkpoint.
-            engine = create_engine(self.database, poolclass=StaticPool, hide_parameters=True)
-            event.listen(engine, "connect", lambda connection, _: connection.execute(_SESSION))
+            engine = _engine(self.database)
             try:
                 _connect(path, engine)
                 _create_tables_once(path, engine)
@@ -80,6 +79,15 @@ class DuckDBWarehouse(Warehouse):
             return
         with duckdb_reader.rows_select(table, rows) as select:
             connection.exec_driver_sql(f"INSERT INTO {table.fullname} ({', '.join(rows[0])}) {select}")
+
+
+@lru_cache(maxsize=8)
+def _engine(database: str) -> Engine:
+    """Returns the engine of a file, which keeps the statements that it has compiled."""
+    # One connection, closed at the end: it holds DuckDB's own lock, and closing it costs a checkpoint.
+    engine = create_engine(database, poolclass=StaticPool, hide_parameters=True)
+    event.listen(engine, "connect", lambda connection, _: connection.execute(_SESSION))
+    return engine
 
 
 def _insert(connection: Connection, table: Table, select: str) -> int:
