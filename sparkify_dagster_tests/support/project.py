@@ -23,7 +23,9 @@ from functools import cache
 from pathlib import Path
 
 import dagster as dg
+from click.testing import CliRunner
 
+from sparkify_dagster.cli.main import main
 from sparkify_dagster_tests.support.forked_commands import ForkedProcess, can_be_forked, start_forked
 from sparkify_dagster_tests.support.world import World
 
@@ -70,7 +72,7 @@ class Project:
     def simulate(self, *, days: int = 3, users: int = 10, songs: int = 20) -> None:
         """A small source, and a window that is just as long."""
         options = {"--out": "source", "--days": days, "--users": users, "--songs": songs}
-        self.sparkify("simulate", *(str(part) for option in options.items() for part in option))
+        self.call("simulate", *(str(part) for option in options.items() for part in option))
         self.use(self.folder / "source", days=days)
         self.environment["SPARKIFY_EXPECTED_RESULTS"] = str(self.folder / "source" / "expected")
 
@@ -87,6 +89,18 @@ class Project:
 
     def sparkify(self, *arguments: str, expect: int = 0, **environment: str) -> str:
         return self.run("sparkify", *arguments, expect=expect, **environment)
+
+    def call(self, *arguments: str, expect: int = 0, **environment: str) -> str:
+        """Calls `sparkify` in this process, whose definitions have no setting of the project: for all but `etl`."""
+        variables = self.environment_of(environment)
+        removed = dict.fromkeys(os.environ.keys() - variables.keys())
+        with chdir(self.folder):
+            result = CliRunner().invoke(main, arguments, env={**removed, **variables})
+        self._new_output().write_text(result.output, "utf-8")
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+        assert result.exit_code == expect, f"the command ended with {result.exit_code}:\n{result.output}"
+        assert SECRET not in result.output
+        return result.output
 
     def run(self, command: str, *arguments: str, expect: int = 0, **environment: str) -> str:
         """Runs a command of the virtual environment, checks its status and returns its output."""

@@ -68,25 +68,30 @@ def rows_of(project: Project) -> list[list[object]]:
 def test_no_command_touches_somebody_elses_tables(project: Project) -> None:
     before = rows_of(project)
     for command in COMMANDS:
-        assert REFUSAL in project.sparkify(*command, expect=1), command
+        assert REFUSAL in run(project, command), command
     for command in READERS:
-        said = project.sparkify(*command, expect=1)
+        said = run(project, command)
         assert "has no tables of sparkify: `sparkify create-tables` creates them" in said, command
     assert rows_of(project) == before
     # In a schema of its own, beside them, everything works.
     project.environment["SPARKIFY_STAR_SCHEMA"] = "ours"
     project.sparkify("etl")
-    project.sparkify("verify")
+    project.call("verify")
     # Nor are they taken for its own now that it has some.
     del project.environment["SPARKIFY_STAR_SCHEMA"]
     for command in COMMANDS:
-        said = project.sparkify(*command, expect=1)
+        said = run(project, command)
         assert "the star of this database is in the schema ours, and this user's is public" in said, command
     for command in READERS:
-        assert "has no tables of sparkify" in project.sparkify(*command, expect=1), command
+        assert "has no tables of sparkify" in run(project, command), command
     project.environment["SPARKIFY_STAR_SCHEMA"] = "ours"
-    project.sparkify("create-tables", "--drop", "--yes")
+    project.call("create-tables", "--drop", "--yes")
     assert rows_of(project) == before
+
+
+def run(project: Project, command: list[str]) -> str:
+    """Runs a command that fails. Only `etl` needs a process of its own for it."""
+    return (project.sparkify if command == ["etl"] else project.call)(*command, expect=1)
 
 
 def test_what_depends_on_a_table_is_named_when_it_cannot_be_dropped(tmp_path: Path, postgres: PostgresServer) -> None:
