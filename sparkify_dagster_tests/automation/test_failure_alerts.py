@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -13,7 +13,7 @@ import pytest
 from sparkify_dagster.automation import failure_alerts as sensor
 from sparkify_dagster.automation.webhook import WebhookError
 from sparkify_dagster_tests.support.events import event
-from sparkify_dagster_tests.support.ticks import Ticks, run, write_days
+from sparkify_dagster_tests.support.ticks import Ticks, run
 from sparkify_dagster_tests.support.world import World
 
 PATH = "/services/T000/B000/not-to-be-shown"
@@ -75,22 +75,40 @@ def fail_a_check(ticks: Ticks) -> str:
     return result.run_id
 
 
-def test_a_failed_run_is_reported_with_the_reason_first(alerts: Ticks, webhook: Webhook) -> None:
-    run_id = fail_a_run(alerts)
-    alerts.evaluate()
-    reason = f"staging_events failed (load_log_days, 2018-11-02): {alerts.world.log_data}: there is no such folder"
-    assert webhook.texts == [f"{reason}\nhttps://dagster.example/runs/{run_id}"]
-    assert alerts.skipped == reason
+@pytest.fixture(scope="module")
+def failed_twice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ticks]:
+    """A history with a failed check, then a tick, then two failed runs."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        ticks = Ticks(sensor.failure_alerts, World(tmp_path_factory.mktemp("failed")), instance)
+        fail_a_check(ticks)
+        ticks.evaluate()
+        fail_a_run(ticks, "2018-11-01")
+        fail_a_run(ticks, "2018-11-02")
+        yield ticks
+
+
+@pytest.fixture
+def failures(failed_twice: Ticks) -> Ticks:
+    """Ticks of the test's own on that history, after the first one."""
+    return replace(failed_twice)
 
 
 @pytest.mark.slow
-def test_a_failed_check_is_reported_although_its_run_succeeded(alerts: Ticks, webhook: Webhook) -> None:
-    run_id = fail_a_check(alerts)
+def test_each_failure_is_reported_once_with_the_reason_first(alerts: Ticks, webhook: Webhook) -> None:
+    failed = fail_a_run(alerts)
     alerts.evaluate()
-    (text,) = webhook.texts
+    reason = f"staging_events failed (load_log_days, 2018-11-02): {alerts.world.log_data}: there is no such folder"
+    assert webhook.texts == [f"{reason}\nhttps://dagster.example/runs/{failed}"]
+    assert alerts.skipped == reason
+    # Although its run succeeds.
+    checked = fail_a_check(alerts)
+    alerts.evaluate()
+    (_, text) = webhook.texts
     first, *_, last = text.splitlines()
     assert first.startswith("Check no_rejected_loads of staging_events failed (load_log_days, 2018-11-03): Correct the")
-    assert last == f"https://dagster.example/runs/{run_id}"
+    assert last == f"https://dagster.example/runs/{checked}"
+    alerts.evaluate()
+    assert len(webhook.texts) == 2
 
 
 @pytest.mark.slow
@@ -103,63 +121,50 @@ def test_a_warning_is_not_reported(alerts: Ticks, webhook: Webhook) -> None:
 
 
 @pytest.mark.slow
-def test_each_failure_is_reported_once(alerts: Ticks, webhook: Webhook) -> None:
-    fail_a_run(alerts)
-    alerts.evaluate()
-    fail_a_check(alerts)
-    alerts.evaluate()
-    alerts.evaluate()
-    assert [text.split()[0] for text in webhook.texts] == ["staging_events", "Check"]
-
-
-def test_several_failures_of_one_tick_are_one_message(alerts: Ticks, webhook: Webhook) -> None:
-    fail_a_run(alerts, "2018-11-01")
-    fail_a_run(alerts, "2018-11-02")
-    alerts.evaluate()
+def test_several_failures_of_one_tick_are_one_message(failures: Ticks, webhook: Webhook) -> None:
+    failures.evaluate()
     (text,) = webhook.texts
     assert "2018-11-01" in text.splitlines()[0]
     assert text.count("https://dagster.example/runs/") == 2
 
 
 @pytest.mark.slow
-def test_failures_before_the_sensor_was_switched_on_are_not_reported(
-    world: World, instance: dg.DagsterInstance, webhook: Webhook
-) -> None:
-    ticks = Ticks(sensor.failure_alerts, world, instance)
-    fail_a_run(ticks)
-    fail_a_check(ticks)
-    ticks.evaluate()
+def test_failures_before_the_sensor_was_switched_on_are_not_reported(failures: Ticks, webhook: Webhook) -> None:
+    failures.cursor = None
+    failures.evaluate()
     assert webhook.texts == []
-    fail_a_run(ticks)
-    ticks.evaluate()
-    assert len(webhook.texts) == 1
+    failed = fail_a_run(failures)
+    try:
+        failures.evaluate()
+        assert len(webhook.texts) == 1
+    finally:
+        failures.instance.delete_run(failed)
 
 
-def test_a_report_that_the_webhook_rejects_is_sent_again(alerts: Ticks, webhook: Webhook) -> None:
-    fail_a_run(alerts)
+@pytest.mark.slow
+def test_a_report_that_the_webhook_rejects_is_sent_again(failures: Ticks, webhook: Webhook) -> None:
     webhook.status = 503
     with pytest.raises(WebhookError, match=r"at 127\.0\.0\.1 did not accept the report: HTTP status 503") as error:
-        alerts.evaluate()
+        failures.evaluate()
     assert "not-to-be-shown" not in str(error.value)
     webhook.status = 200
-    alerts.evaluate()
+    failures.evaluate()
     assert len(webhook.texts) == 1
 
 
-def test_the_error_of_an_unreachable_webhook_hides_its_secret(alerts: Ticks, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_the_error_of_an_unreachable_webhook_hides_its_secret(failures: Ticks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARKIFY_ALERT_WEBHOOK", f"http://127.0.0.1:9{PATH}")
-    fail_a_run(alerts)
     with pytest.raises(WebhookError, match="ConnectionError") as error:
-        alerts.evaluate()
+        failures.evaluate()
     assert error.value.__suppress_context__
     assert "not-to-be-shown" not in str(error.value)
 
 
-def test_without_a_webhook_reports_are_only_logged(alerts: Ticks) -> None:
-    write_days(alerts.world, "2018-11-01")
-    fail_a_run(alerts)
-    alerts.evaluate()
-    assert "there is no such folder" in (alerts.skipped or "")
+@pytest.mark.slow
+def test_without_a_webhook_reports_are_only_logged(failures: Ticks) -> None:
+    failures.evaluate()
+    assert "there is no such folder" in (failures.skipped or "")
 
 
 def test_failure_alerts_is_off_by_default() -> None:

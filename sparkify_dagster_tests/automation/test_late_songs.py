@@ -1,5 +1,7 @@
 """Run requests of late_songs after the catalogue changed: real loads, and ticks on their history."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 import pytest
 
@@ -19,12 +21,35 @@ def late_songs(world: World, instance: dg.DagsterInstance) -> Ticks:
     return Ticks(sensor, world, instance)
 
 
-def load_plays_before_their_song(ticks: Ticks, *days: str) -> None:
+# Of five blocks, the first of two days.
+LATE_DAYS = [f"2018-11-{number:02}" for number in (2, 3, 5, 7, 9, 11)]
+LATE_BLOCKS = [("2018-11-02", "2018-11-03"), *((day, day) for day in LATE_DAYS[2:])]
+
+
+@pytest.fixture(scope="module")
+def loaded_late(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, dg.DagsterInstance]]:
+    """A world whose song was loaded after its plays, and the history of that."""
+    world = World(tmp_path_factory.mktemp("late"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        load_plays_before_their_song(world, instance, *LATE_DAYS)
+        yield world, instance
+
+
+@pytest.fixture
+def after_late_song(loaded_late: tuple[World, dg.DagsterInstance]) -> Iterator[Ticks]:
+    """Ticks after that load, whose runs are gone from the history when the test ends."""
+    ticks = Ticks(sensor, *loaded_late)
+    yield ticks
+    for requested in ticks.runs:
+        ticks.instance.delete_run(requested.run_id)
+
+
+def load_plays_before_their_song(world: World, instance: dg.DagsterInstance, *days: str) -> None:
     """Loads days whose plays have no song yet, then only the song."""
-    write_days(ticks.world, *days)
-    ticks.world.load(min(days), max(days))
-    ticks.world.write_songs("A/A/A/TRAAA.json", song())
-    run(ticks.world, ticks.instance, "load_songs")
+    write_days(world, *days)
+    world.load(min(days), max(days))
+    world.write_songs("A/A/A/TRAAA.json", song())
+    run(world, instance, "load_songs")
 
 
 def test_without_songs_the_tick_is_skipped(late_songs: Ticks) -> None:
@@ -33,19 +58,20 @@ def test_without_songs_the_tick_is_skipped(late_songs: Ticks) -> None:
 
 
 @pytest.mark.slow
-def test_a_late_song_requests_songplays_and_the_queries_of_its_days(late_songs: Ticks) -> None:
-    load_plays_before_their_song(late_songs, "2018-11-02", "2018-11-03", "2018-11-09")
-    assert late_songs.tick() == [("2018-11-02", "2018-11-03"), ("2018-11-09", "2018-11-09")]
-    for request in late_songs.requests:
+def test_a_late_song_requests_songplays_and_the_queries_of_its_days_once(after_late_song: Ticks) -> None:
+    assert after_late_song.tick() == LATE_BLOCKS
+    for request in after_late_song.requests:
         assert request.asset_selection == [asset_key(name) for name in ("songplays", *QUERIES)]
-    assert late_songs.sensor.job_name == "load_log_days"
+    assert after_late_song.sensor.job_name == "load_log_days"
+    assert after_late_song.tick() == []
+    assert after_late_song.skipped == "No songs were loaded since the last tick"
 
 
 @pytest.mark.slow
 def test_the_requested_runs_match_the_plays(late_songs: Ticks) -> None:
-    load_plays_before_their_song(late_songs, "2018-11-02", "2018-11-09")
-    late_songs.tick()
     world = late_songs.world
+    load_plays_before_their_song(world, late_songs.instance, "2018-11-02", "2018-11-09")
+    late_songs.tick()
     assert set(world.column("songplays", "song_id")) == {None}
     for request in late_songs.requests:
         run(world, late_songs.instance, "load_log_days", tags=dict(request.tags), assets=("songplays",))
@@ -53,21 +79,9 @@ def test_the_requested_runs_match_the_plays(late_songs: Ticks) -> None:
     assert world.pending() == []
     assert world.star() == world.from_scratch("2018-11-02", "2018-11-09").star()
     assert late_songs.tick() == []
-
-
-@pytest.mark.slow
-def test_a_load_is_handled_once(late_songs: Ticks) -> None:
-    load_plays_before_their_song(late_songs, "2018-11-02")
-    late_songs.tick()
-    assert late_songs.tick() == []
-    assert late_songs.skipped == "No songs were loaded since the last tick"
-
-
-@pytest.mark.slow
-def test_songs_that_nobody_played_request_no_run(late_songs: Ticks) -> None:
-    write_days(late_songs.world, "2018-11-02")
-    late_songs.world.write_songs("A/A/A/TRAAA.json", song(title="Never played"))
-    run(late_songs.world, late_songs.instance, "load_all", "2018-11-02")
+    # A song that nobody played requests no run.
+    world.write_songs("A/A/B/TRAAB.json", song(song_id="SOOTHER", title="Never played"))
+    run(world, late_songs.instance, "load_songs")
     assert late_songs.tick() == []
     assert late_songs.skipped == "All plays match the current catalogue"
 
@@ -83,56 +97,45 @@ def test_days_that_the_same_run_matched_are_not_requested(late_songs: Ticks) -> 
 
 
 @pytest.mark.slow
-def test_days_left_by_an_earlier_load_are_requested_again(late_songs: Ticks) -> None:
-    load_plays_before_their_song(late_songs, "2018-11-02")
-    late_songs.world.write_songs("A/A/B/TRAAB.json", song(song_id="SOOTHER", title="Never played"))
-
-
-@pytest.mark.slow
-def test_a_failed_run_is_retried(late_songs: Ticks, clock: Clock) -> None:
-    load_plays_before_their_song(late_songs, "2018-11-02", "2018-11-09")
-    late_songs.tick(runs_end=FAILURE)
-    assert late_songs.tick() == []
-    assert late_songs.skipped == "No songs were loaded since the last tick; 2 failed, to be retried"
+def test_a_failed_run_is_retried(after_late_song: Ticks, clock: Clock) -> None:
+    after_late_song.tick(runs_end=FAILURE)
+    assert after_late_song.tick() == []
+    assert after_late_song.skipped == "No songs were loaded since the last tick; 5 failed, to be retried"
     clock.seconds_ahead = 61
-    assert late_songs.tick() == [("2018-11-02", "2018-11-02"), ("2018-11-09", "2018-11-09")]
-    assert late_songs.tick() == []
-    assert late_songs.skipped == "No songs were loaded since the last tick"
+    assert after_late_song.tick() == LATE_BLOCKS
+    assert after_late_song.tick() == []
+    assert after_late_song.skipped == "No songs were loaded since the last tick"
 
 
 @pytest.mark.slow
-def test_a_new_load_waits_for_the_runs_in_progress(late_songs: Ticks) -> None:
-    load_plays_before_their_song(late_songs, "2018-11-02")
-    late_songs.tick(runs_end=None)
-    run(late_songs.world, late_songs.instance, "load_songs")
-    assert late_songs.tick() == []
-    assert late_songs.skipped == "Songs were loaded again; waiting for 1 earlier run"
-    late_songs.end(late_songs.runs[0], FAILURE)
-    # The later load lists that day too, so it is requested once.
-    assert late_songs.tick() == [("2018-11-02", "2018-11-02")]
-    assert late_songs.tick() == []
-
-
-@pytest.mark.slow
-def test_days_beyond_the_concurrency_limit_wait(late_songs: Ticks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_days_beyond_the_concurrency_limit_wait(after_late_song: Ticks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_requests, "MAX_CONCURRENT_RUNS", 2)
-    days = ["2018-11-02", "2018-11-04", "2018-11-06", "2018-11-08", "2018-11-10"]
-    load_plays_before_their_song(late_songs, *days)
-    assert late_songs.tick() == [(day, day) for day in days[:2]]
-    assert late_songs.tick() == [(day, day) for day in days[2:4]]
-    assert late_songs.tick() == [(days[4], days[4])]
-    assert late_songs.tick() == []
+    assert after_late_song.tick() == LATE_BLOCKS[:2]
+    assert after_late_song.tick() == LATE_BLOCKS[2:4]
+    assert after_late_song.tick() == LATE_BLOCKS[4:]
+    assert after_late_song.tick() == []
 
 
 @pytest.mark.slow
-def test_a_cursor_of_version_1_is_read(late_songs: Ticks) -> None:
-    load_plays_before_their_song(late_songs, "2018-11-02")
-    late_songs.tick()
+def test_days_left_by_an_earlier_load_are_requested_again_when_its_runs_have_ended(late_songs: Ticks) -> None:
+    day = [("2018-11-02", "2018-11-02")]
+    world = late_songs.world
+    load_plays_before_their_song(world, late_songs.instance, "2018-11-02")
+    assert late_songs.tick() == day
+    # The cursor of version 1 is the load alone.
     late_songs.cursor = str(late_songs.saved["load"])
     assert late_songs.tick() == []
     assert late_songs.skipped == "No songs were loaded since the last tick"
-    run(late_songs.world, late_songs.instance, "load_songs")
-    assert late_songs.tick() == [("2018-11-02", "2018-11-02")]
+    world.write_songs("A/A/B/TRAAB.json", song(song_id="SOOTHER", title="Never played"))
+    run(world, late_songs.instance, "load_songs")
+    assert late_songs.tick(runs_end=None) == day
+    run(world, late_songs.instance, "load_songs")
+    assert late_songs.tick() == []
+    assert late_songs.skipped == "Songs were loaded again; waiting for 1 earlier run"
+    late_songs.end(late_songs.runs[-1], FAILURE)
+    # The later load lists that day too, so it is requested once.
+    assert late_songs.tick() == day
+    assert late_songs.tick() == []
 
 
 @pytest.mark.parametrize("cursor", ["elsewhere", "[]", '{"version": 99}'])

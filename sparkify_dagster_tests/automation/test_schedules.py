@@ -40,7 +40,7 @@ def test_daily_load_covers_the_first_to_the_last_day_with_files(world: World, in
 @pytest.mark.slow
 def test_daily_load_covers_days_whose_file_was_deleted(world: World, instance: dg.DagsterInstance) -> None:
     write_days(world, "2018-11-03", "2018-11-05")
-    run(world, instance, "load_all", "2018-11-03", "2018-11-05")
+    run(world, instance, "load_log_days", "2018-11-03", "2018-11-05", assets=("staging_events",))
     world.delete("log_data/2018/11/2018-11-03-events.json")
     assert days_of_the_next_run(world, instance) == ("2018-11-03", "2018-11-05")
 
