@@ -1,14 +1,15 @@
 """Dagster's run history in SQLite files, as its own `storage: sqlite` keeps it, at a fraction of the cost per event.
 
-Dagster opens a file, compiles a statement and waits for the disk each time that it executes one, and reads its
-migrations for each new file: half of the time that `sparkify etl` takes. This storage keeps the files open, compiles
-each statement once per file, and waits for the disk only when SQLite moves what was written into the file itself.
+Dagster opens a file, compiles a statement and waits for the disk each time that it executes one, reads its migrations
+for each new file, and looks with each event for the tables that a migration adds: more than half of the time that
+`sparkify etl` takes. This storage keeps the files open, compiles each statement once per file, finds each table once,
+and waits for the disk only when SQLite moves what was written into the file itself.
 The files are the same: each of the two storages reads what the other has written.
 """
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -48,6 +49,7 @@ class EventLog(SqliteEventLogStorage):
         self._index = _engine(self.conn_string_for_shard(INDEX_SHARD_NAME))
         # A process writes to one run at a time, as a rule.
         self._open_run: tuple[str, Engine] | None = None
+        self._found: set[tuple[str, str]] = set()
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
@@ -91,6 +93,22 @@ class EventLog(SqliteEventLogStorage):
                 )
                 connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (revision,))
 
+    def has_table(self, table_name: str) -> bool:
+        return self._looked_for_once("table", table_name, lambda: super(EventLog, self).has_table(table_name))
+
+    def has_secondary_index(self, name: str) -> bool:
+        return self._looked_for_once("index", name, lambda: super(EventLog, self).has_secondary_index(name))
+
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        look = super()._has_asset_key_col_on_connection
+        return self._looked_for_once("column", column_name, lambda: look(conn, column_name))
+
+    def _looked_for_once(self, kind: str, name: str, look: Callable[[], bool]) -> bool:
+        """Returns whether the index has it, and remembers so: Dagster looks for it with each event."""
+        if (kind, name) not in self._found and look():
+            self._found.add((kind, name))
+        return (kind, name) in self._found
+
     def store_event(self, event: EventLogEntry) -> None:
         super().store_event(event)
         # The UI watches the run's file, to which SQLite adds the event only later.
@@ -100,6 +118,7 @@ class EventLog(SqliteEventLogStorage):
     def wipe(self) -> None:
         with self._db_lock:
             self._close_run()
+            self._found.clear()
         super().wipe()
 
     def dispose(self) -> None:

@@ -1,5 +1,6 @@
 """The storage of dagster.yaml: the files are Dagster's own, and stay open between statements."""
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from sqlalchemy import Engine, event
 
 from sparkify_dagster.runtime.history import EventLog, RunTable, ScheduleTable
 
@@ -89,6 +91,24 @@ def test_files_are_not_opened_for_each_statement(monkeypatch: pytest.MonkeyPatch
         statements = len(instance.all_logs(run_id))
     assert statements > 10
     assert len(opened) < 8
+
+
+def test_tables_are_looked_for_once() -> None:
+    """Fails where Dagster looks for what its migrations add in another way than the storage overrides."""
+    statements: list[str] = []
+    with instance_with(OURS) as instance:
+        run(instance)
+
+        @event.listens_for(Engine, "before_cursor_execute")
+        def count(connection: object, cursor: object, statement: str, *_: object) -> None:
+            statements.append(statement)
+
+        try:
+            run(instance)
+        finally:
+            event.remove(Engine, "before_cursor_execute", count)
+    assert len(statements) > 50
+    assert [text for text in statements if re.search("PRAGMA.*asset|FROM secondary_indexes", text)] == []
 
 
 def test_no_event_waits_for_the_disk() -> None:
