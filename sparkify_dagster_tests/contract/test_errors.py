@@ -121,7 +121,7 @@ class TestTooManyErrorsOfADay:
         world.write_log(DAY, event(itemInSession=2))
         assert world.load(DAY).ok
         assert world.errors() == []
-        assert world.everything() == world.from_scratch(DAY).everything()
+        assert world.everything() == world.everything_from_scratch(DAY)
 
     def test_a_day_whose_earlier_file_comes_back_is_no_longer_rejected(self, world: World) -> None:
         world.max_load_errors = 0
@@ -132,7 +132,7 @@ class TestTooManyErrorsOfADay:
         assert not world.load(DAY).ok
         kept.rename(path)
         assert world.load(DAY).ok
-        assert world.everything() == world.from_scratch(DAY).everything()
+        assert world.everything() == world.everything_from_scratch(DAY)
 
     def test_a_higher_limit_loads_a_rejected_day_and_a_lower_one_rejects_it(self, world: World) -> None:
         world.max_load_errors = 0
@@ -147,7 +147,7 @@ class TestTooManyErrorsOfADay:
         # The day's rows were there all the time; by now they are those of an accepted load.
         world.max_load_errors = 1
         assert world.load(DAY).ok
-        assert world.everything() == world.from_scratch(DAY).everything()
+        assert world.everything() == world.everything_from_scratch(DAY)
 
     def test_one_unreadable_file_counts_as_one_error(self, world: World) -> None:
         world.max_load_errors = 0
@@ -180,7 +180,7 @@ class TestTooManyErrorsOfTheSongs:
         assert not world.load(DAY).ok
         world.delete("song_data/A.json")
         assert world.load(DAY).ok
-        assert world.everything() == world.from_scratch(DAY).everything()
+        assert world.everything() == world.everything_from_scratch(DAY)
 
     def test_a_rejected_song_load_deletes_no_song(self, world: World) -> None:
         world.max_load_errors = 0
@@ -192,7 +192,7 @@ class TestTooManyErrorsOfTheSongs:
         assert world.column("songs", "song_id") == ["S1"]
         world.write_songs("B.json", song(song_id="S2"))
         assert world.load(DAY).ok
-        assert world.everything() == world.from_scratch(DAY).everything()
+        assert world.everything() == world.everything_from_scratch(DAY)
 
     def test_days_load_where_the_songs_are_rejected(self, world: World) -> None:
         world.max_load_errors = 0
@@ -209,7 +209,7 @@ class TestTooManyErrorsOfTheSongs:
         world.delete("song_data/B.json")
         assert world.load(DAY).ok
         assert world.errors() == []
-        assert world.everything() == world.from_scratch(DAY).everything()
+        assert world.everything() == world.everything_from_scratch(DAY)
 
     def test_a_lower_limit_rejects_song_files_that_are_staged(self, world: World) -> None:
         world.write_songs("A.json", song(), "broken")
@@ -218,7 +218,7 @@ class TestTooManyErrorsOfTheSongs:
         assert not world.load(DAY).ok
         world.max_load_errors = 1
         assert world.load(DAY).ok
-        assert world.everything() == world.from_scratch(DAY).everything()
+        assert world.everything() == world.everything_from_scratch(DAY)
 
 
 class TestASourceThatCannotBeRead:

@@ -112,7 +112,7 @@ def test_a_changed_json_paths_file_is_a_change_of_every_day(world: World) -> Non
     world.load(DAY)
     world.map_keys(paths("song", *DEFAULT_KEYS[1:13], "artist", *DEFAULT_KEYS[14:]))
     world.load(DAY)
-    assert world.everything() == world.from_scratch(DAY).everything()
+    assert world.everything() == world.everything_from_scratch(DAY)
 
 
 def test_the_json_paths_file_may_have_a_byte_order_mark(world: World, tmp_path: Path) -> None:

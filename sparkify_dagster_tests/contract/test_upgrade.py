@@ -46,7 +46,7 @@ def test_a_warehouse_of_version_0_1_0_loads_on(world: World) -> None:
     assert world.query("SELECT COUNT(*) FROM staging.rejected_loads") == [(1,)]
     world.write_log(DAYS[1], event(time="2018-11-02T11:00:00"))
     world.load(*DAYS)
-    assert world.everything() == world.from_scratch(*DAYS).everything()
+    assert world.everything() == world.everything_from_scratch(*DAYS)
     refresh_queries(world, *all_queries())
     world.warehouse.run("a test", lambda connection: refresh.drop_orphaned_tables(connection, all_queries()))
     refreshed = {name for (name,) in world.query("SELECT query FROM staging.analytics_refreshes")}
@@ -67,4 +67,4 @@ def test_a_column_that_an_upgrade_adds_to_staging_is_loaded(tmp_path: Path, new_
         connection.execute(text("ALTER TABLE songplays DROP COLUMN session_id"))
         ddl.create_tables(connection)
     world.load(DAYS[0])
-    assert world.everything() == world.from_scratch(DAYS[0]).everything()
+    assert world.everything() == world.everything_from_scratch(DAYS[0])
