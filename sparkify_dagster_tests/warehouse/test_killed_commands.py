@@ -13,7 +13,14 @@ def test_days_that_a_killed_command_emptied_are_seen_to(six_days: World) -> None
     six_days.load(DAYS[0], DAYS[-1])
     for day in (DAYS[0], DAYS[2], DAYS[-1]):
         six_days.delete(f"log_data/2018/11/{day}-events.json")
-    for step in ("staging_events", "check_staging_events", "users"):
+    steps = ["staging_events", "check_staging_events", "users"]
+    if "SPARKIFY_WAREHOUSE" in project.environment:
+        # The commands are the same on a server: loads that stop at their first step stand for the first two.
+        for _ in steps[:2]:
+            six_days.load(DAYS[0], DAYS[-1], steps=steps[:1])
+            assert six_days.rows("staging.stale_days") != []
+        steps = steps[2:]
+    for step in steps:
         with project.start("sparkify", "etl") as killed:
             # A check that warns has another sign.
             killed.wait_for(f" {step} ")
