@@ -11,9 +11,10 @@ from sparkify_dagster.analytics.refresh import QueryResult, ResultRow
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.presentation.columns import definition_metadata
 from sparkify_dagster.presentation.materialization import AssetMetadata
-from sparkify_dagster.presentation.metadata_keys import PREVIEW, REFRESH, VERSION, RefreshStatus
+from sparkify_dagster.presentation.metadata_keys import DATA_VERSION_TAG, PREVIEW, REFRESH, RefreshStatus
 from sparkify_dagster.presentation.rows import rows_metadata
 from sparkify_dagster.runtime.failures import as_dagster_failures
+from sparkify_dagster.schema.code_versions import code_version
 from sparkify_dagster.warehouse.base import Warehouse
 
 PREVIEW_ROWS = 10
@@ -29,6 +30,7 @@ def _spec(query: Query) -> dg.AssetSpec:
         owners=["team:analytics"],
         description=f"**{query.title}**\n\n{query.notes}\n\nAsked by: {query.asked_by}",
         metadata=definition_metadata(query.table),
+        code_version=code_version(query.select),
     )
 
 
@@ -65,11 +67,11 @@ def queries(
         status = RefreshStatus.RECOMPUTED if result.recomputed else RefreshStatus.UP_TO_DATE
         yield dg.MaterializeResult(
             asset_key=name,
+            data_version=dg.DataVersion(result.version),
             metadata={
                 **(previous[name] or result_metadata(result.query, rows[name])),
                 "dagster/row_count": result.rows,
                 "warehouse": warehouse.database,
-                VERSION: result.version,
                 REFRESH: status.value,
                 "seconds": round(result.seconds, 3),
             },
@@ -87,9 +89,9 @@ def _previous_metadata(context: dg.AssetExecutionContext, result: QueryResult) -
     if materialization is None:
         return None
     metadata: AssetMetadata = materialization.metadata
-    version, preview = materialization.metadata.get(VERSION), materialization.metadata.get(PREVIEW)
-    if version is None or version.value != result.version:
+    if (materialization.tags or {}).get(DATA_VERSION_TAG) != result.version:
         return None
+    preview = materialization.metadata.get(PREVIEW)
     if isinstance(preview, dg.TableMetadataValue) and preview.schema is not None:
         # Earlier versions of this package showed personal columns.
         names = {column.name for column in preview.schema.columns}

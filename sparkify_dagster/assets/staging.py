@@ -62,6 +62,7 @@ class StagingConfig(dg.Config):
     kinds={"table"},
     owners=["team:data-engineering"],
     metadata=definition_metadata(tables.staging_events),
+    code_version=str(staging_tables.LOADER_VERSION),
 )
 def staging_events(
     context: dg.AssetExecutionContext,
@@ -128,6 +129,7 @@ def staging_events(
     kinds={"table"},
     owners=["team:data-engineering"],
     metadata=definition_metadata(tables.staging_songs),
+    code_version=str(staging_tables.LOADER_VERSION),
 )
 def staging_songs(
     context: dg.AssetExecutionContext,

@@ -17,6 +17,8 @@ from sparkify_dagster.presentation.preview import preview
 from sparkify_dagster.presentation.sparkline import first_day_shown, sparkline
 from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.schema import tables
+from sparkify_dagster.schema.code_versions import code_version
+from sparkify_dagster.schema.sql_files import select_sql
 from sparkify_dagster.warehouse import transforms
 from sparkify_dagster.warehouse.base import Warehouse, count_rows
 
@@ -61,6 +63,7 @@ class Plays:
     kinds={"table"},
     owners=["team:data-engineering"],
     metadata=definition_metadata(tables.songplays),
+    code_version=code_version(select_sql("songplays")),
     freshness_policy=_LOG_FRESHNESS,
 )
 def songplays(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
@@ -100,6 +103,7 @@ def songplays(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[War
     kinds={"table"},
     owners=["team:data-engineering"],
     metadata=definition_metadata(tables.time),
+    code_version=code_version(select_sql("time")),
     freshness_policy=_LOG_FRESHNESS,
 )
 def time(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
@@ -129,6 +133,7 @@ def time(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehous
     kinds={"table"},
     owners=["team:data-engineering"],
     metadata=definition_metadata(tables.users),
+    code_version=code_version(select_sql("users")),
     freshness_policy=_LOG_FRESHNESS,
 )
 def users(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
@@ -160,6 +165,7 @@ def users(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehou
     kinds={"table"},
     owners=["team:data-engineering"],
     metadata=definition_metadata(tables.songs),
+    code_version=code_version(select_sql("songs")),
     freshness_policy=_CATALOGUE_FRESHNESS,
 )
 def songs(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
@@ -173,6 +179,7 @@ def songs(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehou
     kinds={"table"},
     owners=["team:data-engineering"],
     metadata=definition_metadata(tables.artists),
+    code_version=code_version(select_sql("artists")),
     freshness_policy=_CATALOGUE_FRESHNESS,
 )
 def artists(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:

@@ -23,9 +23,12 @@ from sparkify_dagster.cli.progress import Progress, print_counts
 from sparkify_dagster.days import contiguous_blocks
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.partitions import WINDOW, is_in_window, range_tags
+from sparkify_dagster.presentation.metadata_keys import CODE_VERSION_TAG
 from sparkify_dagster.runtime import interrupts, liveness
 from sparkify_dagster.runtime.errors import SparkifyError
 from sparkify_dagster.runtime.file_lock import exclusive
+from sparkify_dagster.schema.code_versions import code_version
+from sparkify_dagster.schema.sql_files import select_sql
 from sparkify_dagster.schema.tables import STAR_TABLES, songplays, staging_events, staging_songs
 from sparkify_dagster.sources.emptiness import require_log_files
 from sparkify_dagster.sources.object_store import SourceError
@@ -68,6 +71,7 @@ def run(
             _warn_outside_window(console, listing)
             blocks = blocks_to_load(listing, warehouse, first_day, last_day)
             nothing_to_load = None if blocks else _without_a_day(listing, "logs" in allow_empty)
+        _print_edited_sql(console, instance, blocks, all_days=first_day is last_day is None)
         if not blocks:
             console.print("No day of the window has a log file or rows: loading only the songs")
             config = _load_config(["staging_songs"], full, allow_empty)
@@ -186,6 +190,25 @@ def _warn_outside_window(console: Console, listing: Listing) -> None:
             f"{formatting.pluralize(files, 'log file')} left alone, outside the window of {WINDOW}: "
             f"{min(outside)} to {max(outside)}"
         )
+
+
+def _print_edited_sql(
+    console: Console, instance: dg.DagsterInstance, blocks: Sequence[tuple[date, date]], *, all_days: bool
+) -> None:
+    """Prints which tables of the star had another SELECT when they were last built, before they are built again."""
+    for name in (table.name for table in STAR_TABLES):
+        latest = instance.get_latest_materialization_event(dg.AssetKey(name))
+        tags = latest.asset_materialization.tags if latest and latest.asset_materialization else None
+        if (tags or {}).get(CODE_VERSION_TAG) in (None, code_version(select_sql(name))):
+            continue
+        if name not in LOG_DAY_ASSETS:
+            consequence = "this builds it again"
+        elif all_days:
+            days = sum((last - first).days + 1 for first, last in blocks)
+            consequence = f"this builds {formatting.pluralize(days, 'day')} again"
+        else:
+            consequence = "this builds the chosen days again, and `sparkify etl` without days all of them"
+        console.print(f"{name}: its SQL has changed since it was last built; {consequence}")
 
 
 def _without_a_day(listing: Listing, allow_empty: bool) -> str | None:

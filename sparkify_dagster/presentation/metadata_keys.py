@@ -18,8 +18,11 @@ UNRECOGNIZED_EXAMPLES: Final = "unrecognized_examples"
 
 # Of an analytics table
 REFRESH: Final = "refresh"
-VERSION: Final = "version"
 PREVIEW: Final = "preview"
+
+# Dagster's tags of a materialization, which it does not export.
+CODE_VERSION_TAG: Final = "dagster/code_version"
+DATA_VERSION_TAG: Final = "dagster/data_version"
 
 
 class LoadStatus(StrEnum):

@@ -74,6 +74,16 @@ def tables_read_by(select: str) -> frozenset[str]:
     return frozenset(sources)
 
 
+@cache
+def intermediate_tables(select: str) -> frozenset[str]:
+    """Returns the views and tables without assets that a SELECT reads, also through each other."""
+    from sqlglot import exp
+
+    # A CTE may have the name of a view, but no schema.
+    read = {table.name for table in parsed_select(select).find_all(exp.Table) if table.db} & _INTERMEDIATE
+    return frozenset(read).union(*(intermediate_tables(select_sql(name)) for name in read))
+
+
 def parsed_select(select: str) -> exp.Select:
     """Returns the parsed tree of a SELECT, which must not be modified. Raises LineageError."""
     return _select(_scope_of(select))

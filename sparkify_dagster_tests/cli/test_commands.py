@@ -20,7 +20,7 @@ from sparkify_dagster.analytics.query import all_queries
 from sparkify_dagster.cli.main import main
 from sparkify_dagster_tests.support.events import event, lines, song
 from sparkify_dagster_tests.support.project import ROOT, SECRET, Project
-from sparkify_dagster_tests.support.world import World
+from sparkify_dagster_tests.support.world import STAR, World
 
 DAYS = ["2018-11-01", "2018-11-02", "2018-11-03"]
 FAR_DAY = "2024-11-25"
@@ -95,6 +95,18 @@ def runs_of(project: Project) -> list[dg.DagsterRun]:
     """The runs in the project's history, the oldest first."""
     with project.instance() as instance:
         return list(instance.get_runs())[::-1]
+
+
+def code_versions(project: Project) -> dict[str, str]:
+    """Returns the code version with which each asset was built last, as the UI compares it with the present one."""
+    versions = {}
+    with project.instance() as instance:
+        for name in ("staging_events", "staging_songs", *STAR, *all_queries()):
+            latest = instance.get_latest_materialization_event(dg.AssetKey(name))
+            assert latest is not None
+            assert latest.asset_materialization is not None
+            versions[name] = (latest.asset_materialization.tags or {})["dagster/code_version"]
+    return versions
 
 
 def loads(world: World) -> dict[str, datetime]:
@@ -492,6 +504,26 @@ def test_query_answers_in_three_formats(loaded: Project) -> None:
     assert as_table[0].split() == ["song", "artist", "plays", "listeners"]
     assert as_table[1].startswith(top_songs[0][0])
     assert len(as_table) == 1 + len(top_songs)
+
+
+@pytest.mark.slow
+def test_an_edited_select_is_reported_and_its_days_are_built_again(loaded: Project) -> None:
+    shutil.copytree(ROOT / "sparkify_dagster", loaded.folder / "sparkify_dagster")
+    loaded.environment["PYTHONPATH"] = str(loaded.folder)
+    songplays = loaded.folder / "sparkify_dagster" / "sql" / "star" / "songplays.sql"
+    songplays.write_text(songplays.read_text("utf-8").replace("e.user_agent", "e.method"), "utf-8")
+    before = code_versions(loaded)
+    output = loaded.sparkify("etl", "--from", DAYS[1])
+    (line,) = (line for line in output.splitlines() if "its SQL has changed" in line)
+    assert line == (
+        "songplays: its SQL has changed since it was last built; this builds the chosen days again, and `sparkify etl` "
+        "without days all of them"
+    )
+    plays = loaded.world.rows("songplays", "start_time", "user_agent")
+    assert {start.date().isoformat() for start, agent in plays if agent == "PUT"} == {*DAYS[1:]}
+    assert all((agent == "PUT") == (start.date().isoformat() in DAYS[1:]) for start, agent in plays)
+    after = code_versions(loaded)
+    assert {name for name in after if after[name] != before[name]} == {"songplays"}
 
 
 @pytest.mark.slow
