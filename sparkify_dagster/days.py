@@ -16,8 +16,15 @@ class Window:
         return self.start <= day < self._end
 
     def __str__(self) -> str:
+        if self.last_day is None:
+            return f"{self.start} on, none of which is over"
+        return f"{self.start} to {self.last_day}"
+
+    @property
+    def last_day(self) -> date | None:
+        """The last day of the window that is over, or None if none is."""
         last_day = self._end - timedelta(days=1)
-        return f"{self.start} to {last_day}" if last_day >= self.start else f"{self.start} on, none of which is over"
+        return last_day if last_day >= self.start else None
 
     @property
     def _end(self) -> date:

@@ -17,7 +17,9 @@ from sparkify_dagster.checks.staging_checks import check_staging_events, check_s
 from sparkify_dagster.checks.star_checks import check_dimensions, check_songplays
 from sparkify_dagster.config.settings import Settings
 from sparkify_dagster.ingest.limits import Limits
+from sparkify_dagster.partitions import WINDOW
 from sparkify_dagster.presentation.code_references import with_code_links
+from sparkify_dagster.presentation.links import with_links
 from sparkify_dagster.runtime.executor import watched_in_process_executor
 from sparkify_dagster.sources.source import Source
 from sparkify_dagster.warehouse.connect import create_warehouse
@@ -43,7 +45,9 @@ defs = dg.Definitions(
         # If every asset of a run has this policy, any range of days is one run of the whole graph.
         *(
             table.with_attributes(backfill_policy=dg.BackfillPolicy.single_run()).map_asset_specs(
-                lambda spec: spec.replace_attributes(kinds={*spec.kinds, _warehouse.kind})
+                lambda spec: with_links(
+                    spec.replace_attributes(kinds={*spec.kinds, _warehouse.kind}), WINDOW, jobs.load_all.name
+                )
             )
             for table in with_code_links(_tables, _settings.code_url)
         ),
