@@ -4,6 +4,7 @@ from typing import TypeAlias
 
 import pytest
 
+from sparkify_dagster_tests.contract.cases import Loaded, load_cases
 from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers, log_in
 from sparkify_dagster_tests.redshift_stand_in.real_cluster import CLUSTER
 from sparkify_dagster_tests.support.servers.postgres import PostgresServer
@@ -44,6 +45,12 @@ def new_world(tmp_path_factory: pytest.TempPathFactory, new_warehouse: NewWareho
     with pytest.MonkeyPatch.context() as environment:
         log_in(new_warehouse, environment)
         yield lambda: World(tmp_path_factory.mktemp("shared"), new_warehouse=new_warehouse)
+
+
+@pytest.fixture(scope="module")
+def loaded_cases(request: pytest.FixtureRequest, new_world: NewWorld) -> Loaded:
+    """The cases of the module, loaded at once."""
+    return load_cases(request.module.__name__, new_world())
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ All lines lie in one file and are loaded at once; each test looks at its own.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from sparkify_dagster.schema.event_columns import COLUMN_NAMES, DEFAULT_KEYS
+from sparkify_dagster_tests.contract.cases import Day, case
 from sparkify_dagster_tests.support.events import event, utc
 from sparkify_dagster_tests.support.world import ERRORS, EVENTS, World
 
@@ -304,32 +305,38 @@ def test_lines_are_staged_or_errors(loaded: Loaded) -> None:
     assert len(loaded.errors) == expected
 
 
-@pytest.mark.parametrize("key", ["sessionId", "itemInSession"])
-def test_a_play_needs_session_and_item(world: World, key: str) -> None:
+@case
+def test_a_play_needs_session_and_item(day: Day) -> Iterator[None]:
     """Null, empty or missing, each for a user of its own."""
-    for user, value in enumerate([None, "", MISSING]):
-        play = event(**{key: value}, userId=str(user))
-        if value is MISSING:
-            del play[key]
-        world.write_log(DAY, play, play | {"page": "Home"}, key=f"{user}/{DAY}-events.json")
-    world.load(DAY)
-    column = {"sessionId": "session_id", "itemInSession": "item_in_session"}[key]
-    assert world.reasons() == [(1, column, f"{column}: is missing on a NextSong")] * 3
-    assert world.rows(EVENTS, "user_id", "page", column) == [(user, "Home", None) for user in range(3)]
+    needed = {"sessionId": "session_id", "itemInSession": "item_in_session"}
+    for key in needed:
+        for user, value in enumerate([None, "", MISSING]):
+            play = day.event(**{key: value}, userId=str(user))
+            if value is MISSING:
+                del play[key]
+            day.write(play, play | {"page": "Home"}, folder=f"{key}{user}")
+    yield
+    assert sorted(day.reasons()) == sorted(
+        (1, column, f"{column}: is missing on a NextSong") for column in needed.values() for _ in range(3)
+    )
+    rows = day.rows(EVENTS, "user_id", "page", "session_id", "item_in_session")
+    assert rows == [(user, "Home", *ids) for user in range(3) for ids in ((None, 1), (139, None))]
 
 
-def test_pages_are_case_sensitive_and_only_nextsong_is_a_play(world: World) -> None:
+@case
+def test_pages_are_case_sensitive_and_only_nextsong_is_a_play(day: Day) -> Iterator[None]:
     pages = ["NextSong", "nextsong", "NextSong ", "Next Song", "NEXTSONG", "Home"]
-    world.write_log(DAY, *(event(page=page, itemInSession=number) for number, page in enumerate(pages)))
-    world.load(DAY)
-    assert sorted(world.column(EVENTS, "page")) == sorted(pages)
-    assert len(world.rows("songplays")) == 2  # the first, and that with a blank at its end
+    day.write(*(day.event(page=page, itemInSession=number) for number, page in enumerate(pages)))
+    yield
+    assert sorted(day.column(EVENTS, "page")) == sorted(pages)
+    assert len(day.rows("songplays")) == 2  # the first, and that with a blank at its end
 
 
-def test_raw_text_is_cut_to_1000_characters(world: World) -> None:
-    world.write_log(DAY, "é" * 5_000, "😀" * 1_000, b"\xff" * 3_000, b"a\x00b")
-    world.load(DAY)
-    texts = world.column(ERRORS, "raw_text")
+@case
+def test_raw_text_is_cut_to_1000_characters(day: Day) -> Iterator[None]:
+    day.write("é" * 5_000, "😀" * 1_000, b"\xff" * 3_000, b"a\x00b")
+    yield
+    texts = day.column(ERRORS, "raw_text")
     assert sorted(map(len, texts)) == [3, 1000, 1000, 1000]
     assert "é" * 1_000 in texts
 

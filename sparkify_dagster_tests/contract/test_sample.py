@@ -138,9 +138,8 @@ def test_the_sample_in_s3_gives_the_same_rows_as_in_a_folder(
         log_jsonpath="s3://udacity-dend/log_json_path.json",
         aws_endpoint_url=s3.url,
     )
-    outcome = other.materialize(FIRST_DAY, LAST_DAY)
-    assert outcome.ok
-    assert outcome.observed("song_data")["ignored_objects"] == 11
+    assert other.load(FIRST_DAY, LAST_DAY).ok
+    assert other.source.list_song_files().ignored == 11
     assert other.star() == world.star()
     assert other.rows(EVENTS) == world.rows(EVENTS)
 
@@ -148,7 +147,7 @@ def test_the_sample_in_s3_gives_the_same_rows_as_in_a_folder(
 @pytest.mark.slow
 def test_loading_it_again_changes_nothing(world: World) -> None:
     before = world.everything()
-    assert world.materialize(FIRST_DAY, LAST_DAY, full=True).ok
+    assert world.load(FIRST_DAY, LAST_DAY, full=True).ok
     assert world.everything() == before
 
 

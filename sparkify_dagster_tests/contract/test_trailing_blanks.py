@@ -3,16 +3,104 @@
 Redshift ignores them wherever it compares texts, so that nothing else could be the same on all warehouses.
 """
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
 
+from sparkify_dagster_tests.contract.cases import Day, case
 from sparkify_dagster_tests.support.events import event, song
 from sparkify_dagster_tests.support.world import EVENTS, SONGS, STAR, World
 
 DAY = "2018-11-01"
 # What ends in one of these does not end in a blank.
 OTHER_SPACES = ["\u00a0", "\t", "\n", "\u2003", "\u3000", "\x0b"]
+
+
+@case
+def test_a_page_of_blanks_is_missing(day: Day) -> Iterator[None]:
+    """In canonical lines, and in lines of which each value is looked at."""
+    pages = [" ", "  ", "", "\u00a0", "Home "]
+    for folder, user in (("canonical", "8"), ("other", 9)):
+        events = (day.event(page=page, itemInSession=n, userId=user) for n, page in enumerate(pages))
+        day.write(*events, folder=folder)
+    yield
+    assert day.reasons() == [(number, "page", "page: is missing") for number in (1, 2, 3) for _ in range(2)]
+    assert day.rows(EVENTS, "user_id", "page") == [(user, page) for user in (8, 9) for page in ("Home ", "\u00a0")]
+
+
+@case
+def test_nextsong_with_blanks_needs_session_and_item(day: Day) -> Iterator[None]:
+    needed = {"sessionId": "session_id", "itemInSession": "item_in_session"}
+    for key in needed:
+        day.write(*(day.event(page=page, **{key: None}) for page in ("NextSong ", "NextSong\t")), folder=key)
+    yield
+    assert sorted(day.reasons()) == sorted(
+        (1, column, f"{column}: is missing on a NextSong") for column in needed.values()
+    )
+    assert day.column("songplays", "user_id") == []
+
+
+@case
+def test_texts_of_songplays_are_without_trailing_blanks(day: Day) -> Iterator[None]:
+    day.write(
+        day.event(itemInSession=1, level="free ", location=" P  ", userAgent="U ", song="one ", artist="X  "),
+        day.event(itemInSession=2, level=" ", location="  ", userAgent=" ", song=" ", artist="   "),
+        day.event(itemInSession=3, level=None, location=None, userAgent=None, song=None, artist=None),
+        day.event(itemInSession=4, level="a\t", location="b\u00a0", userAgent="c\n", song="d\u2003 ", artist="e\u3000"),
+    )
+    yield
+    columns = ("level", "location", "user_agent", "song", "artist")
+    assert day.rows("songplays", *columns) == [
+        (None,) * 5,
+        ("",) * 5,
+        ("a\t", "b\u00a0", "c\n", "d\u2003", "e\u3000"),
+        ("free", " P", "U", "one", "X"),
+    ]
+    assert ("free ", " P  ", "U ", "one ", "X  ") in day.rows(EVENTS, *columns)
+
+
+@case
+def test_ids_of_songplays_are_those_of_the_dimensions(day: Day) -> Iterator[None]:
+    day.write(day.event(length=1))
+    day.world.write_songs("ids.json", song(song_id="SO1  ", artist_id="AR1 ", duration=1))
+    yield
+    assert day.rows("songplays", "song_id", "artist_id") == [("SO1", "AR1")]
+    assert [(row[0], row[2]) for row in day.found["songs"] if row[0].startswith("SO1")] == [("SO1", "AR1")]
+    assert [row[0] for row in day.found["artists"] if row[0].startswith("AR1")] == ["AR1"]
+
+
+@case
+def test_the_smallest_song_id_is_that_without_blanks(day: Day) -> Iterator[None]:
+    day.write(day.event(length=2))
+    # By bytes "SO2\t" is smaller than "SO2 ", but not than "SO2".
+    with_blank, with_tab = (
+        song(song_id=f"SO2{end}", artist_id=artist, duration=2) for end, artist in ((" ", "first"), ("\t", "second"))
+    )
+    day.world.write_songs("smallest.json", with_blank, with_tab)
+    yield
+    assert day.rows("songplays", "song_id", "artist_id") == [("SO2", "first")]
+
+
+@case
+def test_broken_names_that_differ_in_blanks_are_repaired_once(day: Day) -> Iterator[None]:
+    names = ["BjÃ\x83Â¶rk", "BjÃ\x83Â¶rk ", "BjÃ\x83Â¶rk  "]
+    day.write(*(day.event(itemInSession=n, artist=name, song=name) for n, name in enumerate(names)))
+    yield
+    assert day.rows("songplays", "artist", "song") == [("Björk", "Björk")] * 3
+    assert day.rows(EVENTS, "artist", "song") == [(name, name) for name in names]
+
+
+@case
+def test_texts_of_users_are_without_trailing_blanks(day: Day) -> Iterator[None]:
+    columns = ("firstName", "lastName", "gender", "level")
+    values = ["x ", " x  ", "  ", "", None, "x\u00a0", "x\t "]
+    for user, value in enumerate(values, 1001):
+        day.write(day.event(page="Home", userId=str(user)) | dict.fromkeys(columns, value), folder=str(user))
+    yield
+    assert [row for row in day.found["users"] if row[0] > 1000] == [
+        (user, *[value] * 4) for user, value in enumerate(["x", " x", "", "", None, "x\u00a0", "x\t"], 1001)
+    ]
 
 
 class TestPages:
@@ -26,26 +114,6 @@ class TestPages:
         assert len(world.rows("songplays")) == len(world.rows("time")) + 2 == 3
         assert sorted(world.column(EVENTS, "page")) == sorted(pages)
 
-    def test_a_page_of_blanks_is_missing(self, world: World) -> None:
-        """In canonical lines, and in lines of which each value is looked at."""
-        pages = [" ", "  ", "", "\u00a0", "Home "]
-        for folder, user in (("canonical", "8"), ("other", 9)):
-            events = (event(page=page, itemInSession=n, userId=user) for n, page in enumerate(pages))
-            world.write_log(DAY, *events, key=f"{folder}/{DAY}-events.json")
-        world.load(DAY)
-        assert world.reasons() == [(number, "page", "page: is missing") for number in (1, 2, 3)] * 2
-        assert world.rows(EVENTS, "user_id", "page") == [
-            (user, page) for user in (8, 9) for page in ("Home ", "\u00a0")
-        ]
-
-    @pytest.mark.parametrize("key", ["sessionId", "itemInSession"])
-    def test_nextsong_with_blanks_needs_session_and_item(self, world: World, key: str) -> None:
-        world.write_log(DAY, event(page="NextSong ", **{key: None}), event(page="NextSong\t", **{key: None}))
-        world.load(DAY)
-        column = {"sessionId": "session_id", "itemInSession": "item_in_session"}[key]
-        assert world.reasons() == [(1, column, f"{column}: is missing on a NextSong")]
-        assert world.column("songplays", "user_id") == []
-
     def test_a_late_song_resolves_a_play_whose_page_has_blanks(self, world: World) -> None:
         world.write_log(DAY, event(page="NextSong  "))
         world.load(DAY)
@@ -55,66 +123,6 @@ class TestPages:
         world.match_again(DAY)
         assert world.column("songplays", "song_id") == [song()["song_id"]]
         assert world.pending() == []
-
-
-class TestSongplays:
-    @pytest.mark.slow
-    def test_texts_of_songplays_are_without_trailing_blanks(self, world: World) -> None:
-        world.write_log(
-            DAY,
-            event(itemInSession=1, level="free ", location=" P  ", userAgent="U ", song="one ", artist="X  "),
-            event(itemInSession=2, level=" ", location="  ", userAgent=" ", song=" ", artist="   "),
-            event(itemInSession=3, level=None, location=None, userAgent=None, song=None, artist=None),
-            event(itemInSession=4, level="a\t", location="b\u00a0", userAgent="c\n", song="d\u2003 ", artist="e\u3000"),
-        )
-        world.load(DAY)
-        assert world.rows("songplays", "level", "location", "user_agent", "song", "artist") == [
-            (None,) * 5,
-            ("",) * 5,
-            ("a\t", "b\u00a0", "c\n", "d\u2003", "e\u3000"),
-            ("free", " P", "U", "one", "X"),
-        ]
-        columns = ("level", "location", "user_agent", "song", "artist")
-        assert ("free ", " P  ", "U ", "one ", "X  ") in world.rows(EVENTS, *columns)
-
-    @pytest.mark.slow
-    def test_ids_of_songplays_are_those_of_the_dimensions(self, world: World) -> None:
-        world.write_log(DAY, event())
-        world.write_songs("A.json", song(song_id="SO1  ", artist_id="AR1 "))
-        world.load(DAY)
-        assert world.rows("songplays", "song_id", "artist_id") == [("SO1", "AR1")]
-        assert world.rows("songs", "song_id", "artist_id") == [("SO1", "AR1")]
-        assert world.column("artists", "artist_id") == ["AR1"]
-
-    def test_the_smallest_song_id_is_that_without_blanks(self, world: World) -> None:
-        world.write_log(DAY, event())
-        # By bytes "SO1\t" is smaller than "SO1 ", but not than "SO1".
-        world.write_songs("A.json", song(song_id="SO1 ", artist_id="first"), song(song_id="SO1\t", artist_id="second"))
-        world.load(DAY)
-        assert world.rows("songplays", "song_id", "artist_id") == [("SO1", "first")]
-
-    def test_broken_names_that_differ_in_blanks_are_repaired_once(self, world: World) -> None:
-        names = ["BjÃ\x83Â¶rk", "BjÃ\x83Â¶rk ", "BjÃ\x83Â¶rk  "]
-        world.write_log(DAY, *(event(itemInSession=n, artist=name, song=name) for n, name in enumerate(names)))
-        world.load(DAY)
-        assert world.rows("songplays", "artist", "song") == [("Björk", "Björk")] * 3
-        assert world.rows(EVENTS, "artist", "song") == [(name, name) for name in names]
-
-
-class TestUsers:
-    @pytest.mark.slow
-    def test_texts_of_users_are_without_trailing_blanks(self, world: World) -> None:
-        columns = ("firstName", "lastName", "gender", "level")
-        for user, value in enumerate(["x ", " x  ", "  ", "", None, "x\u00a0", "x\t "]):
-            world.write_log(
-                DAY,
-                event(page="Home", userId=str(user)) | dict.fromkeys(columns, value),
-                key=f"{user}/{DAY}-events.json",
-            )
-        world.load(DAY)
-        assert world.rows("users") == [
-            (user, *[value] * 4) for user, value in enumerate(["x", " x", "", "", None, "x\u00a0", "x\t"])
-        ]
 
 
 class TestSongs:
