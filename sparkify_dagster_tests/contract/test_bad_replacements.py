@@ -40,13 +40,11 @@ def test_a_day_keeps_what_it_held_where_a_file_has_no_good_record(loaded: World)
     for content in NO_GOOD_RECORD.values():
         loaded.write_log(DAY, on(DAY, itemInSession=3))
         (loaded.folder / f"log_data/{DAY}-events.json").write_bytes(content)
-        loaded.load(DAY)
+        assert loaded.load(DAY, NEXT_DAY).rejected_days == [DAY]
         rejected = loaded.everything()
         assert {table: rejected[table] for table in loaded.star()} == {table: held[table] for table in loaded.star()}
         assert rejected[EVENTS] == held[EVENTS]
         assert {key for key, *_ in loaded.errors()} == {f"{DAY}-events.json"}
-    outcome = loaded.materialize(DAY, NEXT_DAY, assets=["staging_events"])
-    assert outcome.failed_checks == {("staging_events", "no_rejected_loads")}
     (loaded.folder / f"log_data/{DAY}-events.json").unlink()
     loaded.load(DAY, THIRD_DAY)
     assert loaded.everything() == loaded.everything_from_scratch(DAY, THIRD_DAY)
@@ -76,8 +74,7 @@ class TestSourcesThatLookEmpty:
         assert {"songs", "artists"} <= outcome.materialized
         assert loaded.everything() == held
         # Of the days that are given, and no others.
-        emptied = ["staging_events", "songplays"]
-        assert loaded.materialize(DAY, NEXT_DAY, allow_empty=True, assets=emptied).failures == {}
+        loaded.load(DAY, NEXT_DAY, allow_empty=True, steps=["staging_events", "songplays"])
         assert [str(day) for day in loaded.column(EVENTS, "log_date")] == [THIRD_DAY] * 2
         assert {start.date().isoformat() for start in loaded.column("songplays", "start_time")} == {THIRD_DAY}
 
@@ -89,8 +86,7 @@ class TestSourcesThatLookEmpty:
         assert outcome.failures["staging_songs"].startswith(f"{loaded.song_data}: looks empty: no song file")
         assert "staging_events" in outcome.materialized
         assert len(loaded.rows("songs")) == 1
-        emptied = ["staging_songs", "songs", "songplays"]
-        assert loaded.materialize(DAY, allow_empty=True, assets=emptied).failures == {}
+        loaded.load(DAY, allow_empty=True, steps=["staging_songs", "songs", "songplays"])
         assert loaded.rows("songs") == []
         days = "CAST(start_time AS DATE)"
         assert loaded.query(f"SELECT count(song_id) FROM songplays WHERE {days} = '{DAY}'") == [(0,)]
@@ -109,12 +105,20 @@ class TestSourcesThatLookEmpty:
 
 
 @pytest.mark.slow
-def test_files_with_unrecognized_names_are_reported(loaded: World) -> None:
+def test_unrecognized_names_and_lost_song_files_are_reported_the_latter_by_the_run_that_lost_them(
+    loaded: World,
+) -> None:
+    for name in ("B", "C"):
+        loaded.write_songs(f"{name}.json", song(song_id=name))
+    assert loaded.load_songs_alone().ok
+    loaded.delete("song_data/B.json")
+    loaded.write_songs("C.json", "broken")
     for name in ("2018-11-02-events.JSON", "2018-11-03-events (1).json", "2018/11/01/05/2018-11-01-05-events.json"):
         loaded.write(f"log_data/{name}", lines(event()))
     loaded.write("log_data/2018-11-01-events.json/part-00000-abc.json", lines(event()))
     loaded.write("song_data/TRAAA.jsonl", lines(song()))
     outcome = loaded.materialize(DAY, assets=["staging_events", "staging_songs"])
+    assert outcome.ok
     check = outcome.evaluations["staging_events", "files_recognized"]
     assert not check.passed
     assert check.description == (
@@ -125,18 +129,8 @@ def test_files_with_unrecognized_names_are_reported(loaded: World) -> None:
     assert songs.description == (
         "1 file with unrecognized names, such as TRAAA.jsonl: the names of song files end in .json or .json.gz"
     )
-    assert outcome.ok
-
-
-@pytest.mark.slow
-def test_lost_song_files_are_reported_by_the_run_that_lost_them(loaded: World) -> None:
-    for name in ("B", "C"):
-        loaded.write_songs(f"{name}.json", song(song_id=name))
-    assert loaded.load_songs_alone().ok
-    loaded.delete("song_data/B.json")
-    loaded.write_songs("C.json", "broken")
     lost = ("staging_songs", "no_lost_files")
-    check = loaded.materialize(None, job="load_songs", assets=["staging_songs"]).evaluations[lost]
+    check = outcome.evaluations[lost]
     assert (check.passed, check.severity.value) == (False, "WARN")
     assert check.description == (
         "1 song file removed since the last load, 1 song file with no valid song left: "
