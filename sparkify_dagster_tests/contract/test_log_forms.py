@@ -16,7 +16,7 @@ from sparkify_dagster.ingest import load_logs
 from sparkify_dagster.sources.records import MAX_NESTING, MAX_RECORD_BYTES
 from sparkify_dagster_tests.support.events import event, lines, song
 from sparkify_dagster_tests.support.faults import hooked
-from sparkify_dagster_tests.support.world import EVENTS, World
+from sparkify_dagster_tests.support.world import ERRORS, EVENTS, World
 
 DAY = "2018-11-01"
 
@@ -114,25 +114,32 @@ def test_gzip_is_what_begins_with_its_magic_bytes(world: World) -> None:
     assert world.column("songs", "song_id") == ["S0", "S1"]
 
 
-@pytest.mark.parametrize("folder", ["level=paid", "userId=7/ts=1", "batch=1"])
-def test_a_folder_sets_no_column(world: World, folder: str) -> None:
-    world.log_data = str(world.folder / folder / "log_data")
-    world.write(f"{folder}/log_data/{folder}/{DAY}-events.json", lines(event(level="free", userId="8")))
+def test_a_folder_sets_no_column(world: World) -> None:
+    """Neither one of the location nor one within it."""
+    folders = ["level=paid", "userId=7/ts=1", "batch=1"]
+    location = "/".join([*folders, "log_data"])
+    world.log_data = str(world.folder / location)
+    for user, folder in enumerate(folders, 8):
+        world.write(f"{location}/{folder}/{DAY}-events.json", lines(event(level="free", userId=str(user))))
     world.load(DAY)
-    assert world.rows(EVENTS, "level", "user_id") == [("free", 8)]
-    assert world.rows("users", "user_id", "level") == [(8, "free")]
+    assert world.rows(EVENTS, "level", "user_id") == [("free", user) for user in (8, 9, 10)]
+    assert world.rows("users", "user_id", "level") == [(user, "free") for user in (8, 9, 10)]
 
 
-@pytest.mark.parametrize("nesting", [MAX_NESTING, MAX_NESTING + 1])
-def test_a_record_may_nest_so_deep(world: World, nesting: int) -> None:
-    """In a field that nobody reads, on a line of its own and in an array."""
-    deep = json.dumps(event(itemInSession=2))[:-1] + ', "extra": ' + "[" * (nesting - 1) + "]" * (nesting - 1) + "}"
-    world.write_log(DAY, event(), deep, event(extra="[" * 2 * MAX_NESTING, itemInSession=3))
-    world.write(f"log_data/b/{DAY}-events.json", f"[{deep},{json.dumps(event(itemInSession=4))}]".encode())
-    world.load(DAY)
-    is_too_deep = nesting > MAX_NESTING
-    assert world.column(EVENTS, "item_in_session") == ([1, 3, 4] if is_too_deep else [1, 2, 3, 4])
-    assert [reason for _, _, reason in world.reasons()] == ["nested too deeply: more than 500 levels"] * 2 * is_too_deep
+def test_a_record_may_nest_so_deep(world: World) -> None:
+    """In a field that nobody reads, on a line of its own and in an array. The second day's record is too deep."""
+    for day, nesting in ((DAYS[0], MAX_NESTING), (DAYS[1], MAX_NESTING + 1)):
+        one, two, three, four = (event(time=f"{day}T10:00:00", itemInSession=item) for item in (1, 2, 3, 4))
+        deep = json.dumps(two)[:-1] + ', "extra": ' + "[" * (nesting - 1) + "]" * (nesting - 1) + "}"
+        world.write_log(str(day), one, deep, three | {"extra": "[" * 2 * MAX_NESTING})
+        world.write(f"log_data/b/{day}-events.json", f"[{deep},{json.dumps(four)}]".encode())
+    world.load(str(DAYS[0]), str(DAYS[1]))
+    assert world.rows(EVENTS, "log_date", "item_in_session") == [
+        *((DAYS[0], item) for item in (1, 2, 3, 4)),
+        *((DAYS[1], item) for item in (1, 3, 4)),
+    ]
+    reason = "nested too deeply: more than 500 levels"
+    assert world.rows(ERRORS, "log_date", "reason") == [(DAYS[1], reason)] * 2
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 import gzip
 import json
 import tempfile
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Collection, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -253,9 +253,16 @@ def play(script: list[Write | Load], world: World) -> Files:
             else:
                 (world.folder / step.key).unlink(missing_ok=True)
     # Songs are loaded with any day.
-    for day in sorted(to_load, reverse=True) or DAYS[:1]:
-        load(day, day)
+    for first_day, last_day in blocks(to_load or DAYS[:1]):
+        load(first_day, last_day)
     return held
+
+
+def blocks(days: Collection[str]) -> list[tuple[str, str]]:
+    """Returns the first and last days of what hangs together, the last block first."""
+    if set(days) == {DAYS[0], DAYS[2]}:
+        return [(day, day) for day in sorted(days, reverse=True)]
+    return [(min(days), max(days))]
 
 
 def files_in(folder: Path) -> Files:
