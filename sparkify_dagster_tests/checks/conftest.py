@@ -130,3 +130,11 @@ def loaded_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tables(loaded_days: Path, tmp_path: Path) -> Tables:
     return Tables(World(shutil.copytree(loaded_days, tmp_path / "loaded")))
+
+
+@pytest.fixture(scope="session", params=[(None, None), DAYS], ids=["without days", "with days"])
+def checked(request: pytest.FixtureRequest, loaded_days: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """Every check of the loaded days, run at once: without days, and for all days."""
+    folder = shutil.copytree(loaded_days, tmp_path_factory.mktemp("checked") / "loaded")
+    first_day, last_day = request.param
+    return Tables(World(folder)).checks(first_day=first_day, last_day=last_day)

@@ -5,13 +5,14 @@ import pytest
 
 from sparkify_dagster_tests.checks.conftest import DAYS, Tables, numbers, rows
 from sparkify_dagster_tests.support.events import event, song
+from sparkify_dagster_tests.support.outcome import Outcome
 from sparkify_dagster_tests.support.world import World
 
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 
 
-def test_days_reconcile(tables: Tables) -> None:
-    check = tables.check("staging_events", "reconciliation")
+def test_days_reconcile(checked: Outcome) -> None:
+    check = checked.evaluations["staging_events", "reconciliation"]
     assert check.passed
     assert numbers(check) == {
         "days": 3,
@@ -127,8 +128,8 @@ def test_days_without_load_errors_pass(tables: Tables) -> None:
     assert numbers(check) == {"load_errors": 0}
 
 
-def test_days_without_a_rejection_pass(tables: Tables) -> None:
-    check = tables.check("staging_events", "no_rejected_loads")
+def test_days_without_a_rejection_pass(checked: Outcome) -> None:
+    check = checked.evaluations["staging_events", "no_rejected_loads"]
     assert check.passed
     assert numbers(check) == {"rejected_loads": 0}
 
@@ -154,8 +155,8 @@ def test_a_rejected_day_fails_no_rejected_loads(world: World, days: tuple[str | 
     assert tables.check("staging_events", "no_rejected_loads", "2018-11-02").passed
 
 
-def test_song_files_reconcile(tables: Tables) -> None:
-    check = tables.check("staging_songs", "reconciliation")
+def test_song_files_reconcile(checked: Outcome) -> None:
+    check = checked.evaluations["staging_songs", "reconciliation"]
     assert check.passed
     assert numbers(check) == {"files": 2, "songs": 3, "staged": 2, "load_errors": 1, "unreconciled_files": 0}
 
@@ -178,8 +179,8 @@ def test_a_song_without_its_file_fails_the_reconciliation(tables: Tables) -> Non
     assert rows(check, "first_files") == [{"key": "A/A/A/TRAAA.json", "songs": 0, "staged": 1, "load_errors": 0}]
 
 
-def test_load_errors_of_song_files_warn_with_source_and_reason(tables: Tables) -> None:
-    check = tables.check("staging_songs", "no_load_errors")
+def test_load_errors_of_song_files_warn_with_source_and_reason(checked: Outcome) -> None:
+    check = checked.evaluations["staging_songs", "no_load_errors"]
     assert not check.passed
     assert check.severity is WARN
     assert numbers(check) == {"load_errors": 1}
@@ -188,8 +189,8 @@ def test_load_errors_of_song_files_warn_with_source_and_reason(tables: Tables) -
     assert error["reason"]
 
 
-def test_songs_without_a_rejection_pass(tables: Tables) -> None:
-    check = tables.check("staging_songs", "no_rejected_loads")
+def test_songs_without_a_rejection_pass(checked: Outcome) -> None:
+    check = checked.evaluations["staging_songs", "no_rejected_loads"]
     assert check.passed
     assert numbers(check) == {"rejected_loads": 0}
 

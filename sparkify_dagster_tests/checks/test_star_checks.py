@@ -4,6 +4,7 @@ import dagster as dg
 import pytest
 
 from sparkify_dagster_tests.checks.conftest import DAYS, Tables, numbers, rows
+from sparkify_dagster_tests.support.outcome import Outcome
 from sparkify_dagster_tests.support.world import World
 
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
@@ -18,16 +19,14 @@ ROWS = {"songplays": 3, "users": 2, "songs": 2, "artists": 2, "time": 3}
 WITH_AND_WITHOUT_DAYS = pytest.mark.parametrize("days", [(None, None), DAYS], ids=["without days", "with days"])
 
 
-@WITH_AND_WITHOUT_DAYS
-def test_a_valid_star_passes_every_check(tables: Tables, days: tuple[str | None, str | None]) -> None:
-    checks = tables.checks(first_day=days[0], last_day=days[1])
-    assert checks.failures == {}
-    assert {key for key, passed in checks.checks.items() if not passed} == {
+def test_a_valid_star_passes_every_check(checked: Outcome) -> None:
+    assert checked.failures == {}
+    assert {key for key, passed in checked.checks.items() if not passed} == {
         ("staging_events", "no_load_errors"),
         ("staging_songs", "no_load_errors"),
     }
     for table, count in ROWS.items():
-        assert numbers(checks.evaluations[table, "unique_key"]) == {"rows": count, "duplicates": 0, "missing": 0}
+        assert numbers(checked.evaluations[table, "unique_key"]) == {"rows": count, "duplicates": 0, "missing": 0}
 
 
 def test_an_empty_warehouse_passes_every_check(world: World) -> None:
@@ -37,29 +36,36 @@ def test_an_empty_warehouse_passes_every_check(world: World) -> None:
     assert len(checks.checks) == 24
 
 
-@pytest.mark.parametrize("table", KEYS)
-def test_a_duplicate_key_fails(tables: Tables, table: str) -> None:
-    key = KEYS[table]
-    tables.tamper(f"INSERT INTO {table} SELECT * FROM {table} ORDER BY {key} LIMIT 1")
-    check = tables.check(table, "unique_key")
-    assert not check.passed
-    assert check.severity is ERROR
-    assert check.blocking
-    assert check.description == f"{key}: 1 duplicate, 0 missing"
-    assert numbers(check) == {"rows": ROWS[table] + 1, "duplicates": 1, "missing": 0}
-    (first,) = rows(check, "first_duplicates")
-    assert first["rows"] == 2
-    assert str(first[key])
+def unique_keys(tables: Tables) -> dict[str, dg.AssetCheckEvaluation]:
+    """Runs the check of each table's key."""
+    evaluations = tables.checks(*((table, "unique_key") for table in KEYS)).evaluations
+    return {table: evaluations[table, "unique_key"] for table in KEYS}
 
 
-@pytest.mark.parametrize("table", KEYS)
-def test_a_missing_key_fails(tables: Tables, table: str) -> None:
-    key = KEYS[table]
-    tables.allow_missing(table, key)
-    tables.tamper(f"UPDATE {table} SET {key} = NULL WHERE {key} = (SELECT MIN({key}) FROM {table})")
-    check = tables.check(table, "unique_key")
-    assert not check.passed
-    assert numbers(check) == {"rows": ROWS[table], "duplicates": 0, "missing": 1}
+def test_a_duplicate_key_fails(tables: Tables) -> None:
+    """In each table."""
+    for table, key in KEYS.items():
+        tables.tamper(f"INSERT INTO {table} SELECT * FROM {table} ORDER BY {key} LIMIT 1")
+    for table, check in unique_keys(tables).items():
+        key = KEYS[table]
+        assert not check.passed, table
+        assert check.severity is ERROR, table
+        assert check.blocking, table
+        assert check.description == f"{key}: 1 duplicate, 0 missing"
+        assert numbers(check) == {"rows": ROWS[table] + 1, "duplicates": 1, "missing": 0}, table
+        (first,) = rows(check, "first_duplicates")
+        assert first["rows"] == 2, table
+        assert str(first[key]), table
+
+
+def test_a_missing_key_fails(tables: Tables) -> None:
+    """In each table."""
+    for table, key in KEYS.items():
+        tables.allow_missing(table, key)
+        tables.tamper(f"UPDATE {table} SET {key} = NULL WHERE {key} = (SELECT MIN({key}) FROM {table})")
+    for table, check in unique_keys(tables).items():
+        assert not check.passed, table
+        assert numbers(check) == {"rows": ROWS[table], "duplicates": 0, "missing": 1}, table
 
 
 def test_duplicate_plays_are_searched_only_in_the_days_of_the_run(tables: Tables) -> None:
@@ -70,9 +76,8 @@ def test_duplicate_plays_are_searched_only_in_the_days_of_the_run(tables: Tables
     assert numbers(other_day) == {"rows": 2, "duplicates": 0, "missing": 0}
 
 
-@WITH_AND_WITHOUT_DAYS
-def test_row_counts_that_match_staging_pass(tables: Tables, days: tuple[str | None, str | None]) -> None:
-    check = tables.check("songplays", "row_count_matches_staging", *days)
+def test_row_counts_that_match_staging_pass(checked: Outcome) -> None:
+    check = checked.evaluations["songplays", "row_count_matches_staging"]
     assert check.passed
     assert numbers(check) == {"staged": 3, "songplays": 3, "differing_days": 0}
 
@@ -97,9 +102,8 @@ def test_plays_of_a_day_without_events_fail(tables: Tables) -> None:
     assert rows(check, "first_days") == [{"log_date": "2018-11-02", "staged": 0, "songplays": 1}]
 
 
-@WITH_AND_WITHOUT_DAYS
-def test_match_rate_reports_counts_and_rate(tables: Tables, days: tuple[str | None, str | None]) -> None:
-    check = tables.check("songplays", "match_rate", *days)
+def test_match_rate_reports_counts_and_rate(checked: Outcome) -> None:
+    check = checked.evaluations["songplays", "match_rate"]
     assert check.passed
     assert numbers(check) == {"match_rate": pytest.approx(2 / 3), "plays": 3, "matched": 2, "minimum": 0.0}
     assert check.description == "2 of 3 plays match a song (66.7%)"
@@ -124,9 +128,8 @@ def test_match_rate_passes_without_plays(tables: Tables) -> None:
     assert numbers(check) == {"match_rate": 1.0, "plays": 0, "matched": 0, "minimum": 1.0}
 
 
-@WITH_AND_WITHOUT_DAYS
-def test_start_times_that_match_songplays_pass(tables: Tables, days: tuple[str | None, str | None]) -> None:
-    check = tables.check("time", "distinct_start_times", *days)
+def test_start_times_that_match_songplays_pass(checked: Outcome) -> None:
+    check = checked.evaluations["time", "distinct_start_times"]
     assert check.passed
     assert numbers(check) == {"start_times": 3, "rows": 3, "missing": 0, "without_play": 0}
 
@@ -168,7 +171,7 @@ def test_an_orphaned_reference_fails(
     assert f"{column}_missing" in check.description
 
 
-def test_valid_references_pass(tables: Tables) -> None:
-    check = tables.check("songplays", "referential_integrity")
+def test_valid_references_pass(checked: Outcome) -> None:
+    check = checked.evaluations["songplays", "referential_integrity"]
     assert check.passed
     assert numbers(check)["plays"] == 3
