@@ -241,19 +241,17 @@ def test_each_song_column_holds_the_value_or_the_object_is_an_error(world: World
 
 class TestDuplicatedSongs:
     @pytest.mark.slow
-    def test_staging_keeps_every_copy_and_the_last_key_wins(self, world: World) -> None:
-        world.write_songs("B.json", song(title="B"))
-        world.write_songs("C/A.json.gz", song(title="C"))
-        world.write_songs("A.json", song(title="A"))
+    def test_staging_keeps_every_copy_and_the_last_one_of_the_last_key_wins(self, world: World) -> None:
+        """A song in three files, and one twelve times in a file."""
+        world.write_songs("B.json", song(song_id="S1", title="B"))
+        world.write_songs("C/A.json.gz", song(song_id="S1", title="C"))
+        world.write_songs("A.json", song(song_id="S1", title="A"))
+        titles = [f"{number:02}" for number in range(12)]
+        world.write_songs("D.json", *(song(song_id="S2", title=title) for title in titles))
         assert world.load_songs_alone().ok
-        assert world.column(SONGS, "title") == ["A", "B", "C"]
-        assert world.column("songs", "title") == ["C"]
-
-    def test_within_a_file_the_last_copy_of_a_song_wins(self, world: World) -> None:
-        titles = [f"{number}" for number in range(12)]
-        world.write_songs("A.json", *(song(title=title) for title in titles))
-        world.load_songs_alone()
-        assert world.column("songs", "title") == ["11"]
+        copies = [*(("S1", title) for title in "ABC"), *(("S2", title) for title in titles)]
+        assert world.rows(SONGS, "song_id", "title") == copies
+        assert world.rows("songs", "song_id", "title") == [("S1", "C"), ("S2", "11")]
 
     @pytest.mark.slow
     def test_keys_of_song_files_sort_by_their_utf8_bytes(self, world: World) -> None:
@@ -267,23 +265,20 @@ class TestDuplicatedSongs:
         assert [title for _, title in world.rows("songs", "song_id", "title")] == in_order[::-1]
 
     @pytest.mark.slow
-    def test_when_the_winners_file_goes_the_next_one_wins_again(self, world: World) -> None:
-        world.write_songs("A.json", song(title="A", artist_id="AA", artist_name="One"))
-        world.write_songs("B.json", song(title="B", artist_id="AB", artist_name="Two"))
+    def test_a_winner_wins_no_more_when_its_file_goes_or_it_becomes_an_error(self, world: World) -> None:
+        world.write_songs(
+            "A.json", *(song(song_id=song_id, title="A", artist_id="AA", artist_name="One") for song_id in ("S1", "S2"))
+        )
+        world.write_songs("B.json", song(song_id="S1", title="B", artist_id="AB", artist_name="Two"))
+        world.write_songs("C.json", song(song_id="S2", title="C", artist_id="AC", artist_name="Three"))
         world.load_songs_alone()
-        assert world.rows("artists", "artist_id", "name") == [("AB", "Two")]
+        assert world.rows("songs", "song_id", "title") == [("S1", "B"), ("S2", "C")]
+        assert world.rows("artists", "artist_id", "name") == [("AB", "Two"), ("AC", "Three")]
         world.delete("song_data/B.json")
+        world.write_songs("C.json", song(song_id="S2", title="C", artist_id="AC", year="?"))
         assert world.load_songs_alone().ok
-        assert world.column("songs", "title") == ["A"]
+        assert world.rows("songs", "song_id", "title") == [("S1", "A"), ("S2", "A")]
         assert world.rows("artists", "artist_id", "name") == [("AA", "One")]
-
-    def test_a_winner_that_becomes_an_error_wins_no_more(self, world: World) -> None:
-        world.write_songs("A.json", song(title="A"))
-        world.write_songs("B.json", song(title="B"))
-        world.load_songs_alone()
-        world.write_songs("B.json", song(title="B", year="?"))
-        world.load_songs_alone()
-        assert world.column("songs", "title") == ["A"]
 
 
 @pytest.mark.slow

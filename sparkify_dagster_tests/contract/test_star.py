@@ -329,26 +329,33 @@ class TestUsers:
         assert world.rows("users", "user_id", "level") == [(9, "free")]
 
 
+YEARS: list[Any] = [0, "0", None, "", 0.0]
+# A title, and how it is shown.
+TITLES = {" blanks  ": " blanks", "": "", "  ": "", "X\u00a0": "X\u00a0", broken("é"): broken("é"), None: None}
+
+
+@pytest.fixture(scope="module")
+def songs(new_world: NewWorld) -> Mapping[str, Row]:
+    """Returns the rows of one plain song, and of songs with the years and titles below."""
+    world = new_world()
+    world.write_songs("plain.json", song())
+    world.write_songs("years.json", *(song(song_id=f"Y{n}", year=year) for n, year in enumerate(YEARS)))
+    world.write_songs("titles.json", *(song(song_id=f"T{n}", title=title) for n, title in enumerate(TITLES)))
+    world.load_songs_alone()
+    return {row[0]: row for row in world.rows("songs")}
+
+
 class TestSongs:
-    def test_songs_has_one_row_per_song_id(self, world: World) -> None:
-        world.write_songs("A.json", song())
-        world.load_songs_alone()
+    def test_songs_has_one_row_per_song_id(self, songs: Mapping[str, Row]) -> None:
         expected = ("SOCIWDW12A8C13D406", "You Gotta Be", "ARMJAGH1187FB546F3", 1994, Decimal("246.30812"))
-        assert world.rows("songs") == [expected]
+        assert songs["SOCIWDW12A8C13D406"] == expected
+        assert len(songs) == 1 + len(YEARS) + len(TITLES)
 
-    def test_year_0_means_unknown_and_becomes_null(self, world: World) -> None:
-        years = [0, "0", None, "", 0.0]
-        for number, year in enumerate(years):
-            world.write_songs(f"{number}.json", song(song_id=f"S{number}", year=year))
-        world.load_songs_alone()
-        assert world.rows("songs", "song_id", "year") == [(f"S{number}", None) for number in range(len(years))]
+    def test_year_0_means_unknown_and_becomes_null(self, songs: Mapping[str, Row]) -> None:
+        assert [songs[f"Y{number}"][3] for number in range(len(YEARS))] == [None] * len(YEARS)
 
-    def test_a_title_is_shown_as_it_is_but_for_blanks_at_its_end(self, world: World) -> None:
-        titles = {" blanks  ": " blanks", "": "", "  ": "", "X\u00a0": "X\u00a0", broken("é"): broken("é"), None: None}
-        for number, title in enumerate(titles):
-            world.write_songs(f"{number}.json", song(song_id=f"S{number}", title=title))
-        world.load_songs_alone()
-        assert [title for _, title in world.rows("songs", "song_id", "title")] == list(titles.values())
+    def test_a_title_is_shown_as_it_is_but_for_blanks_at_its_end(self, songs: Mapping[str, Row]) -> None:
+        assert {title: songs[f"T{number}"][1] for number, title in enumerate(TITLES)} == TITLES
 
 
 # The names on an artist's songs, and the artist's name.
