@@ -1,7 +1,7 @@
 """The project's folder as a user has it, for commands that run in processes of their own.
 
-`sparkify` is forked from a process that has the libraries. Dagster's commands are started as a shell starts them; so is
-`sparkify` where the test says so, or changes what the interpreter reads when it starts.
+`sparkify` and Dagster's commands are forked from a process that has the libraries. They are started as a shell starts
+them where the test says so, or changes what the interpreter reads when it starts; what they start themselves always is.
 
 project = Project(tmp_path)
 project.sparkify("simulate", "--out", "source")
@@ -35,8 +35,15 @@ FILES = ("dagster.yaml", "pyproject.toml", "workspace.yaml")
 HISTORY = Path(".sparkify", "dagster")
 # Long enough for a machine that does much else at the time.
 DEADLINE_SECONDS = 120
-# What the installed script does.
+# What the installed scripts do.
 SPARKIFY = "from sparkify_dagster.cli.main import main; main()"
+_SCRIPTS = {
+    "sparkify": SPARKIFY,
+    "dagster": "from dagster._cli import main; main()",
+    "dagster-daemon": "from dagster._daemon.cli import main; main()",
+    "dagster-webserver": "from dagster_webserver.cli import main; main()",
+    "dg": "from dagster_dg_cli.cli import main; main()",
+}
 SECRET = "wJalrXUtnFEMI-not-to-be-shown"
 
 
@@ -113,12 +120,18 @@ class Project:
     @contextmanager
     def start(self, command: str, *arguments: str, **environment: str) -> Iterator["Started"]:
         """A command that is running. At the block's end it is killed, with all that it started."""
-        if command != "sparkify" or not can_be_forked({**self.environment, **environment}):
+        if command not in _SCRIPTS or not can_be_forked({**self.environment, **environment}):
             with self.start_installed(command, *arguments, **environment) as started:
                 yield started
             return
-        output, variables = self._new_output(), self.environment_of(environment)
-        forked = start_forked(SPARKIFY, [command, *arguments], self.folder, variables, output)
+        with self.start_code(_SCRIPTS[command], *arguments, name=command, **environment) as started:
+            yield started
+
+    @contextmanager
+    def start_code(self, code: str, *arguments: str, name: str = "code", **environment: str) -> Iterator["Started"]:
+        """The same for Python code, forked from a process that has the libraries."""
+        output = self._new_output()
+        forked = start_forked(code, [name, *arguments], self.folder, self.environment_of(environment), output)
         with Started(forked, output) as started:
             yield started
 
