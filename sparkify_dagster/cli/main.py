@@ -1,7 +1,6 @@
 """`sparkify`: the command line. Each command calls what Dagster calls and prints what came out."""
 
 import logging
-import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -298,21 +297,14 @@ def simulate(out: str, users: int, days: int, start: date, songs: int, seed: int
 
 
 @main.command()
-@click.option("--port", type=int, default=UI_PORT, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=UI_PORT, show_default=True)
 @reports_errors
 def ui(port: int) -> None:
     """Serve the Dagster UI and its daemon on this machine alone."""
     _settings()
-    from sparkify_dagster.cli import etl as pipeline
+    from sparkify_dagster.cli.ui import serve
 
-    pipeline.fail_dead_runs()
-    dg = Path(sys.executable).with_name("dg")
-    # The same home and environment that a person would have activated and exported.
-    environment = {"VIRTUAL_ENV": sys.prefix, "DAGSTER_HOME": str(Path.cwd()), **os.environ}
-    environment["PATH"] = os.pathsep.join([str(dg.parent), environment.get("PATH", "")])
-    # With the file named, dg looks for no project of its own, which only a clone is.
-    command = [str(dg), "dev", "--workspace", "workspace.yaml", "--host", "127.0.0.1", "--port", str(port)]
-    os.execve(dg, command, environment)  # noqa: S606
+    serve(port)
 
 
 def _require_order(first_day: date | None, last_day: date | None) -> None:
