@@ -22,17 +22,17 @@ def noticed() -> Iterator[None]:
     for end in _pipe:
         os.set_blocking(end, False)
     before = signal.set_wakeup_fd(_pipe[1], warn_on_full_buffer=False)
-    # A signal that the process was started to ignore stays ignored.
-    handlers = {
-        number: signal.signal(number, _interrupt)
-        for number in (signal.SIGINT, signal.SIGTERM)
-        if signal.getsignal(number) is not signal.SIG_IGN
-    }
+    # A shell has SIGINT ignored in what a script starts in the background. So it is blocked, and has a handler
+    # nevertheless: Dagster gives SIGTERM the handler of SIGINT while it runs something.
+    blocked = {signal.SIGINT} if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else set()
+    signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+    handlers = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
         signal.set_wakeup_fd(before)
         for end in _pipe:
             os.close(end)

@@ -118,7 +118,9 @@ def test_csv_and_json_are_utf8_whatever_the_terminal_s_encoding(small: World, pr
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_command_that_is_interrupted_says_so(small: World, project: Project, number: int, status: int) -> None:
-    """A run, and a command that runs nothing."""
+    """A run, and a command that runs nothing. SIGTERM also ends what a script has started in the background."""
+    background = number == signal.SIGTERM
+    start = project.start_in_background if background else project.start_installed
     small.load(DAY)
     before = small.everything()
     small.write_log(DAY, event(song="Another"))
@@ -126,11 +128,15 @@ def test_a_command_that_is_interrupted_says_so(small: World, project: Project, n
         small.warehouse.connect("somebody's load"),
         # Signals are tried on the installed script: a forked process may take them otherwise.
         # With the days named, the first step is the first to open the warehouse.
-        project.start_installed("sparkify", "etl", "--from", DAY, "--to", DAY) as etl,
-        project.start_installed("sparkify", "create-tables") as create_tables,
+        start("sparkify", "etl", "--from", DAY, "--to", DAY) as etl,
+        start("sparkify", "create-tables") as create_tables,
     ):
         for started in (etl, create_tables):
             started.wait_for("Waiting for somebody's load")
+            if background:
+                started.process.send_signal(signal.SIGINT)
+                with pytest.raises(subprocess.TimeoutExpired):
+                    started.process.wait(0.5)
             started.process.send_signal(number)
             assert started.process.wait(DEADLINE_SECONDS) == status
             assert "Traceback" not in started.output

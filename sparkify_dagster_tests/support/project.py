@@ -17,9 +17,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import chdir, contextmanager, suppress
+from contextlib import AbstractContextManager, chdir, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import dagster as dg
@@ -135,9 +135,20 @@ class Project:
         with Started(forked, output) as started:
             yield started
 
-    @contextmanager
-    def start_installed(self, command: str, *arguments: str, **environment: str) -> Iterator["Started"]:
+    def start_installed(self, command: str, *arguments: str, **environment: str) -> AbstractContextManager["Started"]:
         """The same for a command that is started as a shell starts it."""
+        return self._start_installed(command, arguments, environment, background=False)
+
+    def start_in_background(
+        self, command: str, *arguments: str, **environment: str
+    ) -> AbstractContextManager["Started"]:
+        """The same for a command that is started as a script starts one with `&`."""
+        return self._start_installed(command, arguments, environment, background=True)
+
+    @contextmanager
+    def _start_installed(
+        self, command: str, arguments: Sequence[str], environment: Mapping[str, str], *, background: bool
+    ) -> Iterator["Started"]:
         output = self._new_output()
         with output.open("wb") as stream:
             process = subprocess.Popen(
@@ -148,7 +159,7 @@ class Project:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_take_signals,
+                preexec_fn=partial(_take_signals, background=background),
             )
         with Started(process, output) as started:
             yield started
@@ -188,10 +199,10 @@ class Project:
             yield instance
 
 
-def _take_signals() -> None:
-    """As from a terminal: in the background of a shell SIGINT is ignored, and once Dagster has run, SIGTERM too."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
+def _take_signals(*, background: bool) -> None:
+    """As from a terminal, or from a script, in whose background SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN if background else signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @dataclass
