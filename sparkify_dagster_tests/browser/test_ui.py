@@ -1,17 +1,21 @@
 """The UI as its users live in it: each does something in the browser and finds what it shows in the warehouse too.
 
-The tests share one UI, each has days of its own.
+The tests share one UI, one page and one story, whose parts are the fixtures: files are dropped for the sensor, a day of
+them is corrected and materialized, then all days are. A test looks at what a part has left.
 """
 
-from collections.abc import Callable
-from pathlib import Path
+import re
+import shutil
 
 import dagster as dg
 import pytest
-from playwright.sync_api import expect
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.execution.backfill import BulkActionStatus
+from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
+from playwright.sync_api import Locator, expect
 
 from sparkify_dagster_tests.support.browser.fixtures import DAYS, MAX_LOAD_ERRORS
-from sparkify_dagster_tests.support.browser.ui import GROUPS, RUN_MILLISECONDS, UI
+from sparkify_dagster_tests.support.browser.ui import GROUPS, UI
 from sparkify_dagster_tests.support.events import event
 from sparkify_dagster_tests.support.outcome import SOURCES
 from sparkify_dagster_tests.support.project import Project, wait_until
@@ -21,9 +25,11 @@ pytestmark = pytest.mark.slow
 
 FIRST_DAY, LAST_DAY = "2018-11-01", f"2018-11-{DAYS:02}"
 NOT_LOADED, DIRTY, DROPPED = "2018-11-05", "2018-11-06", "2018-11-07"
+# A run is a process that imports Dagster; the daemon may first have to find it.
+RUN_SECONDS = 180
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def world(project: Project) -> World:
     return World(project.folder / "source", warehouse_file=project.warehouse_file)
 
@@ -32,16 +38,98 @@ def plays(day: str, count: int) -> list[dict[str, object]]:
     return [event(time=f"{day}T10:{minute:02}:00", itemInSession=minute) for minute in range(count)]
 
 
-def plays_in(world: World, day: str) -> int:
-    return sum(start.date().isoformat() == day for start in world.column("songplays", "start_time"))
+def plays_in(world: World, *days: str) -> dict[str, int]:
+    loaded = [start.date().isoformat() for start in world.column("songplays", "start_time")]
+    return {day: loaded.count(day) for day in days}
+
+
+def wait_for_runs(ui: UI, project: Project, count: int) -> list[dg.DagsterRun]:
+    """Returns the runs, the last one first, when there are so many and all have ended."""
+
+    def have_ended() -> bool:
+        runs, backfills = instance.get_runs(), instance.get_backfills(status=BulkActionStatus.REQUESTED)
+        return len(runs) >= count and all(run.is_finished for run in runs) and not backfills
+
+    with ui.not_looking(), project.instance() as instance:
+        wait_until(have_ended, f"the end of {count} runs", seconds=RUN_SECONDS, pause=0.25)
+        return list(instance.get_runs())
+
+
+def is_ticking(project: Project) -> bool:
+    with project.instance() as instance:
+        states = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
+        ticks = [
+            instance.get_ticks(state.instigator_origin_id, state.selector_id, statuses=[TickStatus.STARTED])
+            for state in states
+        ]
+        return any(ticks) or any(state.status is InstigatorStatus.RUNNING for state in states)
+
+
+# The story
 
 
 @pytest.fixture(scope="module")
-def everything_is_loaded(new_ui: Callable[[], UI]) -> None:
-    ui = new_ui()
-    ui.launch(choose="All")
-    expect(ui.page.get_by_text("100% completed")).to_be_visible(timeout=RUN_MILLISECONDS)
-    ui.page.close()
+def run_of_the_sensor(shared_ui: UI, project: Project, world: World) -> str:
+    """Two days are dropped while the sensor is on, one of them dirty."""
+    shared_ui.switch("log_files", on=True)
+    expect(shared_ui.row("Latest tick")).not_to_contain_text("never run")
+    drop = World(project.folder / "drop")
+    drop.write_log(DIRTY, *plays(DIRTY, 5), *["not JSON"] * (MAX_LOAD_ERRORS + 1))
+    drop.write_log(DROPPED, *plays(DROPPED, 3))
+    # Both at once, or each may have a run of its own.
+    (drop.folder / "log_data" / "2018").rename(world.folder / "log_data" / "2018")
+    (run,) = wait_for_runs(shared_ui, project, 1)
+    shared_ui.switch("log_files", on=False)
+    # A tick that goes on would find the files that come next.
+    wait_until(lambda: not is_ticking(project), "the end of the sensor's last tick", pause=0.25)
+    return run.run_id
+
+
+@pytest.fixture(scope="module")
+def corrected_day(shared_ui: UI, project: Project, world: World, run_of_the_sensor: str) -> None:
+    """The dirty day has a clean file and is materialized alone, though another one has come."""
+    world.write_log(NOT_LOADED, *plays(NOT_LOADED, 1))
+    world.write_log(DIRTY, *plays(DIRTY, 7))
+    shared_ui.launch(choose=DIRTY)
+    run, _ = wait_for_runs(shared_ui, project, 2)
+    expect(shared_ui.page).to_have_url(re.compile(run.run_id))
+    shared_ui.see_success()
+
+
+@pytest.fixture(scope="module")
+def everything_is_loaded(shared_ui: UI, project: Project, world: World, corrected_day: None) -> None:
+    """The simulated days have come and all days are materialized."""
+    shutil.copytree(project.folder / "simulated", world.folder / "log_data", dirs_exist_ok=True)
+    shared_ui.launch(choose="All")
+    wait_for_runs(shared_ui, project, 3)
+    expect(shared_ui.page.get_by_text("100% completed")).to_be_visible()
+
+
+# What it has left
+
+
+def test_dropped_files_are_loaded_once_the_sensor_is_on(ui: UI, world: World, run_of_the_sensor: str) -> None:
+    assert plays_in(world, DIRTY, DROPPED) == {DIRTY: 0, DROPPED: 3}
+    ui.open_runs(of_sensor="log_files")
+    ui.link_to_run(run_of_the_sensor).click()
+    ui.see_success()
+
+
+@pytest.mark.usefixtures("run_of_the_sensor")
+def test_a_check_fails_while_a_day_is_dirty(ui: UI) -> None:
+    ui.open_check("staging_events", "no_rejected_loads")
+    expect(evaluation(ui)).to_contain_text("Failed")
+    ui.see("rejected_loads", 1)
+
+
+@pytest.mark.usefixtures("corrected_day")
+def test_a_day_is_materialized_its_check_passes_and_no_other_day_changes(ui: UI, world: World) -> None:
+    ui.open_check("staging_events", "no_rejected_loads")
+    expect(evaluation(ui)).to_contain_text("Passed")
+    ui.see("rejected_loads", 0)
+    ui.open(f"/assets/songplays?view=partitions&partition={DIRTY}")
+    ui.see("dagster/partition_row_count", 7)
+    assert plays_in(world, NOT_LOADED, DIRTY, DROPPED) == {NOT_LOADED: 0, DIRTY: 7, DROPPED: 3}
 
 
 @pytest.mark.usefixtures("everything_is_loaded")
@@ -50,6 +138,17 @@ def test_materialize_all(ui: UI, world: World) -> None:
     ui.see("Row count", len(world.rows("songplays")))
     assert world.everything() == world.from_scratch(FIRST_DAY, LAST_DAY).everything()
     assert all(world.star().values())
+
+
+@pytest.mark.usefixtures("everything_is_loaded")
+def test_a_query_shows_its_answer_as_rows_and_as_a_chart(ui: UI, world: World) -> None:
+    ui.open_asset("plays_by_hour")
+    expect(ui.page.get_by_text("At which hours of the week do people listen?").first).to_be_visible()
+    expect(ui.row("plays")).to_contain_text("← COUNT(*)")
+    ui.see("Row count", len(world.rows("analytics.plays_by_hour")))
+    image = ui.open_image("plays_by_hour", "chart", "At which hours of the week")
+    expect(image).to_be_visible()
+    assert image.evaluate("image => image.complete && image.naturalWidth") > 0
 
 
 def test_the_lineage_graph_goes_from_the_sources_to_the_star(ui: UI) -> None:
@@ -73,63 +172,5 @@ def test_a_columns_origin_is_told_and_drawn(ui: UI) -> None:
     assert image.evaluate("image => image.complete && image.naturalWidth") > 0
 
 
-@pytest.mark.usefixtures("everything_is_loaded")
-def test_a_query_shows_its_answer_as_rows_and_as_a_chart(ui: UI, world: World) -> None:
-    ui.open_asset("plays_by_hour")
-    expect(ui.page.get_by_text("At which hours of the week do people listen?").first).to_be_visible()
-    expect(ui.row("plays")).to_contain_text("← COUNT(*)")
-    ui.see("Row count", len(world.rows("analytics.plays_by_hour")))
-    image = ui.open_image("plays_by_hour", "chart", "At which hours of the week")
-    expect(image).to_be_visible()
-    assert image.evaluate("image => image.complete && image.naturalWidth") > 0
-
-
-def test_a_day_is_materialized_its_check_fails_while_it_is_dirty_and_no_other_day_changes(
-    ui: UI, world: World, screenshots: Path
-) -> None:
-    result = ui.page.get_by_text("Evaluation result", exact=True).locator("..")
-
-    world.write_log(NOT_LOADED, *plays(NOT_LOADED, 1))
-    world.write_log(DIRTY, *plays(DIRTY, 5), *["not JSON"] * (MAX_LOAD_ERRORS + 1))
-    ui.materialize(DIRTY)
-    ui.open_check("staging_events", "no_rejected_loads")
-    expect(result).to_contain_text("Failed")
-    ui.see("rejected_loads", 1)
-    ui.screenshot(screenshots / "a_check_fails_on_a_dirty_day.png")
-    assert plays_in(world, DIRTY) == 0
-
-    world.write_log(DIRTY, *plays(DIRTY, 7))
-    ui.materialize(DIRTY)
-    ui.open_check("staging_events", "no_rejected_loads")
-    expect(result).to_contain_text("Passed")
-    ui.see("rejected_loads", 0)
-    ui.page.goto(f"/assets/songplays?view=partitions&partition={DIRTY}")
-    ui.see("dagster/partition_row_count", 7)
-    assert plays_in(world, DIRTY) == 7
-    assert plays_in(world, NOT_LOADED) == 0
-
-
-def test_a_dropped_file_is_loaded_once_the_sensor_is_on(
-    ui: UI, world: World, project: Project, screenshots: Path
-) -> None:
-    ui.switch("log_files", on=True)
-    try:
-        expect(ui.row("Latest tick")).not_to_contain_text("never run", timeout=RUN_MILLISECONDS)
-        # What the sensor finds at first has its own runs.
-        wait_until(lambda: all(run.is_finished for run in sensor_runs(project)), "the runs of the first tick")
-        before = [run.run_id for run in sensor_runs(project)]
-        world.write_log(DROPPED, *plays(DROPPED, 3))
-        ui.open_runs(of_sensor="log_files")
-        run = ui.run_other_than(before)
-        expect(run).to_be_visible(timeout=RUN_MILLISECONDS)
-        run.click()
-        ui.see_success()
-        assert plays_in(world, DROPPED) == 3
-    finally:
-        ui.screenshot(screenshots / "the_run_of_a_dropped_file.png")
-        ui.switch("log_files", on=False)
-
-
-def sensor_runs(project: Project) -> list[dg.DagsterRun]:
-    with project.instance() as instance:
-        return list(instance.get_runs(dg.RunsFilter(tags={"dagster/sensor_name": "log_files"})))
+def evaluation(ui: UI) -> Locator:
+    return ui.page.get_by_text("Evaluation result", exact=True).locator("..")

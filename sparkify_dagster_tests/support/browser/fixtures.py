@@ -1,7 +1,7 @@
 """A page of a real browser on the real UI, and the project behind it."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,15 +47,18 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def shown(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, str]]:
-    """A project with three days of logs in a longer window, and the URL of its UI."""
+    """A project with songs and without logs, and the URL of its UI; three days of logs wait in `simulated`."""
     project = Project(tmp_path_factory.mktemp("shown"))
     project.simulate(days=3)
-    project.use(project.folder / "source", days=DAYS)
+    source = project.folder / "source"
+    (source / "log_data").rename(project.folder / "simulated")
+    (source / "log_data").mkdir()
+    project.use(source, days=DAYS)
     with served(project, SPARKIFY_MAX_LOAD_ERRORS=str(MAX_LOAD_ERRORS), **SHORT_TICKS) as url:
         yield project, url
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def project(shown: tuple[Project, str]) -> Project:
     return shown[0]
 
@@ -67,15 +70,14 @@ def screenshots(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(scope="module")
-def new_ui(browser: Browser, shown: tuple[Project, str]) -> Callable[[], UI]:
-    """Opens pages, for what is done once for several tests."""
-    return lambda: UI(browser.new_page(base_url=shown[1], viewport={"width": 1600, "height": 1000}))
+def shared_ui(browser: Browser, shown: tuple[Project, str]) -> Iterator[UI]:
+    """The page in which all tests look: to load the UI anew costs three seconds of a processor."""
+    with browser.new_page(base_url=shown[1], viewport={"width": 1600, "height": 1000}) as page:
+        yield UI(page)
 
 
 @pytest.fixture
-def ui(request: pytest.FixtureRequest, new_ui: Callable[[], UI], screenshots: Path) -> Iterator[UI]:
-    ui = new_ui()
-    yield ui
+def ui(request: pytest.FixtureRequest, shared_ui: UI, screenshots: Path) -> Iterator[UI]:
+    yield shared_ui
     # Of a failed test too: it shows why.
-    ui.screenshot(screenshots / f"{request.node.name}.png")
-    ui.page.close()
+    shared_ui.screenshot(screenshots / f"{request.node.name}.png")
