@@ -1,22 +1,27 @@
 """The wheel: what it holds, and that it serves without a clone, installed into a virtual environment of its own."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 import sysconfig
 import venv
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
-from sparkify_dagster_tests.support.browser.server import served
-from sparkify_dagster_tests.support.project import ROOT, Project
+from sparkify_dagster_tests.support.browser.server import wait_for_ui
+from sparkify_dagster_tests.support.project import ROOT, Project, wait_until
+from sparkify_dagster_tests.support.servers.s3 import free_ports
 
 pytestmark = pytest.mark.slow
 # Scripts of Dagster's that people use beside `sparkify`; `sparkify ui` runs dg.
 DAGSTER_COMMANDS = ("dagster", "dg")
+STOP_SECONDS = 10
 TEMPLATES = {"dagster.yaml", "workspace.yaml", "dwh.cfg.example"}
 
 
@@ -95,7 +100,24 @@ def test_every_command_works_in_an_empty_folder(empty: EmptyFolder, scripts: Pat
     assert "Validation successful" in empty.installed("dagster", "definitions", "validate")
 
 
-def test_the_ui_starts_in_an_empty_folder(empty: EmptyFolder) -> None:
+def test_the_ui_starts_in_an_empty_folder_and_leaves_no_process(empty: EmptyFolder) -> None:
+    """Started by a script with `&` and ended by SIGTERM, as where nobody has a terminal."""
     empty.sparkify("init")
-    with served(empty) as url, urlopen(f"{url}/graphql?query=%7BrepositoriesOrError%7B__typename%7D%7D") as answer:
-        assert "RepositoryConnection" in answer.read().decode()
+    (port,) = free_ports(1)
+    with empty.start_in_background("sparkify", "ui", "--port", str(port)) as started:
+        url = wait_for_ui(started, port)
+        with urlopen(f"{url}/graphql?query=%7BrepositoriesOrError%7B__typename%7D%7D") as answer:
+            assert "RepositoryConnection" in answer.read().decode()
+        assert len(processes_of_session(started.process.pid)) > 3
+        started.process.send_signal(signal.SIGTERM)
+        started.process.wait(STOP_SECONDS)
+        wait_until(lambda: not processes_of_session(started.process.pid), "the end of all", seconds=STOP_SECONDS)
+
+
+def processes_of_session(leader: int) -> list[int]:
+    found = []
+    for process in (int(path.name) for path in Path("/proc").glob("[0-9]*")):
+        with suppress(ProcessLookupError):
+            if os.getsid(process) == leader:
+                found.append(process)
+    return found

@@ -99,11 +99,19 @@ Loaded: TypeAlias = Mapping[str, Iterator[None]]
 _cases: dict[str, list[Case]] = defaultdict(list)
 
 
-def case(arrange_and_look: Case) -> Callable[[Loaded], None]:
-    """Makes a test of a function that arranges a day, yields once while it is loaded, and looks at what came out."""
+def case(arrange_and_look: Case) -> Callable[[Mapping[str, Loaded]], None]:
+    """Makes a test of a function that arranges a day, yields once while it is loaded, and looks at what came out.
 
-    def test(loaded_cases: Loaded) -> None:
-        assert next(loaded_cases[arrange_and_look.__name__], None) is None
+    The test looks at each way in which the warehouse has loaded the day.
+    """
+
+    def test(loaded_cases: Mapping[str, Loaded]) -> None:
+        for way, loaded in loaded_cases.items():
+            try:
+                assert next(loaded[arrange_and_look.__name__], None) is None
+            except AssertionError as error:
+                error.add_note(f"where the day is {way}")
+                raise
 
     _cases[arrange_and_look.__module__].append(arrange_and_look)
     for name in ("__name__", "__qualname__", "__module__", "__doc__"):

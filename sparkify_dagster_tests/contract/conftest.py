@@ -1,10 +1,11 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
 from sparkify_dagster_tests.contract.cases import Loaded, load_cases
+from sparkify_dagster_tests.contract.copied_first import new_world_copied_first
 from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers, log_in
 from sparkify_dagster_tests.redshift_stand_in.real_cluster import CLUSTER
 from sparkify_dagster_tests.support.servers.postgres import PostgresServer
@@ -48,9 +49,19 @@ def new_world(tmp_path_factory: pytest.TempPathFactory, new_warehouse: NewWareho
 
 
 @pytest.fixture(scope="module")
-def loaded_cases(request: pytest.FixtureRequest, new_world: NewWorld) -> Loaded:
-    """The cases of the module, loaded at once."""
-    return load_cases(request.module.__name__, new_world())
+def loaded_cases(
+    request: pytest.FixtureRequest,
+    new_world: NewWorld,
+    new_warehouse: NewWarehouse,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Mapping[str, Loaded]:
+    """The cases of the module, loaded at once; on Redshift once more, with COPY before any inspection."""
+    module = request.module.__name__
+    loaded = {"inspected": load_cases(module, new_world())}
+    if isinstance(new_warehouse, RedshiftServers):
+        world = new_world_copied_first(tmp_path_factory.mktemp("copied_first"), new_warehouse)
+        loaded["copied first"] = load_cases(module, world)
+    return loaded
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from sparkify_dagster_tests.support.project import Project, wait_until
+from sparkify_dagster_tests.support.project import Project, Started, wait_until
 from sparkify_dagster_tests.support.servers.s3 import free_ports
 
 # It starts six processes, each of which imports Dagster: some ten seconds where nothing else runs.
@@ -19,11 +19,16 @@ SHORT_TICKS = {"PYTHONPATH": str(Path(__file__).with_name("short_ticks")), "SHOR
 def served(project: Project, **environment: str) -> Iterator[str]:
     """The URL of the UI, which is there for the block."""
     (port,) = free_ports(1)
-    url = f"http://127.0.0.1:{port}"
     with project.start_installed("sparkify", "ui", "--port", str(port), **environment) as started:
-        wait_until(lambda: started.process.poll() is not None or _answers(url), "the UI", seconds=START_SECONDS)
-        assert started.process.poll() is None, started.output
-        yield url
+        yield wait_for_ui(started, port)
+
+
+def wait_for_ui(started: Started, port: int) -> str:
+    """Returns the URL of a UI that has been started, once it answers."""
+    url = f"http://127.0.0.1:{port}"
+    wait_until(lambda: started.process.poll() is not None or _answers(url), "the UI", seconds=START_SECONDS)
+    assert started.process.poll() is None, started.output
+    return url
 
 
 def _answers(url: str) -> bool:
