@@ -72,7 +72,7 @@ def is_ticking(project: Project) -> bool:
 def run_of_the_sensor(shared_ui: UI, project: Project, world: World) -> str:
     """Two days are dropped while the sensor is on, one of them dirty."""
     shared_ui.switch("log_files", on=True)
-    expect(shared_ui.row("Latest tick")).not_to_contain_text("never run")
+    expect(shared_ui.row("Latest tick")).not_to_contain_text("never run", timeout=RUN_SECONDS * 1_000)
     drop = World(project.folder / "drop")
     drop.write_log(DIRTY, *plays(DIRTY, 5), *["not JSON"] * (MAX_LOAD_ERRORS + 1))
     drop.write_log(DROPPED, *plays(DROPPED, 3))
