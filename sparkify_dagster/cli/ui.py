@@ -2,13 +2,13 @@
 
 import fcntl
 import os
-import signal
 import socket
 import sys
 from pathlib import Path
 from typing import NoReturn
 
 from sparkify_dagster.cli.etl import STATE_FOLDER, fail_dead_runs
+from sparkify_dagster.runtime import interrupts
 from sparkify_dagster.runtime.errors import SparkifyError
 
 _HOST = "127.0.0.1"
@@ -23,8 +23,7 @@ def serve(port: int) -> NoReturn:
     fail_dead_runs()
     _lock_folder(port)
     _require_free(port)
-    # A shell has SIGINT ignored in what a script starts in the background, and Dagster treats SIGTERM like SIGINT.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    interrupts.take_by_default()
     dg = Path(sys.executable).with_name("dg")
     # The same home and environment that a person would have activated and exported.
     environment = {"VIRTUAL_ENV": sys.prefix, "DAGSTER_HOME": str(Path.cwd()), **os.environ}

@@ -48,5 +48,14 @@ def received() -> signal.Signals | None:
     return next((signal.Signals(number) for number in _signals if number in (signal.SIGINT, signal.SIGTERM)), None)
 
 
+def take_by_default() -> None:
+    """Makes Ctrl-C end the program that this process becomes, also where a script has started it in the background.
+
+    Dagster's programs treat SIGTERM like SIGINT, and would ignore both.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
