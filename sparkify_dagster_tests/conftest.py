@@ -1,3 +1,4 @@
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # DuckDB looks for pandas at each parameter of a statement, a twelfth of the cost of a load; this project has none.
 sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
+
+# The libraries are half a million objects, which the garbage collector would look at for each few thousand new ones.
+gc.set_threshold(100_000, 50, 100)
 
 # A build tries the same examples each time; whoever runs the tests by hand looks for new ones.
 hypothesis.settings.register_profile("ci", derandomize=True)
