@@ -14,7 +14,7 @@ from sparkify_dagster.presentation.materialization import AssetMetadata
 from sparkify_dagster.presentation.metadata_keys import DATA_VERSION_TAG, PREVIEW, REFRESH, RefreshStatus
 from sparkify_dagster.presentation.rows import rows_metadata
 from sparkify_dagster.runtime.failures import as_dagster_failures
-from sparkify_dagster.schema.code_versions import code_version
+from sparkify_dagster.schema.code_versions import code_version_of
 from sparkify_dagster.warehouse.base import Warehouse
 
 PREVIEW_ROWS = 10
@@ -30,7 +30,7 @@ def _spec(query: Query) -> dg.AssetSpec:
         owners=["team:analytics"],
         description=f"**{query.title}**\n\n{query.notes}\n\nAsked by: {query.asked_by}",
         metadata=definition_metadata(query.table),
-        code_version=code_version(query.select),
+        code_version=code_version_of(query.select),
     )
 
 

@@ -18,7 +18,6 @@ from sparkify_dagster.presentation.sparkline import first_day_shown, sparkline
 from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.schema import tables
 from sparkify_dagster.schema.code_versions import code_version
-from sparkify_dagster.schema.sql_files import select_sql
 from sparkify_dagster.warehouse import transforms
 from sparkify_dagster.warehouse.base import Warehouse, count_rows
 
@@ -63,7 +62,7 @@ class Plays:
     kinds={"table"},
     owners=["team:data-engineering"],
     metadata=definition_metadata(tables.songplays),
-    code_version=code_version(select_sql("songplays")),
+    code_version=code_version("songplays"),
     freshness_policy=_LOG_FRESHNESS,
 )
 def songplays(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
@@ -103,7 +102,7 @@ def songplays(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[War
     kinds={"table"},
     owners=["team:data-engineering"],
     metadata=definition_metadata(tables.time),
-    code_version=code_version(select_sql("time")),
+    code_version=code_version("time"),
     freshness_policy=_LOG_FRESHNESS,
 )
 def time(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
@@ -133,7 +132,7 @@ def time(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehous
     kinds={"table"},
     owners=["team:data-engineering"],
     metadata=definition_metadata(tables.users),
-    code_version=code_version(select_sql("users")),
+    code_version=code_version("users"),
     freshness_policy=_LOG_FRESHNESS,
 )
 def users(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
@@ -165,7 +164,7 @@ def users(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehou
     kinds={"table"},
     owners=["team:data-engineering"],
     metadata=definition_metadata(tables.songs),
-    code_version=code_version(select_sql("songs")),
+    code_version=code_version("songs"),
     freshness_policy=_CATALOGUE_FRESHNESS,
 )
 def songs(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
@@ -179,7 +178,7 @@ def songs(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehou
     kinds={"table"},
     owners=["team:data-engineering"],
     metadata=definition_metadata(tables.artists),
-    code_version=code_version(select_sql("artists")),
+    code_version=code_version("artists"),
     freshness_policy=_CATALOGUE_FRESHNESS,
 )
 def artists(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:

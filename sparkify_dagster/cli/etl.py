@@ -28,7 +28,6 @@ from sparkify_dagster.runtime import interrupts, liveness
 from sparkify_dagster.runtime.errors import SparkifyError
 from sparkify_dagster.runtime.file_lock import exclusive
 from sparkify_dagster.schema.code_versions import code_version
-from sparkify_dagster.schema.sql_files import select_sql
 from sparkify_dagster.schema.tables import STAR_TABLES, songplays, staging_events, staging_songs
 from sparkify_dagster.sources.emptiness import require_log_files
 from sparkify_dagster.sources.object_store import SourceError
@@ -199,7 +198,7 @@ def _print_edited_sql(
     for name in (table.name for table in STAR_TABLES):
         latest = instance.get_latest_materialization_event(dg.AssetKey(name))
         tags = latest.asset_materialization.tags if latest and latest.asset_materialization else None
-        if (tags or {}).get(CODE_VERSION_TAG) in (None, code_version(select_sql(name))):
+        if (tags or {}).get(CODE_VERSION_TAG) in (None, code_version(name)):
             continue
         if name not in LOG_DAY_ASSETS:
             consequence = "this builds it again"

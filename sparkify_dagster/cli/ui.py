@@ -35,6 +35,7 @@ def serve(port: int) -> NoReturn:
 
 def _lock_folder(port: int) -> None:
     """Takes the folder's lock, which lasts as long as this process. Raises UiError if another process has it."""
+    # Not a FileLock, which ends when this process becomes another program.
     lock = os.open(STATE_FOLDER / "ui.lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,8 +7,13 @@ from sparkify_dagster.schema.lineage import intermediate_tables, parsed_select
 from sparkify_dagster.schema.sql_files import select_sql
 
 
+def code_version(table: str) -> str:
+    """Returns the code version of a table that a transform builds. Raises LineageError."""
+    return code_version_of(select_sql(table))
+
+
 @cache
-def code_version(select: str) -> str:
+def code_version_of(select: str) -> str:
     """Returns a digest of a SELECT and of those of the views that it reads. Raises LineageError.
 
     Comments, line breaks and the case of keywords do not count.

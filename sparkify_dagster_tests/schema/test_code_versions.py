@@ -4,7 +4,7 @@ import pytest
 
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.schema import sql_files
-from sparkify_dagster.schema.code_versions import code_version
+from sparkify_dagster.schema.code_versions import code_version_of
 from sparkify_dagster.schema.lineage import intermediate_tables
 from sparkify_dagster.schema.sql_files import select_sql
 
@@ -19,7 +19,7 @@ SELECT = "SELECT s.song_id -- the id\nFROM songs AS s\nWHERE s.year > 0"
     ],
 )
 def test_comments_and_layout_do_not_count(same: str) -> None:
-    assert code_version(same) == code_version(SELECT)
+    assert code_version_of(same) == code_version_of(SELECT)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_comments_and_layout_do_not_count(same: str) -> None:
     [SELECT.replace("0", "1"), SELECT.replace("song_id", "title"), SELECT.replace("year > 0", "title = '-- 0'")],
 )
 def test_what_changes_rows_counts(edited: str) -> None:
-    assert code_version(edited) != code_version(SELECT)
+    assert code_version_of(edited) != code_version_of(SELECT)
 
 
 def test_the_views_that_a_select_reads_count() -> None:
@@ -42,7 +42,7 @@ def test_the_views_that_a_select_reads_count() -> None:
 
 def test_an_edited_view_changes_the_tables_that_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def of_all() -> dict[str, str]:
-        return {name: code_version.__wrapped__(select_sql(name)) for name in ("songplays", "users", "time", "songs")}
+        return {name: code_version_of.__wrapped__(select_sql(name)) for name in ("songplays", "users", "time", "songs")}
 
     before, original = of_all(), sql_files.select_sql
     edited = original("song_matches").replace("= 1", "= 2")

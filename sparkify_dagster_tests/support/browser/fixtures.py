@@ -71,7 +71,7 @@ def screenshots(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture(scope="module")
 def shared_ui(browser: Browser, shown: tuple[Project, str]) -> Iterator[UI]:
-    """The page in which all tests look: to load the UI anew costs three seconds of a processor."""
+    """The page that all tests share, since each load of the UI takes three seconds of CPU time."""
     with browser.new_page(base_url=shown[1], viewport={"width": 1600, "height": 1000}) as page:
         yield UI(page)
 
