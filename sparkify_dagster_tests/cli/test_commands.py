@@ -7,18 +7,15 @@ import csv
 import json
 import re
 import shutil
-from contextlib import chdir
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
-from click.testing import CliRunner
 from sqlalchemy import text
 
 from sparkify_dagster.analytics.query import all_queries
-from sparkify_dagster.cli.main import main
 from sparkify_dagster_tests.support.events import event, lines, song
 from sparkify_dagster_tests.support.project import ROOT, SECRET, Project
 from sparkify_dagster_tests.support.world import OBJECTS, STAR, World
@@ -258,12 +255,8 @@ def _from_counts_on(output: str) -> str:
     ids=["reversed", "before the window", "after the window"],
 )
 def test_wrong_days_are_one_line(project: Project, options: list[str], problem: str) -> None:
-    # In this process, since nothing is loaded: a process of its own takes seconds to start.
-    with chdir(project.folder):
-        (project.folder / ".sparkify" / "simulated" / "log_data").mkdir(parents=True)
-        result = CliRunner().invoke(main, ["etl", *options])
-    assert result.exit_code == 1
-    assert one_line(result.output) == f"sparkify: {problem}"
+    (project.folder / ".sparkify" / "simulated" / "log_data").mkdir(parents=True)
+    assert one_line(project.call("etl", *options, expect=1)) == f"sparkify: {problem}"
 
 
 def test_an_option_that_is_no_day_is_an_error_of_one_line(project: Project) -> None:

@@ -37,13 +37,6 @@ def small(project: Project) -> World:
     return world
 
 
-def in_this_process(project: Project, *arguments: str) -> tuple[int, str]:
-    """Status and output of a command that loads nothing: a process of its own takes seconds to start."""
-    with chdir(project.folder):
-        result = CliRunner().invoke(main, arguments)
-    return result.exit_code, result.output
-
-
 # Output
 
 
@@ -97,8 +90,7 @@ def test_control_characters_are_shown_as_text() -> None:
 
 
 def test_an_error_shows_control_characters_as_text(project: Project) -> None:
-    status, output = in_this_process(project, "verify", "--expected", "no\x1b[31mwhere")
-    assert status == 1
+    output = project.call("verify", "--expected", "no\x1b[31mwhere", expect=1)
     assert output.startswith(r"sparkify: no expected results found in no\x1b[31mwhere: ")
 
 
@@ -168,20 +160,14 @@ def test_of_two_first_runs_one_simulates_a_month_and_both_load(project: Project)
 def test_a_state_folder_that_cannot_be_written_is_one_line(project: Project, command: tuple[str, ...]) -> None:
     shutil.rmtree(project.folder / ".sparkify")
     (project.folder / ".sparkify").touch()
-    status, output = in_this_process(project, *command)
-    assert (status, output) == (
-        1,
-        "sparkify: .sparkify: cannot be written: File exists; sparkify keeps its state there\n",
-    )
+    output = project.call(*command, expect=1)
+    assert output == "sparkify: .sparkify: cannot be written: File exists; sparkify keeps its state there\n"
 
 
-def test_a_history_that_cannot_be_written_is_one_line(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPARKIFY_LOG_DATA", "logs")
-    monkeypatch.setenv("SPARKIFY_SONG_DATA", "songs")
+def test_a_history_that_cannot_be_written_is_one_line(project: Project) -> None:
     shutil.rmtree(project.folder / ".sparkify" / "dagster")
     (project.folder / ".sparkify" / "dagster").touch()
-    status, output = in_this_process(project, "etl")
-    assert status == 1
+    output = project.call("etl", expect=1, SPARKIFY_LOG_DATA="logs", SPARKIFY_SONG_DATA="songs")
     assert output.startswith("sparkify: .sparkify: cannot be written: ")
     assert output.count("\n") == 1
 
@@ -199,22 +185,19 @@ def test_a_history_that_cannot_be_written_is_one_line(project: Project, monkeypa
     ],
 )
 def test_impossible_days_are_an_error_of_one_line(project: Project, command: str, days: str, message: str) -> None:
-    assert in_this_process(project, *command.split(), *days.split()) == (1, f"sparkify: {message}\n")
+    assert project.call(*command.split(), *days.split(), expect=1) == f"sparkify: {message}\n"
 
 
 @pytest.mark.parametrize(
     "options", ["--start 9999-12-20", "--start 9999-12-31 --days 1", "--start 0999-12-31", "--days 4000000"]
 )
 def test_days_that_cannot_be_simulated_are_one_line(project: Project, options: str) -> None:
-    status, output = in_this_process(project, "simulate", "--out", "x", *options.split())
-    assert status == 1
+    output = project.call("simulate", "--out", "x", *options.split(), expect=1)
     assert output.startswith("sparkify: --start ")
     assert output.endswith(" are not all between 1000-01-01 and 9999-12-30\n")
     assert not (project.folder / "x").exists()
 
 
 def test_the_last_possible_days_are_simulated(project: Project) -> None:
-    status, output = in_this_process(
-        project, *["simulate", "--out", "x", "--start", "9999-12-29", "--days", "2", "--users", "5", "--songs", "5"]
-    )
-    assert (status, output[:9]) == (0, "Simulated")
+    options = ["--start", "9999-12-29", "--days", "2", "--users", "5", "--songs", "5"]
+    assert project.call("simulate", "--out", "x", *options).startswith("Simulated")
