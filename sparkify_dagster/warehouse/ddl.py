@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, Date, Table, cast, column, delete, insert, literal, select, table, text
+from sqlalchemy import Column, Connection, Date, Table, cast, column, delete, func, insert, literal, select, table, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateSchema, CreateTable, DropTable
 
@@ -49,11 +49,15 @@ def columns_in(connection: Connection, schema: str) -> Mapping[str, Set[str]]:
     """Returns the columns of the tables and views of a schema, by table."""
     # Not the dialects' reflection: that of SQLAlchemy 2.1 uses arrays, which Redshift does not promise.
     known = table(
-        "columns", column("table_schema"), column("table_name"), column("column_name"), schema="information_schema"
+        "columns",
+        *map(column, ("table_catalog", "table_schema", "table_name", "column_name")),
+        schema="information_schema",
     ).c
+    # DuckDB shows those of all attached files.
+    here = known.table_catalog == func.current_database()
     found: dict[str, set[str]] = {}
     for name, column_name in connection.execute(
-        select(known.table_name, known.column_name).where(known.table_schema == schema)
+        select(known.table_name, known.column_name).where(here, known.table_schema == schema)
     ):
         found.setdefault(name, set()).add(column_name)
     return found
@@ -141,7 +145,10 @@ def _refuse_foreign_tables(
 def commented_tables(connection: Connection) -> Set[str]:
     """Returns the star's tables that have comments on their columns."""
     if connection.dialect.name == "duckdb":
-        comments = "SELECT DISTINCT table_name FROM duckdb_columns() WHERE comment IS NOT NULL AND schema_name = :star"
+        comments = (
+            "SELECT DISTINCT table_name FROM duckdb_columns()"
+            " WHERE comment IS NOT NULL AND database_name = current_database() AND schema_name = :star"
+        )
     else:
         comments = (
             "SELECT DISTINCT c.relname FROM pg_catalog.pg_description AS d"

@@ -6,21 +6,21 @@ from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+import duckdb
+from duckdb_sqlalchemy import ConnectionWrapper
+from sqlalchemy import Connection, Engine, Table, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from sparkify_dagster.batches import InspectedDay, InspectedSongs
 from sparkify_dagster.runtime.file_lock import exclusive
 from sparkify_dagster.schema.tables import staging_events, staging_songs
-from sparkify_dagster.warehouse import duckdb_reader
+from sparkify_dagster.warehouse import duckdb_instance, duckdb_reader
 from sparkify_dagster.warehouse.base import Inputs, LocalInputs, Rows, Warehouse
 from sparkify_dagster.warehouse.database_errors import RowCountMismatchError, WarehouseError, first_line, quotes_data
 from sparkify_dagster.warehouse.ddl import create_tables, is_current
 
 _REMEDY = "name another file in SPARKIFY_WAREHOUSE, as duckdb:///path/warehouse.duckdb"
-# A log is no place for a progress bar, and a checkpoint in the middle of a load writes everything twice.
-_SESSION = "SET enable_progress_bar = false; SET wal_autocheckpoint = '1GB'"
 
 
 class DuckDBWarehouse(Warehouse):
@@ -40,17 +40,18 @@ class DuckDBWarehouse(Warehouse):
     def connect(self, purpose: str, *, read_only: bool = False) -> Iterator[Engine]:
         path = Path(self.path)
         with _file_lock(path, purpose):
-            engine = _engine(self.database)
+            engine = _engine(path)
             try:
-                _connect(path, engine)
-                _create_tables_once(path, engine)
-                yield engine
+                with _attached(path):
+                    try:
+                        _create_tables_once(path, engine)
+                        yield engine
+                    finally:
+                        engine.dispose()
             except DBAPIError as error:
                 if quotes_data(error):
                     raise WarehouseError(f"{self.database}: {first_line(error)}") from None
                 raise
-            finally:
-                engine.dispose()
 
     @contextmanager
     def inputs(self) -> Iterator[Inputs]:
@@ -82,12 +83,14 @@ class DuckDBWarehouse(Warehouse):
 
 
 @lru_cache(maxsize=8)
-def _engine(database: str) -> Engine:
-    """Returns the engine of a file, which keeps the statements that it has compiled."""
-    # One connection, closed at the end: it holds DuckDB's own lock, and closing it costs a checkpoint.
-    engine = create_engine(database, poolclass=StaticPool, hide_parameters=True)
-    event.listen(engine, "connect", lambda connection, _: connection.execute(_SESSION))
-    return engine
+def _engine(path: Path) -> Engine:
+    """Returns the engine of an attached file, which keeps the statements that it has compiled."""
+    return create_engine(
+        "duckdb://",
+        creator=lambda: ConnectionWrapper(duckdb_instance.cursor(path)),
+        poolclass=StaticPool,
+        hide_parameters=True,
+    )
 
 
 def _insert(connection: Connection, table: Table, select: str) -> int:
@@ -96,26 +99,30 @@ def _insert(connection: Connection, table: Table, select: str) -> int:
     return connection.exec_driver_sql(f"INSERT INTO {table.fullname} ({columns}) {select}").rowcount
 
 
-def _connect(path: Path, engine: Engine) -> None:
+@contextmanager
+def _attached(path: Path) -> Iterator[None]:
     """Opens the file, which is created if it is missing. Raises WarehouseError."""
     if path.is_dir():
         raise WarehouseError(f"{path} is a folder; {_REMEDY}")
-    try:
-        if path.is_file() and not path.stat().st_size:
-            # A process that is killed at this moment leaves an empty file, which DuckDB rejects.
-            path.resolve().unlink()
-        if not path.exists():
-            _inode_with_tables.pop(path, None)
-        engine.connect().close()
-    except OSError as error:
-        raise WarehouseError(f"{path} cannot be written: {error.strerror}; {_REMEDY}") from error
-    except DBAPIError as error:
-        cause = first_line(error)
-        if "Could not set lock" in cause:
-            raise WarehouseError(f"{path} is open in another program; close it there and run again: {cause}") from error
-        if "not a valid DuckDB database file" in cause:
-            raise WarehouseError(f"{path} is not a DuckDB file; {_REMEDY}, or move this one away") from error
-        raise WarehouseError(f"{path} cannot be opened: {cause}; {_REMEDY}") from error
+    with ExitStack() as opened:
+        try:
+            if path.is_file() and not path.stat().st_size:
+                # A process that is killed at this moment leaves an empty file, which DuckDB rejects.
+                path.resolve().unlink()
+            if not path.exists():
+                _inode_with_tables.pop(path, None)
+            opened.enter_context(duckdb_instance.attached(path))
+        except OSError as error:
+            raise WarehouseError(f"{path} cannot be written: {error.strerror}; {_REMEDY}") from error
+        except duckdb.Error as error:
+            cause = first_line(error)
+            # The one is said of another process, the other of another connection in this one.
+            if "Could not set lock" in cause or "already attached" in cause:
+                raise WarehouseError(f"{path} is open elsewhere; close it there and run again: {cause}") from error
+            if "not a valid DuckDB database file" in cause:
+                raise WarehouseError(f"{path} is not a DuckDB file; {_REMEDY}, or move this one away") from error
+            raise WarehouseError(f"{path} cannot be opened: {cause}; {_REMEDY}") from error
+        yield
 
 
 _inode_with_tables: dict[Path, int] = {}

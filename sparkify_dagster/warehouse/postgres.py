@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
 from typing import cast
 
 import duckdb
@@ -17,7 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from sparkify_dagster.batches import InspectedDay, InspectedSongs
 from sparkify_dagster.schema.tables import staging_events, staging_songs
-from sparkify_dagster.warehouse import duckdb_reader
+from sparkify_dagster.warehouse import duckdb_instance, duckdb_reader
 from sparkify_dagster.warehouse.base import Inputs, LocalInputs, Rows
 from sparkify_dagster.warehouse.database_errors import RowCountMismatchError, WarehouseError, first_line, quotes_data
 from sparkify_dagster.warehouse.server import (
@@ -174,17 +173,6 @@ def _wait_for_other_writers(connection: Connection) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITERS_LOCK,))
 
 
-@cache
-def _duckdb_of(process_id: int) -> duckdb.DuckDBPyConnection:
-    """Returns a DuckDB without tables. Starting one takes longer than reading a small file.
-
-    A forked process needs one of its own.
-    """
-    reader = duckdb.connect()
-    reader.execute("SET enable_progress_bar = false")
-    return reader
-
-
 def _copy(connection: Connection, table: Table, select: str, names: Sequence[str] = ()) -> int:
     """Streams what DuckDB selects into the table and returns the number of rows."""
     names = names or tuple(column.name for column in table.columns)
@@ -193,7 +181,7 @@ def _copy(connection: Connection, table: Table, select: str, names: Sequence[str
 
     def write() -> None:
         try:
-            with _duckdb_of(os.getpid()).cursor() as reader:
+            with duckdb_instance.cursor() as reader:
                 # Every text is quoted, so that an empty one does not become NULL.
                 reader.execute(f"COPY ({select}) TO '/dev/fd/{write_end}' (FORMAT csv, HEADER false, FORCE_QUOTE *)")
         finally:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from duckdb_sqlalchemy import ConnectionWrapper
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
@@ -16,6 +17,9 @@ from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS
 from sparkify_dagster.cli.etl import blocks_to_load
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.ddl import create_tables
+from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
+from sparkify_dagster.warehouse.duckdb_instance import cursor
+from sparkify_dagster.warehouse.server import ServerWarehouse
 from sparkify_dagster_tests.support.events import Item, event, song
 from sparkify_dagster_tests.support.faults import Loaded, hooked
 from sparkify_dagster_tests.support.forked_commands import start_forked
@@ -40,7 +44,12 @@ def on(day: str, **changes: Any) -> dict[str, Any]:
 
 def reader_of(warehouse: Warehouse) -> Engine:
     """An analyst's connection, which knows nothing of this project."""
-    return create_engine(getattr(warehouse, "address", warehouse.database), poolclass=NullPool)
+    if isinstance(warehouse, DuckDBWarehouse):
+        # Of a file that is in use, DuckDB lets a process open no second instance.
+        path = Path(warehouse.path)
+        return create_engine("duckdb://", creator=lambda: ConnectionWrapper(cursor(path)), poolclass=NullPool)
+    assert isinstance(warehouse, ServerWarehouse)
+    return create_engine(warehouse.address, poolclass=NullPool)
 
 
 class Killed(Exception):

@@ -1,7 +1,9 @@
 """DuckDB: files that cannot be opened as a warehouse are errors of one line with the remedy."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
+import duckdb
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -56,3 +58,24 @@ def test_an_error_does_not_show_what_was_bound(tmp_path: Path) -> None:
         connection.execute(text("SELECT no_column FROM users WHERE first_name = :name"), {"name": "Ayleen"})
     assert "no_column" in str(raised.value)
     assert "Ayleen" not in str(raised.value)
+
+
+def test_a_file_that_this_process_has_open_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.duckdb"
+    with duckdb.connect(str(path)):
+        assert error_of(path).startswith(f"{path} is open elsewhere; close it there and run again: ")
+    with DuckDBWarehouse(path=str(path)).connect("a test"):
+        pass
+
+
+def test_files_of_any_name_are_open_at_once_and_closed_at_the_end(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("x.duckdb", "it's.duckdb", 'a "b" \\ ;.duckdb')]
+    with ExitStack() as opened:
+        for number, path in enumerate(paths):
+            engine = opened.enter_context(DuckDBWarehouse(path=str(path)).connect("a test"))
+            with engine.begin() as connection:
+                connection.execute(text("CREATE TABLE numbers AS SELECT :number AS number"), {"number": number})
+    for number, path in enumerate(paths):
+        assert not path.with_name(f"{path.name}.wal").exists()
+        with duckdb.connect(str(path)) as other_program:
+            assert other_program.execute("SELECT number FROM numbers").fetchall() == [(number,)]
