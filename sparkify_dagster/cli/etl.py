@@ -1,6 +1,5 @@
 """`sparkify etl`: runs the UI's jobs in this process and prints their progress and result."""
 
-import os
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from sparkify_dagster.analytics.verification import print_summary
 from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUERIES, SONG_ASSETS
 from sparkify_dagster.checks.analytics_checks import MATCHES_EXPECTED, comparison_text
 from sparkify_dagster.cli.progress import Progress, print_counts
+from sparkify_dagster.cli.project_folder import dagster_home
 from sparkify_dagster.days import contiguous_blocks
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.partitions import WINDOW, is_in_window, range_tags
@@ -98,13 +98,8 @@ def run(
 
 @contextmanager
 def persisted_instance() -> Iterator[dg.DagsterInstance]:
-    """Yields the instance that the UI also shows. Raises EtlError if there is none."""
-    home = Path(os.environ.get("DAGSTER_HOME") or ".").absolute()
-    if not (home / "dagster.yaml").exists():
-        raise EtlError(
-            f"there is no dagster.yaml in {home}: run this in the project's folder, set DAGSTER_HOME, "
-            "or write one with `sparkify init`"
-        )
+    """Yields the instance that the UI also shows. Raises SparkifyError if there is none."""
+    home = dagster_home()
     try:
         # Two commands that create the history at the same time would get in each other's way.
         with exclusive(STATE_FOLDER / "history.lock", "Waiting for another command, which opens the run history"):
@@ -118,7 +113,7 @@ def persisted_instance() -> Iterator[dg.DagsterInstance]:
 
 
 def fail_dead_runs() -> None:
-    """Marks the runs whose process is gone as failed. Raises EtlError if there is no history."""
+    """Marks the runs whose process is gone as failed. Raises SparkifyError if there is no history."""
     with persisted_instance() as instance:
         liveness.fail_dead_runs(instance)
 

@@ -181,7 +181,11 @@ def etl(first_day: date | None, last_day: date | None, full: bool, allow_empty: 
 
     Without days, load every day of the window that has a file or rows. Days far apart are loaded in separate runs.
     """
+    from sparkify_dagster.cli.project_folder import dagster_home
+
     settings = _settings()
+    # Before anything is written here.
+    dagster_home()
     if settings.simulates_source and not Path(settings.log_data).exists():
         _simulate_once(settings)
     from sparkify_dagster.cli import etl as pipeline

@@ -282,13 +282,15 @@ def test_a_missing_folder_is_one_line(project: Project) -> None:
 
 
 def test_a_folder_without_the_instance_is_one_line(project: Project) -> None:
-    project.use(project.folder)
     (project.folder / "dagster.yaml").unlink()
+    shutil.rmtree(project.folder / ".sparkify")
     output = project.call("etl", expect=1)
     assert one_line(output) == (
         f"sparkify: there is no dagster.yaml in {project.folder}: run this in the project's folder, set DAGSTER_HOME, "
         "or write one with `sparkify init`"
     )
+    # Nor is a month simulated there.
+    assert not (project.folder / ".sparkify").exists()
 
 
 @pytest.mark.slow
