@@ -15,6 +15,7 @@ from sparkify_dagster.automation.song_files import song_files
 from sparkify_dagster.checks.analytics_checks import check_queries
 from sparkify_dagster.checks.staging_checks import check_staging_events, check_staging_songs
 from sparkify_dagster.checks.star_checks import check_dimensions, check_songplays
+from sparkify_dagster.config.run_tags import run_tags
 from sparkify_dagster.config.settings import Settings
 from sparkify_dagster.ingest.limits import Limits
 from sparkify_dagster.partitions import WINDOW
@@ -79,7 +80,7 @@ defs = dg.Definitions(
             min_match_rate=_settings.min_match_rate,
         ),
     },
-    executor=watched_in_process_executor,
+    executor=watched_in_process_executor(run_tags(_settings)),
 )
 
 # `dg scaffold defs` writes into this folder. Loading it adds a third to the time that importing this module takes.

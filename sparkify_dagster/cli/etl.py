@@ -20,11 +20,13 @@ from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUERIES, SONG_ASSET
 from sparkify_dagster.checks.analytics_checks import MATCHES_EXPECTED, comparison_text
 from sparkify_dagster.cli.progress import Progress, print_counts
 from sparkify_dagster.cli.project_folder import dagster_home
+from sparkify_dagster.config.run_tags import run_tags
+from sparkify_dagster.config.settings import Settings
 from sparkify_dagster.days import contiguous_blocks
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.partitions import WINDOW, is_in_window, range_tags
 from sparkify_dagster.presentation.metadata_keys import CODE_VERSION_TAG
-from sparkify_dagster.runtime import interrupts, liveness
+from sparkify_dagster.runtime import command_runs, interrupts, liveness, termination
 from sparkify_dagster.runtime.errors import SparkifyError
 from sparkify_dagster.runtime.file_lock import exclusive
 from sparkify_dagster.schema.code_versions import code_version
@@ -155,13 +157,16 @@ def _execute(
 ) -> None:
     run_id = str(uuid.uuid4())
     instance.add_event_listener(run_id, progress.handle)
-    with liveness.alive(instance, run_id):
+    instance.add_event_listener(run_id, lambda entry: _cancel_if_interrupted(instance, run_id))
+    command_runs.add_origin(instance, run_id, job)
+    tags = {**command_runs.ORIGIN_TAGS, **run_tags(Settings.load()), **(range_tags(*days) if days else {})}
+    with liveness.alive(instance, run_id), termination.watched(instance, run_id):
         defs.resolve_job_def(job).execute_in_process(
             # Progress prints what matters; Dagster's own log is in the UI.
             run_config={**(config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             instance=instance,
             run_id=run_id,
-            tags=range_tags(*days) if days else None,
+            tags=tags,
             asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
             raise_on_error=False,
         )
@@ -169,6 +174,14 @@ def _execute(
     if interrupts.received():
         # Dagster ends the run, and not the process.
         raise KeyboardInterrupt
+
+
+def _cancel_if_interrupted(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Marks a run as canceled, since the daemon would repeat one that was interrupted, as one that was killed."""
+    if interrupts.received():
+        run = instance.get_run_by_id(run_id)
+        if run is not None and run.status is dg.DagsterRunStatus.STARTED:
+            instance.report_run_canceling(run, "The command was interrupted.")
 
 
 def _load_config(assets: Sequence[str], full: bool, allow_empty: Collection[str]) -> dict[str, Any]:

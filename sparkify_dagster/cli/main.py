@@ -48,21 +48,21 @@ class CliError(click.ClickException):
 
 
 def reports_errors(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Ends a command with one line for a SparkifyError, for Ctrl-C and for SIGTERM."""
+    """Ends a command with one line for a SparkifyError, for Ctrl-C, for SIGTERM, and for *Terminate* in the UI."""
 
     @wraps(command)
     def reporting(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         with interrupts.noticed():
             try:
                 return command(*args, **kwargs)
-            except SparkifyError as error:
-                raise CliError(str(error)) from error
             except BaseException as error:
                 number = interrupts.received()
                 # Any failure after a signal is caused by it, perhaps as a library's own error.
                 if number is None or (isinstance(error, SystemExit) and not error.code):
+                    if isinstance(error, SparkifyError):
+                        raise CliError(str(error)) from error
                     raise
-                click.echo("sparkify: interrupted", err=True)
+                click.echo(f"sparkify: {interrupts.describe()}", err=True)
                 # The status that shells report for a process that was ended by the signal.
                 sys.exit(128 + number)
 

@@ -71,7 +71,7 @@ class Progress:
             case dg.DagsterEventType.STEP_SUCCESS:
                 self._finished(step, event.step_success_data.duration_ms / 1_000)
             case dg.DagsterEventType.STEP_FAILURE:
-                self._failed(step, "interrupted" if interrupts.received() else failure_reason(event) or "failed")
+                self._failed(step, interrupts.describe() or failure_reason(event) or "failed")
             case dg.DagsterEventType.STEP_SKIPPED:
                 self.failed_steps.append(step)
                 self._not_run.append(step)

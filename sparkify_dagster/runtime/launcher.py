@@ -1,4 +1,4 @@
-"""Launches runs as Dagster does by default, and reports runs without a process to its run monitoring.
+"""Launches runs as Dagster does by default, reports those without a process, and terminates those of commands.
 
 The default launcher cannot: only the code server that started a run's process sees it end. If that one is killed too,
 or the machine stops, the run would stay unfinished for ever and keep its place in the queue.
@@ -9,7 +9,7 @@ import dagster as dg
 # The result types of a launcher are not exported publicly.
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 
-from sparkify_dagster.runtime import liveness
+from sparkify_dagster.runtime import liveness, termination
 
 
 class WatchedRunLauncher(dg.DefaultRunLauncher):
@@ -21,3 +21,15 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
         if liveness.is_dead(self._instance, run.run_id):
             return CheckRunHealthResult(WorkerStatus.FAILED, liveness.DIED)
         return CheckRunHealthResult(WorkerStatus.RUNNING)
+
+    def terminate(self, run_id: str) -> bool:
+        run = self._instance.get_run_by_id(run_id)
+        if (
+            run is None
+            or run.is_finished
+            or termination.is_of_code_server(run)
+            or liveness.is_dead(self._instance, run_id)
+        ):
+            return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
+        self._instance.report_run_canceling(run, "Its process ends it within seconds.")
+        return True

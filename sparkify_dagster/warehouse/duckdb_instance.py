@@ -10,6 +10,8 @@ from pathlib import Path
 
 import duckdb
 
+from sparkify_dagster.runtime import statements
+
 # A log is no place for a progress bar, and a checkpoint in the middle of a load writes everything twice.
 _SESSION = "SET enable_progress_bar = false; SET wal_autocheckpoint = '1GB'"
 _numbers = count(1)
@@ -19,6 +21,7 @@ _users: Counter[Path] = Counter()
 def cursor(path: Path | None = None) -> duckdb.DuckDBPyConnection:
     """Returns a connection, whose default database is the attached file if one is given."""
     opened = _instance_of(os.getpid()).cursor()
+    statements.register(opened, duckdb.DuckDBPyConnection.interrupt)
     if path is not None:
         opened.execute(f"USE {_name(path)}")
     return opened

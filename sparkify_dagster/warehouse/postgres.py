@@ -24,6 +24,7 @@ from sparkify_dagster.warehouse.server import (
     MISSING_RELATION_CODES,
     MISSING_RELATION_REMEDY,
     ServerWarehouse,
+    register_statements,
 )
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class PostgresWarehouse(ServerWarehouse):
             hide_parameters=True,
             connect_args={**KEEPALIVES, "connect_timeout": _CONNECT_TIMEOUT_SECONDS, "application_name": name},
         )
+        event.listen(engine, "connect", register_statements)
         event.listen(engine, "connect", self._require_utf8)
 
         # Before SQLAlchemy asks for the default schema.

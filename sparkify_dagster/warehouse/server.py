@@ -10,6 +10,7 @@ from sqlalchemy import URL, Connection, Engine, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
 from sparkify_dagster.config import current
+from sparkify_dagster.runtime import statements
 from sparkify_dagster.schema.tables import ANALYTICS_SCHEMA, STAGING_SCHEMA, STAR_TABLES, songplays
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line
@@ -142,6 +143,11 @@ class ServerWarehouse(Warehouse, ABC):
                 cursor.execute(f'CREATE SCHEMA "{self.star_schema}"')
             cursor.execute(f'SET search_path TO "{self.star_schema}"')
         connection.commit()
+
+
+def register_statements(connection: psycopg2.extensions.connection, record: object) -> None:
+    """Lets an interrupt cancel the statements of a new connection."""
+    statements.register(connection, psycopg2.extensions.connection.cancel)
 
 
 def quoted_name(name: str) -> str:

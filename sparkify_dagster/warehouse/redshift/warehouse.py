@@ -38,6 +38,7 @@ from sparkify_dagster.warehouse.server import (
     MISSING_RELATION_REMEDY,
     ServerWarehouse,
     quoted_name,
+    register_statements,
 )
 
 log = logging.getLogger(__name__)
@@ -244,6 +245,8 @@ class RedshiftWarehouse(ServerWarehouse):
                 before_sleep=_log_unreachable,
                 reraise=True,
             )(once)
+
+        event.listen(engine, "connect", register_statements)
 
         # Before SQLAlchemy asks for the default schema.
         @event.listens_for(engine, "connect", insert=True)
