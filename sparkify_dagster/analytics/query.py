@@ -149,10 +149,22 @@ def _check_parameters(select: str) -> None:
 
 def _check_backslashes(select: str) -> None:
     """Raises HeaderError for a backslash in the SELECT, which would not mean the same on each warehouse."""
-    for number, line in enumerate(select.splitlines(), 1):
-        # text() takes the one of \:.
-        if "\\" in line.partition("--")[0].replace("\\:", ""):
-            raise HeaderError(f"line {number}: a backslash begins an escape on Redshift alone: write CHR(92) for one")
+    from sqlglot import tokenize
+    from sqlglot.errors import TokenError
+
+    # text() takes the one of \:.
+    sql = select.replace("\\:", " :")
+    try:
+        # PostgreSQL's rules know no escapes, and comments are not among the tokens.
+        tokens = tokenize(sql, dialect="postgres")
+    except TokenError:
+        # Parsing names it.
+        return
+    for token in tokens:
+        before, backslash, _ = sql[token.start : token.end + 1].partition("\\")
+        if backslash:
+            line = sql[: token.start].count("\n") + before.count("\n") + 1
+            raise HeaderError(f"line {line}: a backslash begins an escape on Redshift alone: write CHR(92) for one")
 
 
 def _mark_personal_columns(select: str, header: Header) -> None:

@@ -113,6 +113,9 @@ def test_the_order_and_the_tables_are_read_from_the_select(tmp_path: Path) -> No
             "p.level || '\\n' ASC",
             "line 20: a backslash begins an escape on Redshift alone: write CHR(92)",
         ),
+        ("p.level ASC", "p.level || ' -- \\n' ASC", "line 20: a backslash begins an escape on Redshift alone"),
+        ("p.level ASC", "p.level || '\n\\' ASC", "line 21: a backslash begins an escape on Redshift alone"),
+        ("p.level ASC", "p.level \\ ASC", "line 20: a backslash begins an escape on Redshift alone"),
         (":first_day", ":frist_day", "line 18: unknown parameter :frist_day; available: :first_day and :end_day"),
         ("VARCHAR(64) ", "VARCHAR(0) ", "line 8: 'level  VARCHAR(0)   Level of the play' is not a valid column"),
         ("DECIMAL(7,4)", "DECIMAL(4,7)", "line 10: 'share  DECIMAL(4,7)  Their share' is not a valid column"),
@@ -124,6 +127,11 @@ def test_an_invalid_file_is_one_line_with_the_remedy(tmp_path: Path, right: str,
         read(tmp_path, PLAYS_BY_LEVEL.replace(right, wrong))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_backslash_in_a_comment_or_before_a_colon_is_allowed(tmp_path: Path) -> None:
+    commented = PLAYS_BY_LEVEL.replace("p.level ASC", "p.level ASC -- it's a \\ in '\n/* \\ */")
+    assert read(tmp_path, commented.replace("p.level IS NOT NULL", "p.level <> ' \\:x'")).columns
 
 
 LISTENERS = """-- Who listens, where and by what?
