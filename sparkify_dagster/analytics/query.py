@@ -15,7 +15,14 @@ from sparkify_dagster.analytics.charts import ChartSpec
 from sparkify_dagster.analytics.header import Header, HeaderError, read_header
 from sparkify_dagster.runtime.errors import SparkifyError
 from sparkify_dagster.schema import sql_files
-from sparkify_dagster.schema.lineage import ColumnOrigin, LineageError, origins_in, parsed_select, tables_read_by
+from sparkify_dagster.schema.lineage import (
+    ColumnOrigin,
+    LineageError,
+    origins_in,
+    parsed_select,
+    require_columns,
+    tables_read_by,
+)
 from sparkify_dagster.schema.tables import ANALYTICS_SCHEMA, STAR_TABLES, ByteOrdered, is_personal, metadata
 
 PARAMETERS: Final = ("first_day", "end_day")
@@ -109,10 +116,11 @@ def read_query(path: Path) -> Query:
         _check_parameters(select)
         _check_backslashes(select)
         order = _checked_order(select, tuple(header.columns))
+        require_columns(select)
         line = None
         _mark_personal_columns(select, header)
     except (HeaderError, LineageError) as error:
-        raise QueryError(_in_file(path, error, line)) from error
+        raise QueryError(sql_files.in_file(path.name, error, line)) from error
     table = Table(
         path.stem,
         MetaData(),
@@ -122,13 +130,6 @@ def read_query(path: Path) -> Query:
         info={"select": select},
     )
     return Query(path, header.title, header.asked_by, header.notes, table, order, header.chart, select)
-
-
-def _in_file(path: Path, error: Exception, line: int | None = None) -> str:
-    """Returns the error message with the file name, and the line unless the message names one itself."""
-    if str(error).startswith("line "):
-        return f"{path.name}, {error}"
-    return f"{path.name}, line {line}: {error}" if line else f"{path.name}: {error}"
 
 
 def _line_of_select(select: str) -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sparkify_dagster.runtime.errors import SparkifyError
-from sparkify_dagster.schema.sql_files import VIEWS, select_sql
+from sparkify_dagster.schema.sql_files import VIEWS, in_file, select_sql
 from sparkify_dagster.schema.tables import metadata
 
 if TYPE_CHECKING:
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
 
 # Intermediate steps between assets, which lineage looks through.
 _INTERMEDIATE = frozenset({*VIEWS, "user_days"})
-_TABLES = frozenset(table.name for table in metadata.tables.values())
+_COLUMNS = {table.name: tuple(column.name for column in table.columns) for table in metadata.tables.values()}
 _MAX_EXPRESSION_CHARACTERS = 32
 
 
 class LineageError(SparkifyError):
-    """A SELECT whose form hides the origin of a column."""
+    """A SELECT whose form hides the origin of a column, or that reads a column which does not exist."""
+
+
+class SqlFileError(LineageError):
+    """A LineageError of a file in sql/; the message names the file."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,13 @@ class ColumnOrigin:
 
 @cache
 def column_origins(table: str) -> Mapping[str, ColumnOrigin]:
-    """Returns the origin of each column of a table that a transform builds, in the order of its SELECT."""
-    return origins_in(select_sql(table))
+    """Returns the origin of each column of a table that a transform builds, in the order of its SELECT.
+
+    Raises SqlFileError.
+    """
+    with _names_file(table):
+        require_columns(select_sql(table))
+        return origins_in(select_sql(table))
 
 
 @cache
@@ -51,6 +61,19 @@ def origins_in(select: str) -> Mapping[str, ColumnOrigin]:
     """Returns the origin of each column of a SELECT, in its order. Raises LineageError."""
     scope = _scope_of(select)
     return MappingProxyType({name: _origin(scope, name) for name in _select(scope).named_selects})
+
+
+def require_columns(select: str) -> None:
+    """Raises LineageError if the SELECT, or a part of it, names a column that its table or subquery lacks."""
+    for scope in _scope_of(select).traverse():
+        for column in scope.columns:
+            source, names = _source_and_columns(scope, column.table)
+            if names and column.name.lower() not in names:
+                line = column.this.meta.get("line")
+                raise LineageError(
+                    f"{f'line {line}: ' if line else ''}{column.sql()}: {source} has no such column; it has "
+                    f"{', '.join(names)}"
+                )
 
 
 @cache
@@ -69,7 +92,7 @@ def tables_read_by(select: str) -> frozenset[str]:
         if read.name in _INTERMEDIATE:
             sources |= source_tables(read.name)
         # CTEs and the temporary table of touched users are not in the metadata.
-        elif read.name in _TABLES:
+        elif read.name in _COLUMNS:
             sources.add(read.name)
     return frozenset(sources)
 
@@ -111,6 +134,31 @@ def _scope_of(select: str) -> Scope:
     if scope is None:
         raise LineageError("it is not one SELECT")
     return scope
+
+
+def _source_and_columns(scope: Scope, alias: str) -> tuple[str, Collection[str]]:
+    """Returns the name of a source and its columns in lower case; none if they are not known, as of a temporary table."""
+    from sqlglot import exp
+    from sqlglot.optimizer.scope import Scope
+
+    source = scope.sources.get(alias)
+    if isinstance(source, Scope) and isinstance(source.expression, exp.Query):
+        return alias, [name.lower() for name in source.expression.named_selects]
+    if not isinstance(source, exp.Table):
+        return alias, ()
+    name = source.name
+    return name, column_origins(name).keys() if name in VIEWS else _COLUMNS.get(name, ())
+
+
+@contextmanager
+def _names_file(table: str) -> Iterator[None]:
+    try:
+        yield
+    except SqlFileError:
+        # Of a view that the file reads.
+        raise
+    except LineageError as error:
+        raise SqlFileError(in_file(f"{table}.sql", error)) from None
 
 
 def _place_of(error: ParseError) -> str:

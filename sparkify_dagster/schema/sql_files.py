@@ -29,3 +29,10 @@ def sql_path(table: str) -> Path | None:
 def landing_select(table: str) -> str:
     """Returns the SELECT that casts what Redshift's COPY has landed into the types of a staging table."""
     return (FOLDER / "redshift" / f"{table}.sql").read_text("utf-8")
+
+
+def in_file(name: str, error: Exception, line: int | None = None) -> str:
+    """Returns the error's message with the file's name, and the line unless the message names one itself."""
+    if str(error).startswith("line "):
+        return f"{name}, {error}"
+    return f"{name}, line {line}: {error}" if line else f"{name}: {error}"

@@ -116,6 +116,11 @@ def test_the_order_and_the_tables_are_read_from_the_select(tmp_path: Path) -> No
         ("p.level ASC", "p.level || ' -- \\n' ASC", "line 20: a backslash begins an escape on Redshift alone"),
         ("p.level ASC", "p.level || '\n\\' ASC", "line 21: a backslash begins an escape on Redshift alone"),
         ("p.level ASC", "p.level \\ ASC", "line 20: a backslash begins an escape on Redshift alone"),
+        (
+            "p.level IS NOT NULL",
+            "p.user IS NOT NULL",
+            "plays_by_level.sql, line 18: p.user: songplays has no such column; it has songplay_id, start_time, ",
+        ),
         (":first_day", ":frist_day", "line 18: unknown parameter :frist_day; available: :first_day and :end_day"),
         ("VARCHAR(64) ", "VARCHAR(0) ", "line 8: 'level  VARCHAR(0)   Level of the play' is not a valid column"),
         ("DECIMAL(7,4)", "DECIMAL(4,7)", "line 10: 'share  DECIMAL(4,7)  Their share' is not a valid column"),

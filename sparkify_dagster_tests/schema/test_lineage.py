@@ -6,7 +6,9 @@ import sys
 import pytest
 from sqlalchemy import Table
 
-from sparkify_dagster.schema.lineage import ColumnOrigin, column_origins, source_tables
+from sparkify_dagster.schema import lineage
+from sparkify_dagster.schema.lineage import ColumnOrigin, SqlFileError, column_origins, source_tables
+from sparkify_dagster.schema.sql_files import select_sql
 from sparkify_dagster.schema.tables import STAR_TABLES, is_personal, metadata, staging_events, user_days
 
 BUILT = (*STAR_TABLES, user_days)
@@ -99,6 +101,48 @@ def test_a_computed_column_says_how(
     table: str, column: str, sources: tuple[tuple[str, str], ...], expression: str
 ) -> None:
     assert column_origins(table)[column] == ColumnOrigin(sources=sources, expression=expression)
+
+
+@pytest.mark.parametrize(
+    ("table", "right", "wrong", "message"),
+    [
+        (
+            "songplays",
+            "e.match_artist AS",
+            "e.match_artisst AS",
+            "songplays.sql, line 17: e.match_artisst: staging_events has no such column; it has artist, auth, ",
+        ),
+        (
+            "songplays",
+            "e.length = m.duration",
+            "e.length = m.durration",
+            "songplays.sql, line 24: m.durration: song_matches has no such column; it has ",
+        ),
+        ("users", "u.recency", "u.recent", "users.sql, line 24: u.recent: u has no such column; it has user_id, "),
+        ("users", "d.user_id,", "d.user_idd,", "users.sql, line 11: d.user_idd: user_days has no such column"),
+        ("songplays", "e.match_song AS", "x.match_song AS", "songplays.sql: x names no table of: SELECT MD5("),
+        ("time", "SELECT", "SELEKT", "time.sql, line "),
+        (
+            "song_matches",
+            "m.song_id,",
+            "m.song,",
+            "song_matches.sql, line 6: m.song: m has no such column; it has match_title",
+        ),
+    ],
+)
+def test_a_mistake_in_our_sql_is_one_line_that_names_the_file(
+    monkeypatch: pytest.MonkeyPatch, table: str, right: str, wrong: str, message: str
+) -> None:
+    assert right in select_sql(table)
+    edited = select_sql(table).replace(right, wrong)
+    monkeypatch.setattr(lineage, "select_sql", lambda name: edited if name == table else select_sql(name))
+    # Else a view's are those from before.
+    column_origins.cache_clear()
+    builds = "songplays" if table == "song_matches" else table
+    with pytest.raises(SqlFileError) as caught:
+        column_origins.__wrapped__(builds)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
 
 
 def test_importing_lineage_does_not_import_sqlglot() -> None:
