@@ -6,6 +6,7 @@ import dagster as dg
 
 from sparkify_dagster.analytics.expected import ExpectedResults
 from sparkify_dagster.assets import analytics, sources, staging, star
+from sparkify_dagster.assets.broken_queries import broken_query_assets
 from sparkify_dagster.automation import jobs
 from sparkify_dagster.automation.failure_alerts import failure_alerts
 from sparkify_dagster.automation.late_songs import late_songs
@@ -36,6 +37,7 @@ _tables = [
     star.artists,
     star.time,
     analytics.queries,
+    *broken_query_assets(),
 ]
 
 defs = dg.Definitions(

@@ -29,7 +29,10 @@ PARAMETERS: Final = ("first_day", "end_day")
 FOLDER: Final = sql_files.QUERIES
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _STAR: Final = frozenset(table.name for table in STAR_TABLES)
-_TAKEN_NAMES: Final = frozenset(table.name for table in metadata.tables.values())
+# Of tables, views and other assets.
+_TAKEN_NAMES: Final = frozenset(
+    {*(table.name for table in metadata.tables.values()), *sql_files.VIEWS, "log_data", "log_json_path", "song_data"}
+)
 _PERSONAL: Final = frozenset(
     (table.name, column.name) for table in STAR_TABLES for column in table.columns if is_personal(column)
 )
@@ -75,33 +78,54 @@ class Query:
         return tables_read_by(self.select)
 
 
+@dataclass(frozen=True)
+class BrokenQuery:
+    """A query whose file is invalid."""
+
+    path: Path
+    error: QueryError
+    name: str
+    """The name of its asset: that of the query, or one made of the file's name if that is not a possible one."""
+
+    @property
+    def table(self) -> str:
+        """The name of the table that may hold a result from before the file was invalid."""
+        return self.path.stem
+
+
 def all_queries() -> Mapping[str, Query]:
     """Returns the project's valid queries by name."""
     return _read_all()[0]
 
 
-def broken_queries() -> Mapping[str, QueryError]:
-    """Returns the error of each invalid query file, by the query's name."""
+def broken_queries() -> Mapping[str, BrokenQuery]:
+    """Returns the invalid query files, by the names of their assets."""
     return _read_all()[1]
 
 
 @cache
-def _read_all() -> tuple[Mapping[str, Query], Mapping[str, QueryError]]:
+def _read_all() -> tuple[Mapping[str, Query], Mapping[str, BrokenQuery]]:
     queries: dict[str, Query] = {}
-    broken: dict[str, QueryError] = {}
+    errors: dict[Path, QueryError] = {}
     for path in sorted(FOLDER.glob("*.sql")):
         try:
             queries[path.stem] = read_query(path)
         except QueryError as error:
-            broken[path.stem] = error
+            errors[path] = error
+    broken: dict[str, BrokenQuery] = {}
+    for path, invalid in errors.items():
+        name = path.stem if _is_possible_name(path.stem) else re.sub("[^a-z0-9_]", "_", path.name.lower())
+        while name in queries or name in broken:
+            name += "_"
+        broken[name] = BrokenQuery(path, invalid, name)
     return queries, broken
 
 
 def read_query(path: Path) -> Query:
     """Reads a query from its file. Raises QueryError."""
-    if not _NAME.fullmatch(path.stem) or path.stem in _TAKEN_NAMES:
+    if not _is_possible_name(path.stem):
         raise QueryError(
-            f"{path.name}: invalid name: use lower case, digits and underscores, and a name that no other table has"
+            f"{path.name}: invalid name: use lower case, digits and underscores, and a name that nothing else has"
         )
     try:
         select = path.read_text("utf-8")
@@ -130,6 +154,10 @@ def read_query(path: Path) -> Query:
         info={"select": select},
     )
     return Query(path, header.title, header.asked_by, header.notes, table, order, header.chart, select)
+
+
+def _is_possible_name(name: str) -> bool:
+    return bool(_NAME.fullmatch(name)) and name not in _TAKEN_NAMES
 
 
 def _line_of_select(select: str) -> int:

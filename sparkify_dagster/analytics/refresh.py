@@ -97,6 +97,12 @@ def drop_orphaned_tables(connection: Connection, known: Collection[str]) -> Sequ
     return orphaned
 
 
+def refreshed_at(connection: Connection, name: str) -> datetime | None:
+    """Returns the time (UTC) at which the query of that name was last run; None if it has no table."""
+    stored = analytics_refreshes.c
+    return connection.scalar(select(stored.refreshed_at).where(stored.query == name))
+
+
 class _StoredVersion(NamedTuple):
     """Hashes of the table's DDL, and of the query and the data that its rows were computed from."""
 

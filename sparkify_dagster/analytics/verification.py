@@ -58,7 +58,7 @@ def verify(
         ]
 
     comparisons: list[Comparison] = []
-    failures: dict[str, Exception] = dict(broken_queries())
+    failures: dict[str, Exception] = {name: broken.error for name, broken in broken_queries().items()}
     with warehouse.connect("sparkify verify", read_only=True) as engine:
         try:
             comparisons = warehouse.run_in_transaction(engine, partial(compare_all, names=to_compare))

@@ -44,7 +44,7 @@ def queries(
     selected = [all_queries()[key.path[-1]] for key in sorted(context.selected_asset_keys)]
     with as_dagster_failures(), warehouse.connect(f"queries of run {context.run.run_id}") as engine:
         # A query whose file is invalid keeps its table.
-        known = all_queries().keys() | broken_queries().keys()
+        known = {*all_queries(), *(broken.table for broken in broken_queries().values())}
         orphaned = warehouse.run_in_transaction(
             engine, lambda connection: refresh.drop_orphaned_tables(connection, known)
         )

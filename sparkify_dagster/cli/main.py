@@ -209,11 +209,11 @@ def query(name: str | None, first_day: date | None, last_day: date | None, outpu
     if name is None:
         for query in queries.values():
             click.echo(f"{query.name:<30}{query.title}")
-        for error in broken.values():
-            click.echo(f"sparkify: {visible(str(error))}", err=True)
+        for invalid in broken.values():
+            click.echo(f"sparkify: {visible(str(invalid.error))}", err=True)
         return
     if name in broken:
-        raise CliError(str(broken[name]))
+        raise CliError(str(broken[name].error))
     if name not in queries:
         raise CliError(f"unknown query {name!r}; available: {', '.join(queries)}")
     _require_order(first_day, last_day)

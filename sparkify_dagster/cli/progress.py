@@ -3,12 +3,11 @@
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from sparkify_dagster.checks.analytics_checks import NOT_LOADED
@@ -26,8 +25,6 @@ class Progress:
 
     console: Console
     failed_steps: list[str] = field(default_factory=list)
-    broken_queries: Mapping[str, Exception] = field(default_factory=dict)
-    """The queries that no step runs, since their file is invalid."""
     rows: dict[str, int] = field(default_factory=dict)
     """The number of rows per asset."""
     checks: dict[dg.AssetCheckKey, dg.AssetCheckEvaluation] = field(default_factory=dict)
@@ -42,7 +39,7 @@ class Progress:
 
     @property
     def ok(self) -> bool:
-        return not self.failed_steps and not self.count_checks()["error"] and not self.broken_queries
+        return not self.failed_steps and not self.count_checks()["error"]
 
     def count_checks(self) -> Counter[str]:
         """Returns the number of checks by outcome: passed, warn, error, or consequence (of something not loaded)."""
@@ -84,11 +81,6 @@ class Progress:
             steps = ", ".join(dict.fromkeys(self._not_run))
             self.console.print(f"  [yellow]-[/yellow] Not run, since an upstream step failed: {steps}", markup=True)
         self._not_run.clear()
-
-    def print_broken_queries(self) -> None:
-        for name, error in self.broken_queries.items():
-            self.console.print(f"  [red]✗[/red] {escape(name)}", markup=True)
-            self._print_lines(str(error))
 
     def _asset_materialized(self, step: str, materialization: dg.AssetMaterialization) -> None:
         rows = materialization.metadata.get("dagster/row_count")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from sparkify_dagster.analytics.query import all_queries
+from sparkify_dagster.analytics.query import all_queries, broken_queries
 from sparkify_dagster.schema import sql_files
 
 _REPOSITORY = Path(__file__).parents[2]
@@ -38,7 +38,7 @@ def _with_links(spec: dg.AssetSpec, code_url: str | None) -> dg.AssetSpec:
 
 
 def _select_file(table: str) -> Path | None:
-    query = all_queries().get(table)
+    query = all_queries().get(table) or broken_queries().get(table)
     return query.path if query else sql_files.sql_path(table)
 
 

@@ -137,7 +137,7 @@ def _scope_of(select: str) -> Scope:
 
 
 def _source_and_columns(scope: Scope, alias: str) -> tuple[str, Collection[str]]:
-    """Returns the name of a source and its columns in lower case; none if they are not known, as of a temporary table."""
+    """Returns the name of a source and its columns in lower case; none if they are unknown, as of a temporary table."""
     from sqlglot import exp
     from sqlglot.optimizer.scope import Scope
 

@@ -538,13 +538,16 @@ def test_a_mistake_in_a_query_s_file_stops_that_query_alone(loaded: Project) -> 
     top_songs, top_artists = folder / "top_songs.sql", folder / "top_artists.sql"
     # One that is found by reading the file, and one that only the warehouse finds.
     top_songs.write_text(top_songs.read_text("utf-8").replace("-- Asked by:", "-- Asked:"), "utf-8")
-    top_artists.write_text(top_artists.read_text("utf-8").replace("p.artist", "p.artiste"), "utf-8")
+    top_artists.write_text(top_artists.read_text("utf-8").replace("COUNT(*)", "CAST(MAX(n.artist) AS DATE)"), "utf-8")
+    # Names that no asset can have, or that others have.
+    shutil.copy(top_songs, folder / "songplays.sql")
+    shutil.copy(top_songs, folder / "Top songs.sql")
     broken = "top_songs.sql: the header has no line '-- Asked by: <who, and what for>'"
     kept = loaded.world.query("SELECT * FROM analytics.top_songs ORDER BY ALL")
 
     assert one_line(loaded.sparkify("query", "top_songs", expect=1)) == f"sparkify: {broken}"
     refused = one_line(loaded.sparkify("query", "top_artists", expect=1))
-    assert refused.startswith("sparkify: query top_artists (top_artists.sql) failed: Binder Error: ")
+    assert refused.startswith("sparkify: query top_artists (top_artists.sql) failed: Conversion Error: ")
     assert loaded.sparkify("query", "plays_by_day", "--format", "csv").count("\n") == 4
     listed = loaded.sparkify("query").splitlines()
     assert f"sparkify: {broken}" in listed
@@ -552,14 +555,25 @@ def test_a_mistake_in_a_query_s_file_stops_that_query_alone(loaded: Project) -> 
 
     verified = loaded.sparkify("verify", expect=1)
     assert f"\ntop_songs: {broken}\n" in verified
-    assert "\ntop_artists: query top_artists (top_artists.sql) failed: Binder Error: " in verified
-    assert verified.splitlines()[-1] == "11 of 11 queries as expected; 2 failed"
+    assert "\ntop_artists: query top_artists (top_artists.sql) failed: Conversion Error: " in verified
+    assert verified.splitlines()[-1] == "11 of 11 queries as expected; 4 failed"
 
     output = loaded.sparkify("etl", expect=1)
-    assert f"  ✗ top_songs\n    {broken}\n" in output
-    assert "    query top_artists (top_artists.sql) failed: Binder Error: " in output
+    assert f"  ✗ read_top_songs\n    {broken}; its table keeps the result of 20" in output
+    for name in ("songplays", "Top songs"):
+        assert f"\n    {name}.sql: invalid name: use lower case" in output
+    assert "    query top_artists (top_artists.sql) failed: Conversion Error: " in output
     assert "Not everything succeeded" in output
     assert loaded.world.query("SELECT * FROM analytics.top_songs ORDER BY ALL") == kept
+    with loaded.instance() as instance:
+        (run,) = instance.get_runs(limit=1)
+        steps = instance.get_run_step_stats(run.run_id)
+        # Its page shows the last result, as of an earlier run.
+        shown = instance.get_latest_materialization_event(dg.AssetKey("top_songs"))
+    failed = {step.step_key for step in steps if step.status and step.status.value == "FAILURE"}
+    assert failed == {"read_songplays_sql", "read_top_songs", "read_top_songs_sql", "write_query_tables"}
+    assert shown is not None
+    assert shown.run_id != run.run_id
 
 
 @pytest.mark.slow
