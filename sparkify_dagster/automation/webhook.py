@@ -2,8 +2,6 @@
 
 from urllib.parse import urlsplit
 
-import requests
-
 from sparkify_dagster.config.keys import Secret
 from sparkify_dagster.runtime.errors import SparkifyError
 
@@ -16,6 +14,9 @@ class WebhookError(SparkifyError):
 
 def post(url: Secret, text: str) -> None:
     """Posts the text as JSON. Raises WebhookError."""
+    # Importing it takes 0.1 s, and each process imports the sensor that may post.
+    import requests
+
     host = urlsplit(url.get_secret_value()).hostname
     try:
         response = requests.post(url.get_secret_value(), json={"text": text}, timeout=TIMEOUT_SECONDS)

@@ -184,7 +184,8 @@ def _origin(scope: Scope, name: str) -> ColumnOrigin:
     columns = [(column.table, column.name) for column in selected.find_all(exp.Column, bfs=False)]
     inner = [_origin_in_source(scope, alias, column) for alias, column in columns]
     joined_on = [key for alias in dict.fromkeys(alias for alias, _ in columns) for key in _join_keys(scope, alias)]
-    plain = selected.transform(_without_the_obvious)
+    # To transform it is to copy it.
+    plain = selected if isinstance(selected, exp.Column) else selected.transform(_without_the_obvious)
     expression = inner[0].expression if isinstance(plain, exp.Column) else _short_sql(plain)
     return ColumnOrigin(
         sources=tuple(dict.fromkeys(source for origin in inner for source in origin.sources)),
@@ -241,7 +242,8 @@ def _without_the_obvious(node: exp.Expr) -> exp.Expr:
     """Removes casts of divisions and the trimming of texts, which would only clutter the description of a column."""
     from sqlglot import exp
 
-    is_cast = isinstance(node, exp.Cast) and node.is_type("DOUBLE")
+    # A type by its name would be parsed for each node.
+    is_cast = isinstance(node, exp.Cast) and node.is_type(exp.DType.DOUBLE)
     is_rtrim = isinstance(node, exp.Trim) and node.args.get("position") == "TRAILING"
     return _without_the_obvious(node.this) if is_cast or is_rtrim else node
 

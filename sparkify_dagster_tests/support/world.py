@@ -5,10 +5,12 @@ world.materialize("2018-11-01")
 assert world.column("staging.staging_events", "page") == ["Home"]
 """
 
+import atexit
 import gzip
 import json
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -79,8 +81,12 @@ def definitions_on(kind: type[Warehouse]) -> dg.Definitions:
 
 @cache
 def _instance() -> dg.DagsterInstance:
-    """Returns the in-memory instance of all runs: creating one per run would be an eighth of a run's cost."""
-    return dg.DagsterInstance.ephemeral()
+    """Returns the instance of all runs: creating one per run would be an eighth of a run's cost."""
+    folder = tempfile.mkdtemp(prefix="sparkify-history-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    history = {"module": "sparkify_dagster.runtime.history", "class": "SqliteHistory", "config": {"base_dir": folder}}
+    logs = {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+    return dg.DagsterInstance.local_temp(folder, {"storage": {"custom": history}, "compute_logs": logs})
 
 
 @cache
