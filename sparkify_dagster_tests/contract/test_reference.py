@@ -4,7 +4,7 @@ import gzip
 import json
 import tempfile
 from collections.abc import Callable, Collection, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -305,8 +305,10 @@ def test_after_any_changes_and_loads_the_star_is_the_references_and_that_of_a_lo
             from_scratch = expected(world)
             compare(world, expected(world, held), from_scratch.rejected_days)
             everything = world.everything()
-        fresh = world.from_scratch(DAYS[0], DAYS[-1])
+        # On DuckDB, since each warehouse has to hold these rows.
+        fresh = replace(world, warehouse_file=Path(folder, "from_scratch.duckdb"), new_warehouse=None)
         with kept_open(fresh.warehouse):
+            fresh.load(DAYS[0], DAYS[-1])
             compare(fresh, from_scratch, from_scratch.rejected_days)
             if not from_scratch.rejected_days:
                 assert everything == fresh.everything()
