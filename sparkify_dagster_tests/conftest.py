@@ -37,6 +37,7 @@ pytest_plugins = [
     "sparkify_dagster_tests.support.servers.aws_api",
     "sparkify_dagster_tests.support.servers.postgres",
     "sparkify_dagster_tests.redshift_stand_in.fixtures",
+    "sparkify_dagster_tests.support.wheel",
     "sparkify_dagster_tests.support.browser.fixtures",
 ]
 

@@ -6,6 +6,7 @@ them is corrected and materialized, then all days are. A test looks at what a pa
 
 import re
 import shutil
+import signal
 
 import dagster as dg
 import pytest
@@ -15,6 +16,7 @@ from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 from playwright.sync_api import Locator, expect
 
 from sparkify_dagster_tests.support.browser.fixtures import DAYS, MAX_LOAD_ERRORS
+from sparkify_dagster_tests.support.browser.server import Served
 from sparkify_dagster_tests.support.browser.ui import GROUPS, UI
 from sparkify_dagster_tests.support.events import event
 from sparkify_dagster_tests.support.outcome import SOURCES
@@ -27,6 +29,7 @@ FIRST_DAY, LAST_DAY = "2018-11-01", f"2018-11-{DAYS:02}"
 NOT_LOADED, DIRTY, DROPPED = "2018-11-05", "2018-11-06", "2018-11-07"
 # A run is a process that imports Dagster; the daemon may first have to find it.
 RUN_SECONDS = 180
+STOP_SECONDS = 20
 
 
 @pytest.fixture(scope="module")
@@ -184,3 +187,11 @@ def test_a_columns_origin_is_told_and_drawn(ui: UI) -> None:
 
 def evaluation(ui: UI) -> Locator:
     return ui.page.get_by_text("Evaluation result", exact=True).locator("..")
+
+
+def test_the_ui_ends_and_leaves_no_process(served_ui: Served) -> None:
+    """The last one. It was started by a script, in an empty folder, from the wheel."""
+    assert len(served_ui.processes) > 3
+    served_ui.started.process.send_signal(signal.SIGTERM)
+    served_ui.started.process.wait(STOP_SECONDS)
+    wait_until(lambda: not served_ui.processes, "the end of all", seconds=STOP_SECONDS)

@@ -8,9 +8,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from sparkify_dagster_tests.support.browser import chromium
-from sparkify_dagster_tests.support.browser.server import SHORT_TICKS, served
+from sparkify_dagster_tests.support.browser.server import SHORT_TICKS, Served, served
 from sparkify_dagster_tests.support.browser.ui import UI
 from sparkify_dagster_tests.support.project import Project
+from sparkify_dagster_tests.support.wheel import EmptyFolder
 
 DAYS = 7
 # Few, so that a dirty day is a short one.
@@ -46,21 +47,22 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def shown(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, str]]:
-    """A project with songs and without logs, and the URL of its UI; three days of logs wait in `simulated`."""
-    project = Project(tmp_path_factory.mktemp("shown"))
+def project(scripts: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project of the wheel, with songs and without logs; three days of logs wait in `simulated`."""
+    project = EmptyFolder(tmp_path_factory.mktemp("shown"), scripts=scripts)
+    project.call("init")
     project.simulate(days=3)
     source = project.folder / "source"
     (source / "log_data").rename(project.folder / "simulated")
     (source / "log_data").mkdir()
     project.use(source, days=DAYS)
-    with served(project, SPARKIFY_MAX_LOAD_ERRORS=str(MAX_LOAD_ERRORS), **SHORT_TICKS) as url:
-        yield project, url
+    return project
 
 
 @pytest.fixture(scope="module")
-def project(shown: tuple[Project, str]) -> Project:
-    return shown[0]
+def served_ui(browser: Browser, project: Project) -> Iterator[Served]:
+    with served(project, SPARKIFY_MAX_LOAD_ERRORS=str(MAX_LOAD_ERRORS), **SHORT_TICKS) as ui:
+        yield ui
 
 
 @pytest.fixture(scope="session")
@@ -70,9 +72,9 @@ def screenshots(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(scope="module")
-def shared_ui(browser: Browser, shown: tuple[Project, str]) -> Iterator[UI]:
+def shared_ui(browser: Browser, served_ui: Served) -> Iterator[UI]:
     """The page that all tests share, since each load of the UI takes three seconds of CPU time."""
-    with browser.new_page(base_url=shown[1], viewport={"width": 1600, "height": 1000}) as page:
+    with browser.new_page(base_url=served_ui.url, viewport={"width": 1600, "height": 1000}) as page:
         yield UI(page)
 
 

@@ -22,11 +22,11 @@ def main() -> None:
         project = Project(Path(folder))
         # Without a source it simulates a month, as `make run` does.
         project.sparkify("etl")
-        with served(project) as url:
+        with served(project) as ui:
             # Large enough for Dagster to draw the graph's details.
-            page = browser.new_page(base_url=url, viewport={"width": 2300, "height": 1300})
+            page = browser.new_page(base_url=ui.url, viewport={"width": 2300, "height": 1300})
             lineage(UI(page), IMAGES / "lineage.png")
-            page = browser.new_page(base_url=url, viewport={"width": 1600, "height": 850}, device_scale_factor=1.5)
+            page = browser.new_page(base_url=ui.url, viewport={"width": 1600, "height": 850}, device_scale_factor=1.5)
             column_origins(UI(page), IMAGES / "column_origins.png")
             for query in ("plays_by_day", "plays_by_hour"):
                 answer(UI(page), query, IMAGES / f"{query}.png")

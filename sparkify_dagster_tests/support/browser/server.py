@@ -1,7 +1,9 @@
 """The UI and its daemon, as `sparkify ui` starts them in a project's folder."""
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -15,12 +17,28 @@ START_SECONDS = 300
 SHORT_TICKS = {"PYTHONPATH": str(Path(__file__).with_name("short_ticks")), "SHORT_TICKS_SECONDS": "1"}
 
 
+@dataclass(frozen=True)
+class Served:
+    started: Started
+    url: str
+
+    @property
+    def processes(self) -> list[int]:
+        """The processes that live of all that were started."""
+        found = []
+        for process in (int(path.name) for path in Path("/proc").glob("[0-9]*")):
+            with suppress(ProcessLookupError):
+                if os.getsid(process) == self.started.process.pid:
+                    found.append(process)
+        return found
+
+
 @contextmanager
-def served(project: Project, **environment: str) -> Iterator[str]:
-    """The URL of the UI, which is there for the block."""
+def served(project: Project, **environment: str) -> Iterator[Served]:
+    """The UI, which is there for the block, started by a script with `&`: SIGINT is ignored there."""
     (port,) = free_ports(1)
-    with project.start_installed("sparkify", "ui", "--port", str(port), **environment) as started:
-        yield wait_for_ui(started, port)
+    with project.start_in_background("sparkify", "ui", "--port", str(port), **environment) as started:
+        yield Served(started, wait_for_ui(started, port))
 
 
 def wait_for_ui(started: Started, port: int) -> str:
