@@ -1,7 +1,7 @@
 """Processes for commands of the package that start at once, since they are forked from one that has the libraries.
 
-Importing Dagster and the other libraries takes two to six seconds of a processor; the package itself takes a third of a
-second, and is imported by each command, under the command's own environment.
+Importing Dagster, the other libraries and most of the package takes two to six seconds of a processor. The modules that
+read settings when they are imported are imported by each command, under the command's own environment.
 """
 
 import atexit
@@ -90,7 +90,11 @@ def _run(program: str, arguments: Sequence[str], folder: Path, environment: dict
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = list(arguments)
-    sys.path[:0] = _python_path(environment)
+    if path := _python_path(environment):
+        sys.path[:0] = path
+        # There may be another version of the package.
+        for name in [name for name in sys.modules if name.partition(".")[0] == "sparkify_dagster"]:
+            del sys.modules[name]
     with output.open("ab") as stream, open(os.devnull, "rb") as nothing:  # noqa: PTH123
         os.dup2(nothing.fileno(), 0)
         for number in (1, 2):
