@@ -1,6 +1,6 @@
 """The analytics tables: one asset per query file in sql/analytics."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
@@ -10,8 +10,9 @@ from sparkify_dagster.analytics.query import Query, all_queries, broken_queries
 from sparkify_dagster.analytics.refresh import QueryResult, ResultRow
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.presentation.columns import definition_metadata
+from sparkify_dagster.presentation.glance import at_a_glance
 from sparkify_dagster.presentation.materialization import AssetMetadata
-from sparkify_dagster.presentation.metadata_keys import DATA_VERSION_TAG, PREVIEW, REFRESH, RefreshStatus
+from sparkify_dagster.presentation.metadata_keys import AT_A_GLANCE, DATA_VERSION_TAG, PREVIEW, REFRESH, RefreshStatus
 from sparkify_dagster.presentation.rows import rows_metadata
 from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.schema.code_versions import code_version_of
@@ -91,6 +92,10 @@ def _previous_metadata(context: dg.AssetExecutionContext, result: QueryResult) -
     metadata: AssetMetadata = materialization.metadata
     if (materialization.tags or {}).get(DATA_VERSION_TAG) != result.version:
         return None
+    chart = result.query.chart
+    if chart and _is_shown(chart, result.query) and AT_A_GLANCE not in metadata:
+        # Earlier versions of this package showed nothing at a glance.
+        return None
     preview = materialization.metadata.get(PREVIEW)
     if isinstance(preview, dg.TableMetadataValue) and preview.schema is not None:
         # Earlier versions of this package showed personal columns.
@@ -99,27 +104,33 @@ def _previous_metadata(context: dg.AssetExecutionContext, result: QueryResult) -
     return metadata
 
 
-def _shown_columns(query: Query) -> Set[str]:
+def _shown_columns(query: Query) -> frozenset[str]:
     return frozenset(query.columns).difference(query.personal_columns)
 
 
 def result_metadata(query: Query, rows: Sequence[ResultRow]) -> AssetMetadata:
-    """Returns the preview and the chart of a result, without personal columns."""
-    if not rows:
-        return {}
+    """Returns the preview of a result and its chart, also at a glance, without personal columns."""
     columns = _shown_columns(query)
     records = [{name: value for name, value in row._mapping.items() if name in columns} for row in rows]
-    metadata: dict[str, dg.MetadataValue] = {PREVIEW: rows_metadata(records[:PREVIEW_ROWS], _PREVIEW_CHARACTERS)}
-    if query.chart:
+    metadata: dict[str, dg.MetadataValue] = {}
+    if query.chart and _is_shown(query.chart, query):
+        metadata[AT_A_GLANCE] = at_a_glance(query.chart, records)
+    if records:
+        metadata[PREVIEW] = rows_metadata(records[:PREVIEW_ROWS], _PREVIEW_CHARACTERS)
+    if records and query.chart:
         metadata["chart"] = dg.MetadataValue.md(_chart(query, query.chart, records))
     return metadata
 
 
+def _is_shown(chart: ChartSpec, query: Query) -> bool:
+    return _shown_columns(query).issuperset((*chart.values, *chart.by))
+
+
 def _chart(query: Query, chart: ChartSpec, records: Sequence[Mapping[str, object]]) -> str:
-    personal = [name for name in (*chart.values, *chart.by) if name in query.personal_columns]
-    if personal:
-        return (
-            f"Not drawn: it would show listeners' {', '.join(personal)}. If the column only groups people, declare "
-            f"it in the query's header: `-- Groups people: {', '.join(personal)}`"
-        )
-    return f"![{query.title}]({draw(chart, query.title, records)})"
+    if _is_shown(chart, query):
+        return f"![{query.title}]({draw(chart, query.title, records)})"
+    personal = ", ".join(name for name in (*chart.values, *chart.by) if name in query.personal_columns)
+    return (
+        f"Not drawn: it would show listeners' {personal}. If the column only groups people, declare it in the query's "
+        f"header: `-- Groups people: {personal}`"
+    )

@@ -20,7 +20,7 @@ def _asset(query: BrokenQuery) -> dg.AssetsDefinition:
         kinds={"sql"},
         owners=["team:analytics"],
         description=f"**The file of this query is invalid.** {_as_code(str(query.error))}\n\n"
-        "Its table keeps the last result, that of the latest materialization on this page; everything else is "
+        "Its table keeps the last result, of the time that stands beside the metadata below; everything else is "
         "materialized as usual. When the file is right, reload the definitions.",
     )
 

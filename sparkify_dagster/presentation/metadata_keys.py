@@ -19,6 +19,7 @@ UNRECOGNIZED_EXAMPLES: Final = "unrecognized_examples"
 # Of an analytics table
 REFRESH: Final = "refresh"
 PREVIEW: Final = "preview"
+AT_A_GLANCE: Final = "at_a_glance"
 
 # Dagster's tags of a materialization, which it does not export.
 CODE_VERSION_TAG: Final = "dagster/code_version"

@@ -45,8 +45,8 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def shown(world: World, sql: str) -> tuple[list[str], str]:
-    """Returns the columns of the preview, and the chart's Markdown."""
+def shown(world: World, sql: str) -> tuple[list[str], str, str]:
+    """Returns the columns of the preview, the chart's Markdown, and that of the result at a glance."""
     file = world.folder / "browsers.sql"
     file.write_text(sql, "utf-8")
     query = read_query(file)
@@ -55,20 +55,24 @@ def shown(world: World, sql: str) -> tuple[list[str], str]:
         assert not failed
         with engine.begin() as connection:
             metadata = result_metadata(query, refresh.stored_result(connection, query))
-    preview, chart = metadata["preview"], metadata["chart"]
+    preview, chart, glance = metadata["preview"], metadata["chart"], metadata.get("at_a_glance")
     assert isinstance(preview, dg.TableMetadataValue)
     assert isinstance(chart, dg.MarkdownMetadataValue)
-    return list(preview.records[0].data), chart.value or ""
+    assert glance is None or isinstance(glance, dg.MarkdownMetadataValue)
+    return list(preview.records[0].data), chart.value or "", (glance.value or "") if glance else ""
 
 
 def test_a_chart_of_a_personal_column_is_drawn_only_if_it_groups_people(world: World) -> None:
-    columns, chart = shown(world, BROWSERS)
+    columns, chart, glance = shown(world, BROWSERS)
     assert columns == ["plays"]
     assert chart.startswith("Not drawn: it would show listeners' browser.")
     assert chart.endswith("`-- Groups people: browser`")
-    columns, chart = shown(world, BROWSERS.replace("-- Chart", "-- Groups people: browser\n-- Chart"))
+    assert glance == ""
+    columns, chart, glance = shown(world, BROWSERS.replace("-- Chart", "-- Groups people: browser\n-- Chart"))
     assert columns == ["browser", "plays"]
     assert chart.startswith("![Which browsers do listeners use?](data:image/svg+xml;base64,")
+    assert glance.startswith('|browser|plays||\n|---|--:|---|\n|"Mozilla\\/5\\.0')
+    assert glance.endswith("|2|████████|")
 
 
 @pytest.mark.slow
@@ -85,7 +89,11 @@ def test_personal_columns_of_an_earlier_version_are_not_repeated(world: World, i
     first = refreshed()
     row = dg.TableRecord({"user_id": 8, "first_name": "Kaylee"})
     earlier = dg.MetadataValue.table([row], dg.TableSchema([dg.TableColumn("user_id"), dg.TableColumn("first_name")]))
-    instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata={**first, "preview": earlier}))
+    at_a_glance = dg.MetadataValue.md("Kaylee")
+    shown_before = {**first, "preview": earlier, "at_a_glance": at_a_glance}
+    instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata=shown_before))
     again = refreshed()
     assert again["refresh"].value == "up_to_date"
-    assert again["preview"] == first["preview"]
+    assert {name: again[name] for name in ("preview", "at_a_glance")} == {
+        name: first[name] for name in ("preview", "at_a_glance")
+    }
