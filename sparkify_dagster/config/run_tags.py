@@ -8,15 +8,15 @@ from sparkify_dagster.config.settings import Settings
 
 def run_tags(settings: Settings) -> dict[str, str]:
     """Returns the same tags for processes that load the same source into the same warehouse."""
-    tags = {
+    sources = (settings.log_data, settings.log_jsonpath, settings.song_data)
+    endpoint = f" of {settings.aws_endpoint_url}" if settings.aws_endpoint_url else ""
+    last_day = f"{settings.log_end - timedelta(days=1)}" if settings.log_end else "the last day that is over"
+    return {
         "sparkify/warehouse": _warehouse(settings),
-        "sparkify/log_data": _absolute(settings.log_data),
-        "sparkify/log_jsonpath": _absolute(settings.log_jsonpath) if settings.log_jsonpath else "none",
-        "sparkify/song_data": _absolute(settings.song_data),
-        "sparkify/window": f"{settings.log_start} to "
-        + (f"{settings.log_end - timedelta(days=1)}" if settings.log_end else "the last day that is over"),
+        # Few tags, since each takes a line of each run in the list of runs.
+        "sparkify/sources": ", ".join(_absolute(source) for source in sources if source) + endpoint,
+        "sparkify/window": f"{settings.log_start} to {last_day}",
     }
-    return tags | ({"sparkify/s3_endpoint": settings.aws_endpoint_url} if settings.aws_endpoint_url else {})
 
 
 def _warehouse(settings: Settings) -> str:

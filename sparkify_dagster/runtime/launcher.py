@@ -31,5 +31,5 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
             or liveness.is_dead(self._instance, run_id)
         ):
             return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
-        self._instance.report_run_canceling(run, "Its process ends it within seconds.")
+        self._instance.report_run_canceling(run, "Termination was requested: the run's process ends it within seconds.")
         return True

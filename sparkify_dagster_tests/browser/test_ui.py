@@ -1,7 +1,8 @@
 """The UI as its users live in it: each does something in the browser and finds what it shows in the warehouse too.
 
 The tests share one UI, one page and one story, whose parts are the fixtures: files are dropped for the sensor, a day of
-them is corrected and materialized, then all days are. A test looks at what a part has left.
+them is corrected, a command for it is terminated and re-executed, and all days are materialized. A test looks at what a
+part has left.
 """
 
 import re
@@ -20,7 +21,7 @@ from sparkify_dagster_tests.support.browser.server import Served
 from sparkify_dagster_tests.support.browser.ui import GROUPS, UI
 from sparkify_dagster_tests.support.events import event
 from sparkify_dagster_tests.support.outcome import SOURCES
-from sparkify_dagster_tests.support.project import Project, wait_until
+from sparkify_dagster_tests.support.project import DEADLINE_SECONDS, Project, wait_until
 from sparkify_dagster_tests.support.world import STAR, World
 
 pytestmark = pytest.mark.slow
@@ -89,13 +90,30 @@ def run_of_the_sensor(shared_ui: UI, project: Project, world: World) -> str:
 
 
 @pytest.fixture(scope="module")
-def corrected_day(shared_ui: UI, project: Project, world: World, run_of_the_sensor: str) -> None:
-    """The dirty day has a clean file and is materialized alone, though another one has come."""
+def terminated_command(shared_ui: UI, project: Project, world: World, run_of_the_sensor: str) -> dg.DagsterRun:
+    """The dirty day has a clean file. A command for it waits for the warehouse, and is terminated in the UI."""
     world.write_log(NOT_LOADED, *plays(NOT_LOADED, 1))
     world.write_log(DIRTY, *plays(DIRTY, 7))
-    shared_ui.launch(choose=DIRTY)
-    run, _ = wait_for_runs(shared_ui, project, 2)
-    expect(shared_ui.page).to_have_url(re.compile(run.run_id))
+    with (
+        world.warehouse.connect("somebody's load"),
+        project.start("sparkify", "etl", "--from", DIRTY, "--to", DIRTY) as command,
+    ):
+        command.wait_for("Waiting for somebody's load")
+        with project.instance() as instance:
+            (run,) = instance.get_runs(limit=1)
+        shared_ui.terminate(run.run_id)
+        assert command.process.wait(DEADLINE_SECONDS) == 143, command.output
+    assert command.output.splitlines()[-1] == "sparkify: terminated in the UI"
+    return run
+
+
+@pytest.fixture(scope="module")
+def corrected_day(shared_ui: UI, project: Project, terminated_command: dg.DagsterRun) -> None:
+    """The command's run is re-executed, and loads that day alone, though another one has come."""
+    shared_ui.open(f"/runs/{terminated_command.run_id}")
+    shared_ui.re_execute()
+    run, _, _ = wait_for_runs(shared_ui, project, 3)
+    assert run.parent_run_id == terminated_command.run_id
     shared_ui.see_success()
 
 
@@ -104,7 +122,7 @@ def everything_is_loaded(shared_ui: UI, project: Project, world: World, correcte
     """The simulated days have come and all days are materialized."""
     shutil.copytree(project.folder / "simulated", world.folder / "log_data", dirs_exist_ok=True)
     shared_ui.launch(choose="All")
-    wait_for_runs(shared_ui, project, 3)
+    wait_for_runs(shared_ui, project, 4)
     expect(shared_ui.page.get_by_text("100% completed")).to_be_visible()
 
 
@@ -125,8 +143,17 @@ def test_a_check_fails_while_a_day_is_dirty(ui: UI) -> None:
     ui.see("rejected_loads", 1)
 
 
+def test_a_command_that_is_terminated_is_canceled_and_on_its_job_s_page(
+    ui: UI, world: World, terminated_command: dg.DagsterRun
+) -> None:
+    assert plays_in(world, DIRTY, DROPPED) == {DIRTY: 0, DROPPED: 3}
+    ui.open("/locations/sparkify_dagster/jobs/load_all/runs")
+    expect(ui.link_to_run(terminated_command.run_id)).to_be_visible()
+    expect(ui.page.get_by_text("Canceled", exact=True).first).to_be_visible()
+
+
 @pytest.mark.usefixtures("corrected_day")
-def test_a_day_is_materialized_its_check_passes_and_no_other_day_changes(ui: UI, world: World) -> None:
+def test_a_command_s_run_is_re_executed_its_check_passes_and_no_other_day_changes(ui: UI, world: World) -> None:
     ui.open_check("staging_events", "no_rejected_loads")
     expect(evaluation(ui)).to_contain_text("Passed")
     ui.see("rejected_loads", 0)

@@ -1,4 +1,4 @@
-"""The real daemon on real files, killed while the runs that a sensor requested are in progress."""
+"""The real daemon on real files: it is killed, or a command is, while runs are in progress."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,13 +40,14 @@ Expected: TypeAlias = tuple[str, bool, Status]
 
 @dataclass
 class History:
-    """Returns the sensor's runs, oldest first: the day, whether it retries another run, the status."""
+    """The runs of a sensor, or of commands, oldest first: the day, whether it retries another run, the status."""
 
     instance: dg.DagsterInstance
+    sensor: str | None
 
     @property
     def runs(self) -> list[Expected]:
-        runs = self.instance.get_runs(dg.RunsFilter(tags={"dagster/sensor_name": "log_files"}))[::-1]
+        runs = [run for run in self.instance.get_runs() if run.tags.get("dagster/sensor_name") == self.sensor][::-1]
         return [(run.tags[FIRST_DAY], run.parent_run_id is not None, run.status) for run in runs]
 
     def becomes(self, *expected: Expected) -> None:
@@ -54,10 +55,10 @@ class History:
 
 
 @pytest.mark.slow
-def test_days_that_a_killed_daemon_had_requested_are_loaded(project: Project) -> None:
+def test_runs_of_a_killed_daemon_and_of_a_killed_command_are_repeated(project: Project) -> None:
     warehouse = DuckDBWarehouse(path=str(project.warehouse_file))
     with project.instance() as instance:
-        history = History(instance)
+        history, commands = History(instance, "log_files"), History(instance, None)
         with project.start("dagster-daemon", "run") as first:
             # While the test has the warehouse, a run that has started cannot end.
             with warehouse.connect("a test"):
@@ -69,7 +70,11 @@ def test_days_that_a_killed_daemon_had_requested_are_loaded(project: Project) ->
             with warehouse.connect("a test"), project.start("dagster-daemon", "run") as second:
                 history.becomes((EARLY, False, Status.SUCCESS), (LATE, False, Status.STARTED))
                 second.kill_group()
+                with project.start("sparkify", "etl", "--from", EARLY, "--to", LATE) as command:
+                    commands.becomes((EARLY, False, Status.STARTED))
+                    command.process.kill()
             with project.start("dagster-daemon", "run"):
                 repeated = (LATE, False, Status.FAILURE), (LATE, True, Status.SUCCESS)
                 history.becomes((EARLY, False, Status.SUCCESS), *repeated)
+                commands.becomes((EARLY, False, Status.FAILURE), (EARLY, True, Status.SUCCESS))
     assert project.world.everything() == project.world.from_scratch(EARLY, LATE).everything()

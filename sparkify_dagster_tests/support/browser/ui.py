@@ -59,6 +59,21 @@ class UI:
             launch.click()
         self.page.get_by_role("link", name="View", exact=True).click()
 
+    def terminate(self, run_id: str) -> None:
+        self.open(f"/runs/{run_id}")
+        # The icons of buttons are part of their names.
+        self.page.get_by_role("button", name="Terminate").click()
+        dialog = self.page.get_by_role("dialog")
+        dialog.get_by_role("button", name="Terminate 1 run", exact=True).click()
+        # It stays for what it has to say against it: "Unable to terminate run".
+        expect(dialog).to_be_hidden()
+
+    def re_execute(self) -> None:
+        """On a run's page: launches all of its steps once more, and goes to the page of the new run."""
+        address = self.page.url
+        self.page.get_by_role("button", name="Re-execute all (*)").click()
+        expect(self.page).not_to_have_url(address)
+
     def switch(self, sensor: str, *, on: bool) -> None:
         self.open(f"/locations/sparkify_dagster/sensors/{sensor}")
         switch = self.row("Running").get_by_role("checkbox")
