@@ -90,11 +90,13 @@ class Session:
         cluster = self._cluster
         code, content = self._client.receive_startup()
         encrypted = False
-        while code in (wire.SSL_REQUEST, wire.GSS_REQUEST):
-            self._client.send_bytes(b"S" if code == wire.SSL_REQUEST else b"N")
-            if code == wire.SSL_REQUEST:
-                self._client = Channel(cluster.tls.wrap_socket(self._client.socket, server_side=True))
-                encrypted = True
+        if code == wire.GSS_REQUEST:
+            # PostgreSQL would decline; Redshift closes the connection.
+            return False
+        if code == wire.SSL_REQUEST:
+            self._client.send_bytes(b"S")
+            self._client = Channel(cluster.tls.wrap_socket(self._client.socket, server_side=True))
+            encrypted = True
             code, content = self._client.receive_startup()
         if code == wire.CANCEL_REQUEST:
             self._cancel(content)

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, make_url, text
+from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
 
 from sparkify_dagster.config.settings import Settings
 from sparkify_dagster.warehouse.base import Warehouse
@@ -22,6 +24,7 @@ from sparkify_dagster.warehouse.redshift.login import CREDENTIALS_SECONDS, Clust
 from sparkify_dagster.warehouse.redshift.warehouse import RedshiftWarehouse
 from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers
 from sparkify_dagster_tests.redshift_stand_in.stand_in import RedshiftStandIn
+from sparkify_dagster_tests.support.kerberos import REALM, write_ticket
 from sparkify_dagster_tests.support.servers.aws_api import (
     REGION,
     Asked,
@@ -241,6 +244,21 @@ def test_with_host_and_password_aws_is_not_called(
     assert aws.requests == []
     for shown in (repr(warehouse), warehouse.database, str(warehouse.model_dump()), warehouse.model_dump_json()):
         assert hidden.found_in(shown) == []
+
+
+@pytest.mark.usefixtures("log_out")
+def test_whoever_has_a_kerberos_ticket_connects_too(
+    server: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With a ticket libpq asks for encryption by GSSAPI first, upon which Redshift closes the connection."""
+    write_ticket(tmp_path / "ticket")
+    (tmp_path / "krb5.conf").write_text(f"[libdefaults]\ndefault_realm = {REALM.decode()}\n")
+    monkeypatch.setenv("KRB5CCNAME", f"FILE:{tmp_path / 'ticket'}")
+    monkeypatch.setenv("KRB5_CONFIG", str(tmp_path / "krb5.conf"))
+    url = server.url.set(host="localhost")
+    with pytest.raises(OperationalError, match="server closed the connection"):
+        create_engine(url, connect_args={"gssencmode": "prefer"}, poolclass=NullPool).connect()
+    assert RedshiftWarehouse(address=url.render_as_string(hide_password=False)).run("a test", count_to_one) == 1
 
 
 @pytest.mark.usefixtures("log_out")
