@@ -13,6 +13,7 @@ from sqlalchemy import MetaData, Table, text
 
 from sparkify_dagster.analytics.charts import ChartSpec
 from sparkify_dagster.analytics.header import Header, HeaderError, read_header
+from sparkify_dagster.analytics.query_folders import QueryFolder, query_folders
 from sparkify_dagster.runtime.errors import SparkifyError
 from sparkify_dagster.schema import sql_files
 from sparkify_dagster.schema.lineage import (
@@ -26,7 +27,6 @@ from sparkify_dagster.schema.lineage import (
 from sparkify_dagster.schema.tables import ANALYTICS_SCHEMA, STAR_TABLES, ByteOrdered, is_personal, metadata
 
 PARAMETERS: Final = ("first_day", "end_day")
-FOLDER: Final = sql_files.QUERIES
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _STAR: Final = frozenset(table.name for table in STAR_TABLES)
 # Of tables, views and other assets.
@@ -47,6 +47,7 @@ class Query:
     """A query: its documentation, its table, and the SELECT with the parameters first_day and end_day."""
 
     path: Path
+    folder: QueryFolder
     title: str
     """The question that it answers, in one sentence."""
     asked_by: str
@@ -83,6 +84,7 @@ class BrokenQuery:
     """A query whose file is invalid."""
 
     path: Path
+    folder: QueryFolder
     error: QueryError
     name: str
     """The name of its asset: that of the query, or one made of the file's name if that is not a possible one."""
@@ -94,7 +96,7 @@ class BrokenQuery:
 
 
 def all_queries() -> Mapping[str, Query]:
-    """Returns the project's valid queries by name."""
+    """Returns the valid queries by name, the project's and those of teams. Raises QueryFolderError."""
     return _read_all()[0]
 
 
@@ -106,23 +108,27 @@ def broken_queries() -> Mapping[str, BrokenQuery]:
 @cache
 def _read_all() -> tuple[Mapping[str, Query], Mapping[str, BrokenQuery]]:
     queries: dict[str, Query] = {}
-    errors: dict[Path, QueryError] = {}
-    for path in sorted(FOLDER.glob("*.sql")):
-        try:
-            queries[path.stem] = read_query(path)
-        except QueryError as error:
-            errors[path] = error
+    invalid: list[tuple[Path, QueryFolder, QueryError]] = []
+    for folder in query_folders():
+        for path in sorted(folder.path.glob("*.sql")):
+            try:
+                query = read_query(path, folder)
+                if other := queries.get(query.name):
+                    raise QueryError(f"{path.name}: {other.path} is another query of that name: rename one of them")
+                queries[query.name] = query
+            except QueryError as error:
+                invalid.append((path, folder, error))
     broken: dict[str, BrokenQuery] = {}
-    for path, invalid in errors.items():
+    for path, folder, reason in invalid:
         name = path.stem if _is_possible_name(path.stem) else re.sub("[^a-z0-9_]", "_", path.name.lower())
         while name in queries or name in broken:
             name += "_"
-        broken[name] = BrokenQuery(path, invalid, name)
+        broken[name] = BrokenQuery(path, folder, reason, name)
     return queries, broken
 
 
-def read_query(path: Path) -> Query:
-    """Reads a query from its file. Raises QueryError."""
+def read_query(path: Path, folder: QueryFolder | None = None) -> Query:
+    """Reads a query from its file, in one of the query folders. Raises QueryError."""
     if not _is_possible_name(path.stem):
         raise QueryError(
             f"{path.name}: invalid name: use lower case, digits and underscores, and a name that nothing else has"
@@ -153,7 +159,17 @@ def read_query(path: Path) -> Query:
         comment=header.title,
         info={"select": select},
     )
-    return Query(path, header.title, header.asked_by, header.notes, table, order, header.chart, select)
+    return Query(
+        path,
+        folder or QueryFolder(path.parent),
+        header.title,
+        header.asked_by,
+        header.notes,
+        table,
+        order,
+        header.chart,
+        select,
+    )
 
 
 def _is_possible_name(name: str) -> bool:

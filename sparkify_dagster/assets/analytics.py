@@ -1,4 +1,4 @@
-"""The analytics tables: one asset per query file in sql/analytics."""
+"""The analytics tables: one asset per query file in sql/analytics and in the folders of teams."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -26,9 +26,9 @@ def _spec(query: Query) -> dg.AssetSpec:
     return dg.AssetSpec(
         query.name,
         deps=sorted(query.reads),
-        group_name="analytics",
+        group_name=query.folder.group,
         kinds={"table", "sql"},
-        owners=["team:analytics"],
+        owners=query.folder.owners,
         description=f"**{query.title}**\n\n{query.notes}\n\nAsked by: {query.asked_by}",
         metadata=definition_metadata(query.table),
         code_version=code_version_of(query.select),

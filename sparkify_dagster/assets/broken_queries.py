@@ -16,9 +16,9 @@ def broken_query_assets() -> list[dg.AssetsDefinition]:
 def _asset(query: BrokenQuery) -> dg.AssetsDefinition:
     spec = dg.AssetSpec(
         query.name,
-        group_name="analytics",
+        group_name=query.folder.group,
         kinds={"sql"},
-        owners=["team:analytics"],
+        owners=query.folder.owners,
         description=f"**The file of this query is invalid.** {_as_code(str(query.error))}\n\n"
         "Its table keeps the last result, of the time that stands beside the metadata below; everything else is "
         "materialized as usual. When the file is right, reload the definitions.",

@@ -42,7 +42,11 @@ def _select_file(table: str) -> Path | None:
     return query.path if query else sql_files.sql_path(table)
 
 
-def _url_reference(link: dg.LocalFileCodeReference, code_url: str) -> dg.UrlCodeReference:
-    path = Path(link.file_path).relative_to(_REPOSITORY).as_posix()
+def _url_reference(link: dg.LocalFileCodeReference, code_url: str) -> dg.UrlCodeReference | dg.LocalFileCodeReference:
+    file = Path(link.file_path)
+    if not file.is_relative_to(_REPOSITORY):
+        # A team's folder may be elsewhere.
+        return link
+    path = file.relative_to(_REPOSITORY).as_posix()
     line = f"#L{link.line_number}" if link.line_number else ""
     return dg.UrlCodeReference(url=f"{code_url}/{path}{line}", label=link.label or Path(path).name)

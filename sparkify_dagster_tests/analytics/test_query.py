@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sparkify_dagster.analytics.query import FOLDER, Query, QueryError, all_queries, broken_queries, read_query
+from sparkify_dagster.analytics.query import Query, QueryError, all_queries, broken_queries, read_query
+from sparkify_dagster.analytics.query_folders import query_folders
 from sparkify_dagster.schema.tables import STAR_TABLES, type_name
 
 PLAYS_BY_LEVEL = """-- How many plays are there,
@@ -216,7 +217,7 @@ def test_an_unreadable_file_is_one_line(tmp_path: Path) -> None:
 
 def test_the_projects_query_files_are_valid() -> None:
     assert broken_queries() == {}
-    assert len(all_queries()) == len(list(FOLDER.glob("*.sql")))
+    assert len(all_queries()) == sum(len(list(folder.path.glob("*.sql"))) for folder in query_folders())
 
 
 @pytest.mark.parametrize("name", ["Top songs.sql", "songplays.sql", "staging_events.sql", f"{'a' * 64}.sql"])
