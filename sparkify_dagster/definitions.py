@@ -10,6 +10,7 @@ from sparkify_dagster.automation import jobs
 from sparkify_dagster.automation.failure_alerts import failure_alerts
 from sparkify_dagster.automation.late_songs import late_songs
 from sparkify_dagster.automation.log_files import log_files
+from sparkify_dagster.automation.rejected_days import rejected_days
 from sparkify_dagster.automation.schedules import daily_load
 from sparkify_dagster.automation.song_files import song_files
 from sparkify_dagster.checks.analytics_checks import check_queries
@@ -61,9 +62,16 @@ defs = dg.Definitions(
         check_dimensions,
         *([check_queries] if _settings.expected else []),
     ],
-    jobs=[jobs.load_all, jobs.load_songs, jobs.load_log_days, jobs.refresh_analytics, jobs.maintain_warehouse],
+    jobs=[
+        jobs.load_all,
+        jobs.load_songs,
+        jobs.load_log_days,
+        jobs.refresh_analytics,
+        jobs.maintain_warehouse,
+        jobs.show_rejected_days,
+    ],
     schedules=[daily_load],
-    sensors=[log_files, song_files, late_songs, failure_alerts],
+    sensors=[log_files, song_files, late_songs, rejected_days, failure_alerts],
     resources={
         "source": Source(
             log_data=_settings.log_data,

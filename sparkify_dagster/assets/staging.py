@@ -1,12 +1,13 @@
 """The staging tables: events and songs of the source, each loaded exactly once, with load errors kept separately."""
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 
 import dagster as dg
 from sqlalchemy import Connection, func, select
 
+from sparkify_dagster.assets import rejected_days
 from sparkify_dagster.assets.sources import (
     json_paths_metadata,
     listing_metadata,
@@ -15,7 +16,6 @@ from sparkify_dagster.assets.sources import (
     log_listing_metadata,
     song_data,
 )
-from sparkify_dagster.batches import InspectedDay
 from sparkify_dagster.days import days_between
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.ingest.limits import Limits
@@ -26,6 +26,7 @@ from sparkify_dagster.presentation.columns import definition_metadata
 from sparkify_dagster.presentation.materialization import AssetMetadata, preview_of_days, report_days, result
 from sparkify_dagster.presentation.metadata_keys import (
     DAYS_TO_REMATCH,
+    DAYS_TO_SHOW_REJECTED,
     EMPTIED_FILES,
     LOAD_STATUS,
     REJECTION_REASON,
@@ -33,6 +34,7 @@ from sparkify_dagster.presentation.metadata_keys import (
     LoadStatus,
 )
 from sparkify_dagster.presentation.preview import preview
+from sparkify_dagster.presentation.rejections import not_shown, show_again
 from sparkify_dagster.presentation.sparkline import first_day_shown, sparkline
 from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.runtime.liveness import root_run_id
@@ -40,8 +42,7 @@ from sparkify_dagster.schema import tables
 from sparkify_dagster.sources.source import Source
 from sparkify_dagster.warehouse import staging_tables
 from sparkify_dagster.warehouse.base import Warehouse, count_rows
-
-NOT_SPLIT_BY_UTC_DAY = "Every error is an event of another UTC day: split the files by UTC day, not by local time"
+from sparkify_dagster.warehouse.staging_tables import Rejection
 
 
 class StagingConfig(dg.Config):
@@ -55,6 +56,17 @@ class StagingConfig(dg.Config):
     allow_empty: bool = False
 
 
+class StagingEventsConfig(StagingConfig):
+    """Options of a load of days.
+
+    full: reload every file, even those already loaded and unchanged.
+    allow_empty: empty the staging table if the location has no file, instead of failing.
+    only_show_rejected: load nothing, and fail because of the days that stand rejected, so that the UI shows them red.
+    """
+
+    only_show_rejected: bool = False
+
+
 @dg.asset(
     deps=[log_data, log_json_path],
     partitions_def=log_days,
@@ -66,16 +78,19 @@ class StagingConfig(dg.Config):
 )
 def staging_events(
     context: dg.AssetExecutionContext,
-    config: StagingConfig,
+    config: StagingEventsConfig,
     source: Source,
     warehouse: dg.ResourceParam[Warehouse],
     limits: Limits,
-) -> dg.MaterializeResult[None]:
+) -> Iterator[dg.MaterializeResult[None]]:
     """Events of the log, each once, under the UTC day that their file is named after.
 
     Lines that cannot be loaded are in `staging.load_errors`. Files that are already loaded and unchanged are not read
     again. On Redshift the types are cast in SQL: `sql/redshift/staging_events.sql`
     """
+    if config.only_show_rejected:
+        yield rejected_days.show(context, warehouse)
+        return
     first_day, last_day = required_partition_days(context)
     days = days_between(first_day, last_day)
     with as_dagster_failures():
@@ -103,24 +118,31 @@ def staging_events(
                 allow_empty=config.allow_empty,
             )
             for day_loaded in results:
-                loaded[day_loaded.inspected.day] = day_loaded
+                loaded[day_loaded.day] = day_loaded
                 _log_day(context.log, day_loaded, limits)
             seconds = time.perf_counter() - started
 
-            def read(connection: Connection) -> tuple[int, Mapping[date, int], AssetMetadata]:
+            def read(connection: Connection) -> tuple[int, Mapping[date, int], AssetMetadata, Sequence[Rejection]]:
                 table = tables.staging_events
                 rows_by_day = _rows_by_day(connection, first_day, last_day)
                 recent = staging_tables.events_by_day(connection, first_day_shown(last_day), last_day)
                 of_table = {**_last_four_weeks(recent, last_day), **preview_of_days(connection, table, rows_by_day)}
-                return count_rows(connection, table), rows_by_day, of_table
+                return (
+                    count_rows(connection, table),
+                    rows_by_day,
+                    of_table,
+                    staging_tables.rejections(connection),
+                )
 
-            total, rows_by_day, of_table = warehouse.run_in_transaction(engine, read)
+            total, rows_by_day, of_table, rejections = warehouse.run_in_transaction(engine, read)
     context.log.info(f"{_summary(loaded.values(), seconds)} staging_events now has {total:,} rows.")
     by_day = {
         day: {"dagster/partition_row_count": rows_by_day.get(day, 0), **_day_metadata(loaded.get(day))} for day in days
     }
     report_days(context, by_day, of_table)
-    return result(warehouse, total)
+    yield result(warehouse, total, _days_to_show(not_shown(context.instance, rejections)))
+    # Dagster has noted all days as materialized by now.
+    show_again(context.instance, context.asset_key, rejections, days)
 
 
 @dg.asset(
@@ -211,11 +233,17 @@ def _song_load_status(load: SongLoad) -> LoadStatus:
     return LoadStatus.LOADED if load.new or load.changed or load.removed else LoadStatus.UNCHANGED
 
 
+def _days_to_show(rejected: Sequence[date]) -> AssetMetadata:
+    days = [day.isoformat() for day in rejected]
+    return {DAYS_TO_SHOW_REJECTED: dg.MetadataValue.json(days)} if days else {}
+
+
 def _summary(days: Collection[LoadedDay], seconds: float) -> str:
-    if not days:
+    inspected = [day for day in days if day.inspected is not None]
+    if not inspected:
         return "No file had to be read."
-    accepted = [day.inspected for day in days if day.rejection is None]
-    rejected = len(days) - len(accepted)
+    accepted = [day.inspected for day in inspected if day.inspected is not None and day.rejection is None]
+    rejected = len(inspected) - len(accepted)
     events = sum(day.staged for day in accepted)
     parts = [
         f"Loaded {pluralize(events, 'event')} of {pluralize(len(accepted), 'day')} in {seconds:.1f} s",
@@ -244,40 +272,35 @@ def _rows_by_day(connection: Connection, first_day: date, last_day: date) -> dic
 def _day_metadata(result: LoadedDay | None) -> AssetMetadata:
     if result is None:
         return {LOAD_STATUS: LoadStatus.UNCHANGED.value}
-    day = result.inspected
-    metadata: dict[str, str | int] = {
-        LOAD_STATUS: LoadStatus.LOADED.value,
-        "files": len(day.files),
-        "normalized_files": sum(not file.canonical for file in day.files),
-        "lines": day.lines,
-        "duplicates": day.duplicates,
-        "load_errors": day.error_count,
-    }
-    if day.fields is not None:
-        metadata["repaired_texts"] = len(day.repairs)
+    metadata: dict[str, str | int] = {LOAD_STATUS: LoadStatus.LOADED.value}
+    if (day := result.inspected) is not None:
+        metadata |= {
+            "files": len(day.files),
+            "normalized_files": sum(not file.canonical for file in day.files),
+            "lines": day.lines,
+            "duplicates": day.duplicates,
+            "load_errors": day.error_count,
+        }
+        if day.fields is not None:
+            metadata["repaired_texts"] = len(day.repairs)
     if result.rejection is not None:
         metadata |= {LOAD_STATUS: LoadStatus.REJECTED.value, REJECTION_REASON: result.rejection}
     return metadata
 
 
-def are_all_of_other_days(reasons: Sequence[str]) -> bool:
-    """Returns whether all load errors are events of other days, given the errors' reasons."""
-    return bool(reasons) and all("belongs to " in reason for reason in reasons)
-
-
-def _remedy(day: InspectedDay, limits: Limits) -> str:
-    if are_all_of_other_days([error.reason for error in day.errors]):
-        return NOT_SPLIT_BY_UTC_DAY
-    correct = f"Correct the file (`sparkify load-errors --from {day.day} --to {day.day}` shows the records)"
-    return f"{correct}, or raise SPARKIFY_MAX_LOAD_ERRORS" if day.error_count > limits.max_load_errors else correct
-
-
 def _log_day(log: dg.DagsterLogManager, loaded: LoadedDay, limits: Limits) -> None:
     day = loaded.inspected
-    if loaded.rejection is not None:
+    if day is None:
+        log.error(
+            f"{loaded.day} is still rejected, since its files have not changed: {loaded.rejection}. "
+            f"`sparkify load-errors --from {loaded.day} --to {loaded.day}` shows the records."
+        )
+    elif loaded.rejection is not None:
+        reasons = [error.reason for error in day.errors]
+        remedy = rejected_days.remedy(day.day, day.day, reasons, too_many=day.error_count > limits.max_load_errors)
         log.error(
             f"{day.day} is rejected: {loaded.rejection}. The day keeps the rows of its last load. "
-            f"{_remedy(day, limits)}. First: {day.errors[0].place}: {day.errors[0].reason}"
+            f"{remedy}. First: {day.errors[0].place}: {reasons[0]}"
         )
     elif day.error_count or day.duplicates:
         message = (

@@ -8,9 +8,11 @@ from typing import Final, Literal
 
 import dagster as dg
 
+from sparkify_dagster.automation import jobs
 from sparkify_dagster.automation.webhook import post
 from sparkify_dagster.config import current
 from sparkify_dagster.days import format_days
+from sparkify_dagster.presentation.metadata_keys import REJECTED_BEFORE, REJECTED_LOADS
 from sparkify_dagster.runtime.failures import failure_reason
 
 NAME = "failure_alerts"
@@ -63,7 +65,8 @@ def failure_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 
 def _report(instance: dg.DagsterInstance, run_id: str) -> Report | None:
     run = instance.get_run_by_id(run_id)
-    if run is None:
+    if run is None or run.job_name == jobs.show_rejected_days.name:
+        # The run that rejected the days has been reported.
         return None
     run_label = f" ({_describe(run)})"
     lines = [*_failed_steps(instance, run, run_label), *_failed_checks(instance, run, run_label)]
@@ -92,9 +95,21 @@ def _failed_checks(instance: dg.DagsterInstance, run: dg.DagsterRun, run_label: 
         if event is None:
             continue
         evaluation = event.asset_check_evaluation_data
-        if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR:
+        if (
+            not evaluation.passed
+            and evaluation.severity is dg.AssetCheckSeverity.ERROR
+            and not _is_known_rejection(evaluation)
+        ):
             name = f"{evaluation.check_name} of {evaluation.asset_key.to_user_string()}"
             yield f"Check {name} failed{run_label}: {_first_line(evaluation.description or '')}"
+
+
+def _is_known_rejection(evaluation: dg.AssetCheckEvaluation) -> bool:
+    """Returns whether the check fails for rejected days alone that were shown, and so reported, before."""
+    numbers = [
+        evaluation.metadata[key].value for key in (REJECTED_LOADS, REJECTED_BEFORE) if key in evaluation.metadata
+    ]
+    return len(numbers) == 2 and numbers[0] == numbers[1]
 
 
 def _describe(run: dg.DagsterRun) -> str:

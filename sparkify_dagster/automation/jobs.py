@@ -14,6 +14,7 @@ LOG_DAY_ASSETS = ("staging_events", "songplays", "users", "time")
 QUERIES = tuple(sorted([*all_queries(), *broken_queries()]))
 # What else is in these groups is materialized with the queries.
 _QUERY_GROUPS = dg.AssetSelection.groups(*{folder.group for folder in query_folders()})
+SHOW_REJECTED = {"ops": {"staging_events": {"config": {"only_show_rejected": True}}}}
 
 load_all = dg.define_asset_job(
     "load_all",
@@ -46,6 +47,15 @@ def maintain(context: dg.OpExecutionContext, warehouse: dg.ResourceParam[Warehou
 def maintain_warehouse() -> None:
     maintain()
 
+
+show_rejected_days = dg.define_asset_job(
+    "show_rejected_days",
+    # A check of the run that fails would have no result.
+    selection=dg.AssetSelection.assets("staging_events").without_checks(),
+    config=SHOW_REJECTED,
+    description="Loads nothing and fails because of the days that stand rejected, so that the partition status shows "
+    "them as failed. The sensor rejected_days and `sparkify etl` run it.",
+)
 
 load_log_days = dg.define_asset_job(
     "load_log_days",

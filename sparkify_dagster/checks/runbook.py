@@ -47,11 +47,13 @@ RUNBOOK: Final[Mapping[str, RunbookEntry]] = {
     "no_rejected_loads": RunbookEntry(
         Colour.RED,
         "A day (or the songs) had too many load errors, or a file with errors only. The load is rejected and the rows "
-        "of the last load stay, so the star is consistent but not up to date. Typical causes are an error page instead "
-        "of a log file, a damaged archive, or files split by local time instead of UTC.",
+        "of the last load stay, so the star is consistent but not up to date. A rejected day is red in the partition "
+        "status until it is loaded, and its failed run shows the reason first. Typical causes are an error page "
+        "instead of a log file, a damaged archive, or files split by local time instead of UTC.",
         (
             "`sparkify load-errors --from DAY --to DAY` shows the lines; the check names the reason.",
-            f"Correct or restore the files. {_LOAD_AGAIN} loads them.",
+            "Correct or restore the files. Then **Jobs > load_all > Materialize all > Failed and missing** loads the "
+            "days that are red in the partition status and those that never loaded; `sparkify etl` does as well.",
             "If that many errors are acceptable, raise `SPARKIFY_MAX_LOAD_ERRORS` and load again.",
         ),
     ),

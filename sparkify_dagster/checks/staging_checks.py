@@ -7,11 +7,13 @@ from typing import Any, TypeAlias
 import dagster as dg
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, case, func, select, true
 
-from sparkify_dagster.assets.staging import NOT_SPLIT_BY_UTC_DAY, are_all_of_other_days, staging_events, staging_songs
+from sparkify_dagster.assets.rejected_days import NOT_SPLIT_BY_UTC_DAY, are_all_of_other_days
+from sparkify_dagster.assets.staging import staging_events, staging_songs
 from sparkify_dagster.checks import completeness, drift, recognized_files
 from sparkify_dagster.checks.check_results import Metadata, rows_table, selected
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.partitions import partition_days
+from sparkify_dagster.presentation.metadata_keys import REJECTED_BEFORE, REJECTED_LOADS
 from sparkify_dagster.presentation.rows import SHOWN_ROWS
 from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.runtime.liveness import root_run_id
@@ -263,9 +265,12 @@ def _rejected_loads(connection: Connection, scope: Scope) -> dg.AssetCheckResult
         .where(scope(rejected_loads))
         .order_by(rejected_loads.c.log_date)
     ).all()
-    metadata: Metadata = {"rejected_loads": len(rejected)}
+    metadata: Metadata = {REJECTED_LOADS: len(rejected)}
     if rejected:
         metadata["first_rejected"] = rows_table(rejected)
+        shown = select(func.count()).select_from(rejected_loads).where(rejected_loads.c.shown_in.is_not(None))
+        if before := connection.execute(shown.where(scope(rejected_loads))).scalar_one():
+            metadata[REJECTED_BEFORE] = before
     remedy = "Correct the files (`sparkify load-errors` shows the lines)"
     if any(row.errors > row.max_load_errors for row in rejected):
         remedy += ", or raise SPARKIFY_MAX_LOAD_ERRORS"

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sparkify_dagster import formatting
 from sparkify_dagster.analytics.query import broken_queries
 from sparkify_dagster.analytics.verification import print_summary
+from sparkify_dagster.automation import jobs
 from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUERIES, SONG_ASSETS
 from sparkify_dagster.checks.analytics_checks import MATCHES_EXPECTED, comparison_text
 from sparkify_dagster.cli.progress import Progress, print_counts
@@ -26,6 +27,7 @@ from sparkify_dagster.days import contiguous_blocks
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.partitions import WINDOW, is_in_window, range_tags
 from sparkify_dagster.presentation.metadata_keys import CODE_VERSION_TAG
+from sparkify_dagster.presentation.rejections import not_shown
 from sparkify_dagster.runtime import command_runs, interrupts, liveness, termination
 from sparkify_dagster.runtime.errors import SparkifyError
 from sparkify_dagster.runtime.file_lock import exclusive
@@ -84,9 +86,11 @@ def run(
             config = _load_config(["staging_events", *songs[:1]], full, allow_empty)
             queries = QUERIES if days == blocks[-1] and not progress.failed_steps else ()
             _execute(instance, job, progress, days=days, config=config, assets=[*LOG_DAY_ASSETS, *songs, *queries])
+        rejections, pending_days = warehouse.read("sparkify etl", _left_to_do)
+        _show_rejected(instance, rejections)
         if not progress.failed_steps:
             progress.latest_evaluation_counts = True
-            pending = contiguous_blocks(_pending_days(warehouse))
+            pending = contiguous_blocks(pending_days)
             for days in pending:
                 console.print(f"The song catalogue changed: re-matching the plays of {days[0]} to {days[1]}")
                 queries = QUERIES if days == pending[-1] and not progress.failed_steps else ()
@@ -231,8 +235,18 @@ def _without_a_day(listing: Listing, allow_empty: bool) -> str | None:
     return None
 
 
-def _pending_days(warehouse: Warehouse) -> list[date]:
-    return [day for day in warehouse.read("sparkify etl", staging_tables.pending_days) if is_in_window(day)]
+def _left_to_do(connection: Connection) -> tuple[Sequence[staging_tables.Rejection], list[date]]:
+    """Returns the rejected days, and those whose plays have to be matched again."""
+    pending = [day for day in staging_tables.pending_days(connection) if is_in_window(day)]
+    return staging_tables.rejections(connection), pending
+
+
+def _show_rejected(instance: dg.DagsterInstance, rejections: Sequence[staging_tables.Rejection]) -> None:
+    """Shows the rejected days as failed in the UI. The checks of the run that rejected them have been printed."""
+    days = not_shown(instance, rejections)
+    if days:
+        quiet = Progress(Console(quiet=True))
+        _execute(instance, jobs.show_rejected_days.name, quiet, days=(days[0], days[0]), config=jobs.SHOW_REJECTED)
 
 
 def _print_result(console: Console, warehouse: Warehouse, progress: Progress) -> None:

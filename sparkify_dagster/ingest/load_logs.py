@@ -4,6 +4,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 from logging import Logger
 from threading import Event
 
@@ -44,9 +45,13 @@ COPY_FIRST_DAYS = 366
 
 @dataclass(frozen=True)
 class LoadedDay:
-    """The outcome of the load of one day. `rejection` says why the day was rejected, if it was."""
+    """The outcome of the load of one day. `rejection` says why the day was rejected, if it was.
 
-    inspected: InspectedDay
+    `inspected` is None if an earlier load has rejected the day and nothing has changed since.
+    """
+
+    day: date
+    inspected: InspectedDay | None
     rejection: str | None = None
 
 
@@ -65,13 +70,13 @@ def load_log_days(
     full: bool = False,
     allow_empty: bool = False,
 ) -> Iterator[LoadedDay]:
-    """Loads the given days, a range, and yields each day that it has replaced or rejected.
+    """Loads the given days, a range, and yields each day that it has replaced, or that is rejected.
 
-    A day whose files are staged in their present version is not read again, except with `full`. `keys` are the JSON
-    keys of the log's columns, `run_id` names the load in the bookkeeping. Raises SourceError, also if the listing looks
-    empty although days of the window are staged, unless `allow_empty`; WarehouseError.
+    A day whose files are staged, or rejected, in their present version is not read again, except with `full`. `keys`
+    are the JSON keys of the log's columns, `run_id` names the load in the bookkeeping. Raises SourceError, also if the
+    listing looks empty although days of the window are staged, unless `allow_empty`; WarehouseError.
     """
-    objects, staged = _files_to_load(
+    objects, staged, rejected = _files_to_load(
         engine, warehouse, listing, keys, days, limits, window, full=full, allow_empty=allow_empty
     )
     log.info(_describe_plan(listing, days, objects))
@@ -83,7 +88,8 @@ def load_log_days(
         s3_in_place=warehouse.reads_in_place(listing.location),
     )
     loading = _Loading(engine, warehouse, inspector, objects, staged, limits, run_id, log)
-    return loading.copy_first() if warehouse.copies_first(listing.location) else loading.inspect(objects)
+    loaded = loading.copy_first() if warehouse.copies_first(listing.location) else loading.inspect(objects)
+    return chain(rejected, loaded)
 
 
 def _files_to_load(
@@ -97,10 +103,10 @@ def _files_to_load(
     *,
     full: bool,
     allow_empty: bool,
-) -> tuple[Mapping[date, Sequence[StoredObject]], dict[date, Mapping[str, str]]]:
+) -> tuple[Mapping[date, Sequence[StoredObject]], dict[date, Mapping[str, str]], Sequence[LoadedDay]]:
     """Returns the present files of each day that is not staged as they are, and the ETags of its staged files.
 
-    A day may have no files left.
+    A day may have no files left. Also returns the days that were rejected with these files.
     """
     current, staged_days = warehouse.run_in_transaction(
         engine,
@@ -116,7 +122,16 @@ def _files_to_load(
         for day, files in present.items()
         if full or not current.get(day, StagedDay()).is_current(files, limits.max_load_errors)
     }
-    return to_load, {day: current.get(day, StagedDay()).etags for day in to_load}
+    rejected = []
+    for day, rejection in [] if full else [(day, staged.rejection) for day, staged in current.items()]:
+        if rejection is not None and rejection.inspected == _inspection_digest(present[day], keys, limits):
+            rejected.append(LoadedDay(day, None, rejection.reason))
+            del to_load[day]
+    return to_load, {day: current.get(day, StagedDay()).etags for day in to_load}, rejected
+
+
+def _inspection_digest(files: Sequence[StoredObject], keys: Sequence[str], limits: Limits) -> str:
+    return staging_tables.inspection_digest(files, keys, limits.max_load_errors, limits.max_inflated_bytes)
 
 
 def _describe_plan(listing: Listing, days: Sequence[date], objects: Mapping[date, Sequence[StoredObject]]) -> str:
@@ -153,7 +168,7 @@ class _Loading:
         """Has the warehouse read many days at once, and inspects those of which it is not certain."""
         for batch in _batches_of(self.objects):
             copied, uncertain = self._copy([self.inspector.list_day(day, self.objects[day]) for day in batch])
-            yield from map(LoadedDay, copied)
+            yield from (LoadedDay(day.day, day) for day in copied)
             yield from self.inspect({day: self.objects[day] for day in batch if day in uncertain})
 
     def inspect(self, objects: Mapping[date, Sequence[StoredObject]]) -> Iterator[LoadedDay]:
@@ -171,7 +186,7 @@ class _Loading:
                 for day in accepted:
                     yield self._load_day(day)
             else:
-                yield from map(LoadedDay, accepted)
+                yield from (LoadedDay(day.day, day) for day in accepted)
             for day in inspected:
                 if (reason := rejections[day.day]) is not None:
                     yield self._reject(day, reason)
@@ -210,7 +225,7 @@ class _Loading:
             return self._reject(day, reason)
         try:
             self._replace([day])
-            return LoadedDay(day)
+            return LoadedDay(day.day, day)
         except _TO_REPEAT as error:
             if attempt == MAX_DAY_ATTEMPTS:
                 raise WarehouseError(
@@ -246,10 +261,11 @@ class _Loading:
             raise StagedMeanwhileError(f"{day.day} was loaded by another run in the meantime")
 
     def _reject(self, day: InspectedDay, reason: str) -> LoadedDay:
+        digest = _inspection_digest([file.source for file in day.files], day.event_keys, self.limits)
         with self.warehouse.inputs() as inputs:
-            reject = staging_tables.prepare_rejection(inputs, day, self.limits.max_load_errors, reason)
+            reject = staging_tables.prepare_rejection(inputs, day, self.limits.max_load_errors, reason, digest)
             self.warehouse.run_in_transaction(self.engine, reject)
-        return LoadedDay(day, reason)
+        return LoadedDay(day.day, day, reason)
 
 
 def _batches_of(objects: Mapping[date, Sequence[StoredObject]]) -> Iterator[Sequence[date]]:

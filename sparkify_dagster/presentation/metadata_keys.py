@@ -6,9 +6,12 @@ from typing import Final
 # Of a load of one day or of the songs
 LOAD_STATUS: Final = "load_status"
 REJECTION_REASON: Final = "rejection_reason"
+REJECTED_LOADS: Final = "rejected_loads"
+REJECTED_BEFORE: Final = "rejected_before"
 REMOVED_FILES: Final = "removed_files"
 EMPTIED_FILES: Final = "emptied_files"
 DAYS_TO_REMATCH: Final = "days_to_rematch"
+DAYS_TO_SHOW_REJECTED: Final = "days_to_show_rejected"
 
 # Of a listing of the source
 FILES: Final = "files"

@@ -220,6 +220,12 @@ rejected_loads = Table(
     Column("max_load_errors", BigInteger, nullable=False, comment="Errors allowed"),
     Column("reason", text(), comment="Reason of the rejection"),
     Column("rejected_at", TIMESTAMP, nullable=False, comment="Time of the rejection, UTC"),
+    Column(
+        "inspected",
+        String(64),
+        comment="Digest of the files, the limits and the loader; while it is the same, the day is not inspected again",
+    ),
+    Column("shown_in", String(64), comment="Run that failed so that Dagster shows the day as failed"),
     schema=STAGING_SCHEMA,
     comment="One row per day whose latest load was rejected, and one for the songs; the staged rows stayed",
     info=_SMALL,

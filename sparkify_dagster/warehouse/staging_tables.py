@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 
-from sqlalchemy import Column, Connection, MetaData, Table, delete, exists, func, insert, select, text, union
+from sqlalchemy import Column, Connection, MetaData, Table, delete, exists, func, insert, select, text, union, update
 
 from sparkify_dagster.batches import (
     InspectedDay,
@@ -43,12 +43,28 @@ LOADER_VERSION = 2
 
 
 @dataclass(frozen=True)
+class Rejection:
+    """A day whose latest load was rejected. `shown_in` is the run that failed so that Dagster shows the day as failed.
+
+    `inspected` is the digest of what was inspected, None if an earlier version has rejected the day.
+    """
+
+    day: date
+    reason: str
+    errors: int
+    max_load_errors: int
+    inspected: str | None
+    shown_in: str | None
+
+
+@dataclass(frozen=True)
 class StagedDay:
     """The objects whose events of a day are staged, by key with their ETags, and the errors found in them."""
 
     etags: Mapping[str, str] = field(default_factory=dict)
     errors: int = 0
     outdated: bool = False
+    rejection: Rejection | None = None
 
     def is_current(self, objects: Sequence[StoredObject], max_load_errors: int) -> bool:
         """Returns whether a load of these objects would change nothing."""
@@ -63,6 +79,15 @@ def reading_rules(event_keys: Sequence[str] = ()) -> str:
     """Returns a name for the rules by which objects are read, which for logs include the JSONPaths file's keys."""
     keys = hashlib.sha256(json.dumps(event_keys).encode()).hexdigest()[:16]
     return f"{LOADER_VERSION}-{keys}" if event_keys else f"{LOADER_VERSION}"
+
+
+def inspection_digest(
+    objects: Sequence[StoredObject], event_keys: Sequence[str], max_load_errors: int, max_inflated_bytes: int
+) -> str:
+    """Returns a digest of all that decides whether a day is rejected: its files, how they are read, and the limits."""
+    files = sorted((stored.key, stored.etag, stored.size) for stored in objects)
+    content = json.dumps([files, reading_rules(event_keys), max_load_errors, max_inflated_bytes])
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def loaded_days(
@@ -81,20 +106,52 @@ def loaded_days(
     by_day: dict[date, list[tuple[str, str, int, str]]] = defaultdict(list)
     for day, *values in rows:
         by_day[day].append(tuple(values))
-    rejected = set(
-        connection.scalars(
-            select(rejected_loads.c.log_date).where(rejected_loads.c.log_date.between(first_day, last_day))
-        )
-    )
+    rejected = {rejection.day: rejection for rejection in rejections(connection, first_day, last_day)}
     rules = reading_rules(event_keys)
     return {
         day: StagedDay(
             etags={key: etag for key, etag, _, _ in by_day[day]},
             errors=sum(errors for _, _, errors, _ in by_day[day]),
             outdated=day in rejected or any(loader_version != rules for *_, loader_version in by_day[day]),
+            rejection=rejected.get(day),
         )
-        for day in by_day.keys() | rejected
+        for day in by_day.keys() | rejected.keys()
     }
+
+
+def rejections(
+    connection: Connection, first_day: date | None = None, last_day: date | None = None
+) -> Sequence[Rejection]:
+    """Returns the rejected days of a range, or all, in order."""
+    table = rejected_loads.c
+    found = select(
+        table.log_date, table.reason, table.errors, table.max_load_errors, table.inspected, table.shown_in
+    ).where(table.log_date.is_not(None))
+    if first_day is not None and last_day is not None:
+        found = found.where(table.log_date.between(first_day, last_day))
+    return [
+        Rejection(day, reason or "", int(errors), int(max_load_errors), inspected, shown_in)
+        for day, reason, errors, max_load_errors, inspected, shown_in in connection.execute(
+            found.order_by(table.log_date)
+        )
+    ]
+
+
+def note_shown(connection: Connection, days: Sequence[date], run_id: str) -> None:
+    """Notes the run that shows the days as failed in Dagster."""
+    connection.execute(update(rejected_loads).where(rejected_loads.c.log_date.in_(days)).values(shown_in=run_id))
+
+
+def first_load_errors(connection: Connection, days: Sequence[date], limit: int) -> Sequence[LoadError]:
+    """Returns recorded load errors of the days, without the text of the records, which may contain names."""
+    table = load_errors.c
+    rows = connection.execute(
+        select(table.key, table.line_number, table.column_name, table.reason)
+        .where(table.log_date.in_(days))
+        .order_by(table.log_date, table.key, table.line_number)
+        .limit(limit)
+    )
+    return [LoadError(*row, raw_text=None) for row in rows]
 
 
 @dataclass(frozen=True)
@@ -224,15 +281,19 @@ def _empty_days(connection: Connection, days: Sequence[date]) -> None:
         connection.execute(delete(table).where(table.c.log_date.in_(days)))
 
 
-def prepare_rejection(inputs: Inputs, day: InspectedDay, max_load_errors: int, reason: str) -> Insert:
+def prepare_rejection(inputs: Inputs, day: InspectedDay, max_load_errors: int, reason: str, inspected: str) -> Insert:
     """Returns what records why a day was rejected, with its first errors. Its staged events stay."""
     record_errors = inputs.rows(load_errors, _error_rows([(day.day, error) for error in day.errors]))
 
     def reject(connection: Connection) -> None:
+        before = rejections(connection, day.day, day.day)
         for table in (load_errors, rejected_loads):
             connection.execute(delete(table).where(table.c.log_date == day.day))
         record_errors(connection)
-        _record_rejection(connection, day.day, day.error_count, max_load_errors, reason)
+        shown_in = before[0].shown_in if before and before[0].inspected == inspected else None
+        _record_rejection(
+            connection, day.day, day.error_count, max_load_errors, reason, inspected=inspected, shown_in=shown_in
+        )
 
     return reject
 
@@ -381,8 +442,19 @@ def _error_rows(errors: Sequence[tuple[date | None, LoadError]]) -> Rows:
     ]
 
 
-def _record_rejection(connection: Connection, day: date | None, errors: int, max_load_errors: int, reason: str) -> None:
+def _record_rejection(
+    connection: Connection,
+    day: date | None,
+    errors: int,
+    max_load_errors: int,
+    reason: str,
+    *,
+    inspected: str | None = None,
+    shown_in: str | None = None,
+) -> None:
     # The key in it may be as long as the column.
     shown = reason.encode()[:TEXT_BYTES].decode(errors="ignore")
     row = {"log_date": day, "errors": errors, "max_load_errors": max_load_errors, "reason": shown}
-    connection.execute(insert(rejected_loads).values(**row, rejected_at=utc_now()))
+    connection.execute(
+        insert(rejected_loads).values(**row, rejected_at=utc_now(), inspected=inspected, shown_in=shown_in)
+    )

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
-from sparkify_dagster.automation import run_requests
+from sparkify_dagster.automation import rejected_days, run_requests
 from sparkify_dagster_tests.support.world import World
 
 
@@ -33,5 +33,6 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(run_requests, "time", SimpleNamespace(time=clock.time))
+    for module in (run_requests, rejected_days):
+        monkeypatch.setattr(module, "time", SimpleNamespace(time=clock.time))
     return clock

@@ -1,13 +1,14 @@
 """The UI as its users live in it: each does something in the browser and finds what it shows in the warehouse too.
 
-The tests share one UI, one page and one story, whose parts are the fixtures: files are dropped for the sensor, a day of
-them is corrected, a command for it is terminated and re-executed, and all days are materialized. A test looks at what a
-part has left.
+The tests share one UI, one page and one story, whose parts are the fixtures: files are dropped for the sensor, two days
+of them are rejected, one is corrected, a command for it is terminated and re-executed, and all that is failed or missing
+is materialized. A test looks at what a part has left.
 """
 
 import re
 import shutil
 import signal
+from datetime import date
 
 import dagster as dg
 import pytest
@@ -16,6 +17,7 @@ from dagster._core.execution.backfill import BulkActionStatus
 from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 from playwright.sync_api import Locator, expect
 
+from sparkify_dagster.partitions import range_tags
 from sparkify_dagster_tests.support.browser.fixtures import DAYS, MAX_LOAD_ERRORS
 from sparkify_dagster_tests.support.browser.server import Served
 from sparkify_dagster_tests.support.browser.ui import GROUPS, UI
@@ -27,7 +29,7 @@ from sparkify_dagster_tests.support.world import STAR, World
 pytestmark = pytest.mark.slow
 
 FIRST_DAY, LAST_DAY = "2018-11-01", f"2018-11-{DAYS:02}"
-NOT_LOADED, DIRTY, DROPPED = "2018-11-05", "2018-11-06", "2018-11-07"
+NOT_LOADED, BROKEN, DIRTY, DROPPED = "2018-11-04", "2018-11-05", "2018-11-06", "2018-11-07"
 # A run is a process that imports Dagster; the daemon may first have to find it.
 RUN_SECONDS = 180
 STOP_SECONDS = 20
@@ -74,15 +76,17 @@ def is_ticking(project: Project) -> bool:
 
 @pytest.fixture(scope="module")
 def run_of_the_sensor(shared_ui: UI, project: Project, world: World) -> str:
-    """Two days are dropped while the sensor is on, one of them dirty."""
+    """Three days are dropped while the sensor is on, two of them to be rejected, for which a run fails then."""
     shared_ui.switch("log_files", on=True)
     expect(shared_ui.row("Latest tick")).not_to_contain_text("never run", timeout=RUN_SECONDS * 1_000)
     drop = World(project.folder / "drop")
     drop.write_log(DIRTY, *plays(DIRTY, 5), *["not JSON"] * (MAX_LOAD_ERRORS + 1))
+    drop.write_log(BROKEN, "<Error>AccessDenied</Error>")
     drop.write_log(DROPPED, *plays(DROPPED, 3))
-    # Both at once, or each may have a run of its own.
+    # All at once, or each may have a run of its own.
     (drop.folder / "log_data" / "2018").rename(world.folder / "log_data" / "2018")
-    (run,) = wait_for_runs(shared_ui, project, 1)
+    shown, run = wait_for_runs(shared_ui, project, 2)
+    assert (shown.job_name, shown.status) == ("show_rejected_days", dg.DagsterRunStatus.FAILURE)
     shared_ui.switch("log_files", on=False)
     # A tick that goes on would find the files that come next.
     wait_until(lambda: not is_ticking(project), "the end of the sensor's last tick", pause=0.25)
@@ -112,17 +116,19 @@ def corrected_day(shared_ui: UI, project: Project, terminated_command: dg.Dagste
     """The command's run is re-executed, and loads that day alone, though another one has come."""
     shared_ui.open(f"/runs/{terminated_command.run_id}")
     shared_ui.re_execute()
-    run, _, _ = wait_for_runs(shared_ui, project, 3)
+    run, *_ = wait_for_runs(shared_ui, project, 4)
     assert run.parent_run_id == terminated_command.run_id
     shared_ui.see_success()
 
 
 @pytest.fixture(scope="module")
 def everything_is_loaded(shared_ui: UI, project: Project, world: World, corrected_day: None) -> None:
-    """The simulated days have come and all days are materialized."""
+    """The simulated days have come, the broken one is corrected, and the failed and missing days are materialized."""
+    world.write_log(BROKEN, *plays(BROKEN, 2))
     shutil.copytree(project.folder / "simulated", world.folder / "log_data", dirs_exist_ok=True)
-    shared_ui.launch(choose="All")
-    wait_for_runs(shared_ui, project, 4)
+    shared_ui.launch(choose="Failed and missing")
+    run, *_ = wait_for_runs(shared_ui, project, 5)
+    assert range_tags(date(2018, 11, 1), date(2018, 11, 5)).items() <= run.tags.items()
     expect(shared_ui.page.get_by_text("100% completed")).to_be_visible()
 
 
@@ -140,7 +146,15 @@ def test_dropped_files_are_loaded_once_the_sensor_is_on(ui: UI, world: World, ru
 def test_a_check_fails_while_a_day_is_dirty(ui: UI) -> None:
     ui.open_check("staging_events", "no_rejected_loads")
     expect(evaluation(ui)).to_contain_text("Failed")
-    ui.see("rejected_loads", 1)
+    ui.see("rejected_loads", 2)
+
+
+@pytest.mark.usefixtures("run_of_the_sensor")
+def test_rejected_days_are_red(ui: UI) -> None:
+    ui.open(f"/assets/staging_events?view=partitions&partition={DIRTY}")
+    expect(ui.page.get_by_text("Failed (2)", exact=True)).to_be_visible()
+    expect(ui.page.get_by_text("Materialized (1)", exact=True)).to_be_visible()
+    expect(ui.page.get_by_text(re.compile("failed, and did not materialize this asset"))).to_be_visible()
 
 
 def test_a_command_that_is_terminated_is_canceled_and_on_its_job_s_page(
@@ -155,6 +169,7 @@ def test_a_command_that_is_terminated_is_canceled_and_on_its_job_s_page(
 @pytest.mark.usefixtures("corrected_day")
 def test_a_command_s_run_is_re_executed_its_check_passes_and_no_other_day_changes(ui: UI, world: World) -> None:
     ui.open_check("staging_events", "no_rejected_loads")
+    # Of the days of the run, which is that one alone.
     expect(evaluation(ui)).to_contain_text("Passed")
     ui.see("rejected_loads", 0)
     ui.open(f"/assets/songplays?view=partitions&partition={DIRTY}")

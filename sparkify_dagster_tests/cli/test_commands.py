@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import text
 
 from sparkify_dagster.analytics.query import all_queries
+from sparkify_dagster.partitions import log_days
 from sparkify_dagster_tests.support.events import event, lines, song
 from sparkify_dagster_tests.support.project import ROOT, SECRET, Project
 from sparkify_dagster_tests.support.world import OBJECTS, STAR, World
@@ -306,6 +307,10 @@ def test_rejected_days_fail_the_command_and_no_other_day(rejected_once: tuple[Pr
     assert ", 1 failed\n" in output
     assert "Not everything succeeded: `sparkify ui` shows the run with its log and check results" in output
     assert [start.date().isoformat() for start in project.world.column("songplays", "start_time")] == [DAYS[0], FAR_DAY]
+    with project.instance() as instance:
+        loaded, failed = dg.AssetPartitionStatus.MATERIALIZED, dg.AssetPartitionStatus.FAILED
+        status = instance.get_status_by_partition(dg.AssetKey("staging_events"), DAYS, log_days)
+    assert status == dict(zip(DAYS, [loaded, failed, failed], strict=True))
 
 
 @pytest.mark.slow
@@ -313,7 +318,8 @@ def test_days_far_apart_are_loaded_in_runs_of_their_own(rejected_once: tuple[Pro
     project, output = rejected_once
     assert f"Loading {DAYS[0]} to {DAYS[2]} into" in output
     assert f"Loading {FAR_DAY} to {FAR_DAY} into" in output
-    assert [run.job_name for run in runs_of(project)] == ["load_all", "load_log_days"]
+    # The last one fails for the rejected days.
+    assert [run.job_name for run in runs_of(project)] == ["load_all", "load_log_days", "show_rejected_days"]
 
 
 @pytest.mark.slow
@@ -369,8 +375,8 @@ def test_from_and_to_choose_days_and_a_late_song_is_matched_on_all_days(rejected
         assert f"The song catalogue changed: re-matching the plays of {day} to {day}\n" in output
     assert set(rejected.column("songplays", "song_id")) == {song()["song_id"]}
     assert rejected.pending() == []
-    first_runs, (chosen, *others) = runs_of(project)[:2], runs_of(project)[2:]
-    assert [run.job_name for run in first_runs] == ["load_all", "load_log_days"]
+    first_runs, (chosen, *others) = runs_of(project)[:3], runs_of(project)[3:]
+    assert [run.job_name for run in first_runs] == ["load_all", "load_log_days", "show_rejected_days"]
     assert chosen.job_name == "load_all"
     assert chosen.tags["dagster/asset_partition_range_start"] == DAYS[1]
     assert chosen.tags["dagster/asset_partition_range_end"] == DAYS[1]

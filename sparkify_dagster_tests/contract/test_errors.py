@@ -2,12 +2,14 @@
 
 import gzip
 import os
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sparkify_dagster.sources.object_store import LocalFolder, SourceError
+from sparkify_dagster.warehouse.staging_tables import note_shown
 from sparkify_dagster_tests.contract.conftest import NewWorld
 from sparkify_dagster_tests.support.events import event, lines, song
 from sparkify_dagster_tests.support.world import ERRORS, EVENTS, SONGS, World
@@ -141,8 +143,16 @@ class TestTooManyErrorsOfADay:
         kept = path.rename(world.folder / "kept")
         world.write_log(NEXT_DAY, "broken")
         world.write_log(DAY, on(DAY, itemInSession=2), "broken")
-        for _ in range(2):
-            assert world.load(DAY, NEXT_DAY).rejected_days == [DAY, NEXT_DAY]
+        rejections = []
+        for full in (False, False, True):
+            assert world.load(DAY, NEXT_DAY, full=full).rejected_days == [DAY, NEXT_DAY]
+            rejections.append(world.rows("staging.rejected_loads", "log_date", "rejected_at", "shown_in"))
+            world.warehouse.run("a test", lambda connection: note_shown(connection, [date(2018, 11, 1)], "a run"))
+        # Unchanged, they are not inspected again, except with `full`; and they are shown as before.
+        first, unchanged, full_load = rejections
+        assert [row[:2] for row in unchanged] == [row[:2] for row in first]
+        assert all(new[1] > old[1] for new, old in zip(full_load, first, strict=True))
+        assert [row[2] for row in full_load] == [row[2] for row in unchanged] == ["a run", None]
         kept.rename(path)
         world.write_log(DAY, on(DAY, itemInSession=2))
         assert world.load(DAY, NEXT_DAY).ok

@@ -1,6 +1,7 @@
 """Sensors that tick on a real folder and a real history, and the runs that they request."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -108,17 +109,19 @@ def run(
     *,
     tags: dict[str, str] | None = None,
     assets: tuple[str, ...] = (),
+    config: Mapping[str, Any] | None = None,
     run_id: str | None = None,
 ) -> dg.ExecuteInProcessResult:
-    """A real run, in the history that the sensors look at; of what is not chosen without the queries."""
+    """A real run, in the history that the sensors look at; of a job that loads, without the queries."""
     if first_day:
         tags = range_tags(date.fromisoformat(first_day), date.fromisoformat(last_day or first_day))
-    chosen = {asset_key(name) for name in assets or TABLES_OF_JOB[job]}
-    definition = defs.resolve_job_def(job).get_subset(asset_selection=chosen)
+    definition = defs.resolve_job_def(job)
+    if chosen := {asset_key(name) for name in assets or TABLES_OF_JOB.get(job, ())}:
+        definition = definition.get_subset(asset_selection=chosen)
     return definition.execute_in_process(
         instance=instance,
         resources={"source": world.source, "warehouse": world.warehouse, "limits": world.limits},
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        run_config={**(config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         run_id=run_id,
         tags=tags,
         raise_on_error=False,

@@ -325,7 +325,7 @@ class World:
                     full=full,
                     allow_empty=allow_empty,
                 )
-                days = {day.inspected.day.isoformat(): day.rejection for day in loading}
+                days = {day.day.isoformat(): day.rejection for day in loading}
             if "staging_songs" in steps:
                 songs = load_songs(
                     engine,
