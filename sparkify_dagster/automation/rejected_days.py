@@ -7,14 +7,13 @@ import dagster as dg
 
 from sparkify_dagster.assets.staging import staging_events
 from sparkify_dagster.automation import jobs
+from sparkify_dagster.config.run_tags import WAREHOUSE_TAG
 from sparkify_dagster.partitions import is_in_window, range_tags
 from sparkify_dagster.presentation.metadata_keys import DAYS_TO_SHOW_REJECTED
 
 NAME = "rejected_days"
 # If the command is killed in the meantime, this sensor does it in its place.
 _COMMAND_SECONDS = 60
-# Only runs of the command line have it.
-_COMMAND_TAG = "sparkify/warehouse"
 
 
 @dg.sensor(
@@ -63,5 +62,5 @@ def _are_shown(instance: dg.DagsterInstance, load: dg.EventLogRecord) -> bool:
 
 
 def _goes_on(run: dg.RunRecord) -> bool:
-    is_of_command = _COMMAND_TAG in run.dagster_run.tags
-    return is_of_command and time.time() < (run.end_time or 0) + _COMMAND_SECONDS
+    # Only runs of the command line have the tag.
+    return WAREHOUSE_TAG in run.dagster_run.tags and time.time() < (run.end_time or 0) + _COMMAND_SECONDS

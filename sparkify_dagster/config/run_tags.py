@@ -2,8 +2,11 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from sparkify_dagster.config.settings import Settings
+
+WAREHOUSE_TAG: Final = "sparkify/warehouse"
 
 
 def run_tags(settings: Settings) -> dict[str, str]:
@@ -12,7 +15,7 @@ def run_tags(settings: Settings) -> dict[str, str]:
     endpoint = f" of {settings.aws_endpoint_url}" if settings.aws_endpoint_url else ""
     last_day = f"{settings.log_end - timedelta(days=1)}" if settings.log_end else "the last day that is over"
     return {
-        "sparkify/warehouse": _warehouse(settings),
+        WAREHOUSE_TAG: _warehouse(settings),
         # Few tags, since each takes a line of each run in the list of runs.
         "sparkify/sources": ", ".join(_absolute(source) for source in sources if source) + endpoint,
         "sparkify/window": f"{settings.log_start} to {last_day}",

@@ -123,7 +123,8 @@ def _files_to_load(
         if full or not current.get(day, StagedDay()).is_current(files, limits.max_load_errors)
     }
     rejected = []
-    for day, rejection in [] if full else [(day, staged.rejection) for day, staged in current.items()]:
+    for day in [] if full else list(to_load):
+        rejection = current.get(day, StagedDay()).rejection
         if rejection is not None and rejection.inspected == _inspection_digest(present[day], keys, limits):
             rejected.append(LoadedDay(day, None, rejection.reason))
             del to_load[day]

@@ -9,6 +9,7 @@ import pytest
 from sparkify_dagster.assets.staging import staging_events
 from sparkify_dagster.automation.failure_alerts import failure_alerts
 from sparkify_dagster.automation.rejected_days import rejected_days
+from sparkify_dagster.config.run_tags import WAREHOUSE_TAG
 from sparkify_dagster.partitions import log_days
 from sparkify_dagster_tests.automation.conftest import Clock
 from sparkify_dagster_tests.support.events import event
@@ -146,7 +147,7 @@ def test_a_day_that_was_loaded_before_it_is_shown_does_not_fail(story: Story, cl
     story.instance.delete_run(shown.result.run_id)
     story.load(DAYS[1])
     newest = story.instance.get_run_records(limit=1)[0].dagster_run.run_id
-    story.instance.add_run_tags(newest, {"sparkify/warehouse": "duckdb:///warehouse.duckdb"})
+    story.instance.add_run_tags(newest, {WAREHOUSE_TAG: "duckdb:///warehouse.duckdb"})
     assert story.tick() == []
     assert story.sensor.skipped == "Waiting for `sparkify etl`, which shows the days that it rejects itself"
     clock.seconds_ahead = 61
