@@ -1,8 +1,8 @@
 """The UI as its users live in it: each does something in the browser and finds what it shows in the warehouse too.
 
 The tests share one UI, one page and one story, whose parts are the fixtures: files are dropped for the sensor, two days
-of them are rejected, one is corrected, a command for it is terminated and re-executed, and all that is failed or missing
-is materialized. A test looks at what a part has left.
+of them are rejected, one is corrected, a command for it is terminated and re-executed, and all that is failed or
+missing is materialized. A test looks at what a part has left.
 """
 
 import re
