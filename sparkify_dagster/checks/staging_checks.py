@@ -266,17 +266,24 @@ def _rejected_loads(connection: Connection, scope: Scope) -> dg.AssetCheckResult
         .order_by(rejected_loads.c.log_date)
     ).all()
     metadata: Metadata = {REJECTED_LOADS: len(rejected)}
-    if rejected:
-        metadata["first_rejected"] = rows_table(rejected)
-        shown = select(func.count()).select_from(rejected_loads).where(rejected_loads.c.shown_in.is_not(None))
-        if before := connection.execute(shown.where(scope(rejected_loads))).scalar_one():
-            metadata[REJECTED_BEFORE] = before
+    if not rejected:
+        return dg.AssetCheckResult(passed=True, metadata=metadata)
+    metadata["first_rejected"] = rows_table(rejected)
+    shown = select(func.count()).select_from(rejected_loads).where(rejected_loads.c.shown_in.is_not(None))
+    if before := connection.execute(shown.where(scope(rejected_loads))).scalar_one():
+        metadata[REJECTED_BEFORE] = before
     remedy = "Correct the files (`sparkify load-errors` shows the lines)"
     if any(row.errors > row.max_load_errors for row in rejected):
         remedy += ", or raise SPARKIFY_MAX_LOAD_ERRORS"
-    if rejected and _are_all_of_other_days(connection, [row.log_date for row in rejected]):
+    if _are_all_of_other_days(connection, [row.log_date for row in rejected]):
         remedy = NOT_SPLIT_BY_UTC_DAY
-    return dg.AssetCheckResult(passed=not rejected, metadata=metadata, description=remedy if rejected else None)
+    first = rejected[0]
+    which = f"{first.log_date} is rejected" if first.log_date else "The song files are rejected"
+    if len(rejected) > 1:
+        which = f"{pluralize(len(rejected), 'day')} are rejected, the first is {first.log_date}"
+    return dg.AssetCheckResult(
+        passed=False, metadata=metadata, description=f"{which}: {first.reason or 'reason unknown'}. {remedy}"
+    )
 
 
 def _are_all_of_other_days(connection: Connection, days: Sequence[date | None]) -> bool:

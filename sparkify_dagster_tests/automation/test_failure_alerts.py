@@ -105,7 +105,9 @@ def test_each_failure_is_reported_once_with_the_reason_first(alerts: Ticks, webh
     alerts.evaluate()
     (_, text) = webhook.texts
     first, *_, last = text.splitlines()
-    assert first.startswith("Check no_rejected_loads of staging_events failed (load_log_days, 2018-11-03): Correct the")
+    failed_check = "Check no_rejected_loads of staging_events failed (load_log_days, 2018-11-03)"
+    rejection = "2018-11-03 is rejected: 2018/11/2018-11-03-events.json has 3 errors and no good record"
+    assert first.startswith(f"{failed_check}: {rejection}. Correct the files")
     assert last == f"https://dagster.example/runs/{checked}"
     alerts.evaluate()
     assert len(webhook.texts) == 2

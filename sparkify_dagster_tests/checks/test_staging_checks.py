@@ -118,7 +118,7 @@ def test_a_day_split_by_local_time_does_not_suggest_a_higher_limit(world: World,
     world.load("2018-11-01")
     check = Tables(world).check("staging_events", "no_rejected_loads")
     assert check.description is not None
-    assert check.description.startswith("Every error is an event of another UTC day") == (other_error is None)
+    assert ("limit is 1. Every error is an event of another UTC day" in check.description) == (other_error is None)
     assert ("SPARKIFY_MAX_LOAD_ERRORS" in check.description) == (other_error is not None)
 
 
@@ -203,6 +203,9 @@ def test_rejected_songs_fail_no_rejected_loads(world: World) -> None:
     assert check.severity is ERROR
     assert not check.blocking
     assert numbers(check) == {"rejected_loads": 1}
+    assert (check.description or "").startswith(
+        "The song files are rejected: 1 load error, the limit is 0. Correct the"
+    )
     assert rows(check, "first_rejected") == [
         {"log_date": "NULL", "errors": 1, "max_load_errors": 0, "reason": "1 load error, the limit is 0"}
     ]
