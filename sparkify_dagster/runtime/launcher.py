@@ -24,12 +24,10 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
 
     def terminate(self, run_id: str) -> bool:
         run = self._instance.get_run_by_id(run_id)
-        if (
-            run is None
-            or run.is_finished
-            or termination.is_of_code_server(run)
-            or liveness.is_dead(self._instance, run_id)
-        ):
+        if run is not None and liveness.is_dead(self._instance, run_id):
+            self._instance.report_run_canceled(run, liveness.DIED)
+            return True
+        if run is None or run.is_finished or termination.is_of_code_server(run):
             return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
         self._instance.report_run_canceling(run, "Termination was requested: the run's process ends it within seconds.")
         return True

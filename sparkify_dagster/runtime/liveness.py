@@ -13,11 +13,12 @@ from pathlib import Path
 import dagster as dg
 from filelock import FileLock, Timeout
 
+_CANCELING = dg.DagsterRunStatus.CANCELING
 UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
+    _CANCELING,
 ]
 # Maximum time from the launch of a run in the UI until the run holds its lock.
 START_SECONDS = 60
@@ -55,10 +56,12 @@ def root_run_id(run: dg.DagsterRun) -> str:
 
 
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Marks unfinished runs whose process is gone as failed and returns their ids."""
+    """Marks unfinished runs whose process is gone as failed, or as canceled if they were to end; returns their ids."""
     dead = [run for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if is_dead(instance, run.run_id)]
     for run in dead:
-        instance.report_run_failed(run, DIED)
+        # A failed one is repeated.
+        report = instance.report_run_failed if run.status != _CANCELING else instance.report_run_canceled
+        report(run, DIED)
     return [run.run_id for run in dead]
 
 

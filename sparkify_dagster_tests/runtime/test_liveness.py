@@ -176,6 +176,21 @@ def test_a_run_that_has_no_lock_yet_is_left_alone_for_a_while(
     assert status_of(instance, run_id) is Status.FAILURE
 
 
+@pytest.mark.parametrize("status", [Status.STARTED, Status.CANCELING])
+def test_a_dead_run_is_canceled_where_somebody_terminates_it(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, status: Status
+) -> None:
+    """By the UI's button, which has no process to reach, or before the process died: it is not to be repeated."""
+    run_id = add_run(instance, status)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + liveness.START_SECONDS + 1)
+    if status is Status.STARTED:
+        assert instance.run_coordinator.cancel_run(run_id)
+    else:
+        assert liveness.fail_dead_runs(instance) == [run_id]
+    assert status_of(instance, run_id) is Status.CANCELED
+
+
 @pytest.mark.parametrize("status", [Status.SUCCESS, Status.FAILURE, Status.CANCELED, Status.NOT_STARTED])
 def test_runs_that_do_not_run_are_left_alone(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, status: Status
