@@ -69,7 +69,8 @@ def describe() -> str:
 
 def terminate() -> None:
     """Interrupts the main thread as SIGTERM does, from another thread."""
-    _terminated.set()
+    if received() is None:
+        _terminated.set()
     # Sent to the thread itself, for whose system calls it would go on otherwise.
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 

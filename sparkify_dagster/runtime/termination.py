@@ -15,6 +15,7 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from sparkify_dagster.runtime import interrupts, statements
 
 POLL_SECONDS = 1.0
+CANCELS_PER_INTERRUPT = 4
 
 
 def is_of_code_server(run: dg.DagsterRun) -> bool:
@@ -42,7 +43,18 @@ def _watch(instance: dg.DagsterInstance, run_id: str, done: threading.Event) -> 
         except Exception:  # noqa: S112 (a history that cannot be read now may be readable in a second)
             continue
         if run is not None and run.status is dg.DagsterRunStatus.CANCELING:
-            if not is_of_code_server(run):
-                interrupts.terminate()
-            while not done.wait(statements.REPEAT_SECONDS):
+            _end(done, interrupted=is_of_code_server(run))
+
+
+def _end(done: threading.Event, *, interrupted: bool) -> None:
+    """Interrupts the main thread until it is done: a driver may turn an interrupt into an error of its statement.
+
+    The next step would begin then, as after any other error.
+    """
+    while not done.is_set():
+        if not interrupted:
+            interrupts.terminate()
+        interrupted = False
+        for _ in range(CANCELS_PER_INTERRUPT):
+            if not done.wait(statements.REPEAT_SECONDS):
                 statements.cancel_running()

@@ -112,6 +112,8 @@ class Cluster:
         self.claims_conforming_strings = False
         self.isolation_level = "SERIALIZABLE"
         self.connections_to_refuse = 0
+        # The processes of sessions whose present statement somebody cancels.
+        self.canceled: set[int] = set()
         self.ca_file, self.tls = make_server_certificate(folder)
         self._lock = threading.Lock()
         self._failures: list[Failure] = []

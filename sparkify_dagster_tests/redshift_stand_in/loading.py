@@ -14,6 +14,7 @@ from sparkify_dagster_tests.redshift_stand_in.copy_source import INVALID_LINE, R
 from sparkify_dagster_tests.redshift_stand_in.copy_values import Column, Conversion, Number, ValueRefused, converted
 from sparkify_dagster_tests.redshift_stand_in.refusal import Refusal
 
+QUERY_CANCELED, CANCELED = "57014", "Query (150) canceled on user's request"
 _TYPE_NAMES = {
     "character varying": "varchar",
     "character": "char",
@@ -77,6 +78,8 @@ class Load:
             self._scanned += 1
             self._scanned_files.append(ScannedFile(url, file.etag, file.bytes, _lines_of(file)))
             for row in self.source.rows(file):
+                if self.session_id in self.cluster.canceled:
+                    raise Refusal(CANCELED, QUERY_CANCELED)
                 line = self._line(url, row, conversion)
                 if line is not None:
                     rows.append(line)

@@ -10,14 +10,13 @@ from sparkify_dagster_tests.redshift_stand_in.cluster import Cluster, Transactio
 from sparkify_dagster_tests.redshift_stand_in.copy_command import CopyCommand, parse_copy
 from sparkify_dagster_tests.redshift_stand_in.copy_source import Source
 from sparkify_dagster_tests.redshift_stand_in.copy_values import Column
-from sparkify_dagster_tests.redshift_stand_in.loading import Load
+from sparkify_dagster_tests.redshift_stand_in.loading import CANCELED, QUERY_CANCELED, Load
 from sparkify_dagster_tests.redshift_stand_in.refusal import NotImitated, Refusal
 from sparkify_dagster_tests.redshift_stand_in.rewriting import first_word, rewrite, split_statements, trusting_keys
 from sparkify_dagster_tests.redshift_stand_in.wire import Channel, Closed, Message
 
 _IDLE = b"I"
 _FAILED = b"E"
-_QUERY_CANCELED = "57014"
 _INSUFFICIENT_PRIVILEGE = "42501"
 # Nothing, or not all, was granted.
 _NOT_GRANTED = ("01007", "01006")
@@ -163,6 +162,7 @@ class Session:
         return Channel(connection)
 
     def _cancel(self, key: bytes) -> None:
+        self._cluster.canceled.add(int.from_bytes(key[:4], "big"))
         channel = self._connect()
         channel.send_bytes(
             (len(key) + 8).to_bytes(4, "big") + wire.CANCEL_REQUEST.to_bytes(4, "big") + key,
@@ -173,6 +173,7 @@ class Session:
         if self._status == _IDLE:
             self._transaction = Transaction(time.monotonic())
         self._transaction.statements.append(sql)
+        self._cluster.canceled.discard(self._process_id)
         failure = self._cluster.received(sql)
         if failure is not None and failure.cuts and not failure.after:
             raise Closed
@@ -375,9 +376,9 @@ def _in_redshifts_words(message: Message) -> Message:
     if message.kind == b"E":
         fields = message.fields
         limit = re.fullmatch(r"bytes_\d+_(\d+)", fields.get("n", ""))
-        if fields.get("C") == _QUERY_CANCELED:
+        if fields.get("C") == QUERY_CANCELED:
             # r_statement_timeout
-            return wire.error(_QUERY_CANCELED, "Query (150) canceled on user's request")
+            return wire.error(QUERY_CANCELED, CANCELED)
         if fields.get("C") == _INSUFFICIENT_PRIVILEGE:
             kinds = r"(?<=permission denied for )(table|view)"
             return wire.error(_INSUFFICIENT_PRIVILEGE, re.sub(kinds, "relation", fields["M"]))
