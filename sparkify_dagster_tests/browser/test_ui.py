@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 from datetime import date
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -18,7 +19,7 @@ from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 from playwright.sync_api import Locator, expect
 
 from sparkify_dagster.partitions import range_tags
-from sparkify_dagster_tests.support.browser.fixtures import DAYS, MAX_LOAD_ERRORS
+from sparkify_dagster_tests.support.browser.fixtures import DAYS, MAX_LOAD_ERRORS, TEAM
 from sparkify_dagster_tests.support.browser.server import Served
 from sparkify_dagster_tests.support.browser.ui import GROUPS, UI
 from sparkify_dagster_tests.support.events import event
@@ -194,6 +195,29 @@ def test_a_query_shows_its_answer_as_rows_and_as_a_chart(ui: UI, world: World) -
     image = ui.open_image("plays_by_hour", "chart", "At which hours of the week")
     expect(image).to_be_visible()
     assert image.evaluate("image => image.complete && image.naturalWidth") > 0
+
+
+@pytest.mark.usefixtures("everything_is_loaded")
+def test_a_query_shows_its_result_at_a_glance_in_both_themes(ui: UI, screenshots: Path) -> None:
+    ui.open_asset("plays_by_hour")
+    shown = ui.row("at_a_glance").locator("pre").first
+    colours = set()
+    for theme in ("light", "dark"):
+        ui.page.emulate_media(color_scheme=theme)
+        shown.scroll_into_view_if_needed()
+        expect(shown).to_contain_text(re.compile("█.*hour [0-9]+ to [0-9]+", re.DOTALL))
+        colours.add(shown.evaluate("element => getComputedStyle(element).color"))
+        ui.screenshot(screenshots / f"at_a_glance_{theme}.png")
+    ui.page.emulate_media(color_scheme="light")
+    assert len(colours) == 2
+
+
+@pytest.mark.usefixtures("everything_is_loaded")
+def test_a_teams_query_is_materialized_with_the_others(ui: UI, world: World) -> None:
+    ui.open_asset(f"{TEAM}_example")
+    expect(ui.page.get_by_role("link", name=TEAM, exact=True).first).to_be_visible()
+    ui.see("Row count", len(world.rows(f"analytics.{TEAM}_example")))
+    expect(ui.row("at_a_glance")).to_contain_text("█")
 
 
 @pytest.mark.usefixtures("everything_is_loaded")

@@ -1,19 +1,24 @@
 """A page of a real browser on the real UI, and the project behind it."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from playwright.sync_api import Browser
 
+from sparkify_dagster.analytics.query_folders import COMPONENT
+from sparkify_dagster.components import QueriesScaffolder
 from sparkify_dagster_tests.support.browser import chromium
 from sparkify_dagster_tests.support.browser.server import SHORT_TICKS, Served, served
 from sparkify_dagster_tests.support.browser.ui import UI
-from sparkify_dagster_tests.support.project import Project
+from sparkify_dagster_tests.support.project import ROOT, Project
 from sparkify_dagster_tests.support.wheel import EmptyFolder
 
 DAYS = 7
+TEAM = "marketing"
 # Nobody watches what moves, and drawing it costs an eighth of the browser's time.
 STILL = """
 document.addEventListener('DOMContentLoaded', () => {
@@ -69,8 +74,20 @@ def project(scripts: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="module")
 def served_ui(browser: Browser, project: Project) -> Iterator[Served]:
-    with served(project, SPARKIFY_MAX_LOAD_ERRORS=str(MAX_LOAD_ERRORS), **SHORT_TICKS) as ui:
+    """The UI of a package of its own, with a team's queries."""
+    package = shutil.copytree(ROOT / "sparkify_dagster", project.folder / "sparkify_dagster")
+    _scaffold(package / "defs" / TEAM)
+    # Before the package that is installed.
+    environment = {**SHORT_TICKS, "PYTHONPATH": f"{project.folder}{os.pathsep}{SHORT_TICKS['PYTHONPATH']}"}
+    with served(project, SPARKIFY_MAX_LOAD_ERRORS=str(MAX_LOAD_ERRORS), **environment) as ui:
         yield ui
+
+
+def _scaffold(folder: Path) -> None:
+    """Does what `dg scaffold defs` does with the component of queries."""
+    folder.mkdir(parents=True)
+    request = dg.ScaffoldRequest(COMPONENT, folder, scaffold_format="yaml", project_root=None, params=dg.Model())
+    QueriesScaffolder().scaffold(request)
 
 
 @pytest.fixture(scope="session")
