@@ -8,6 +8,7 @@ missing is materialized. A test looks at what a part has left.
 import re
 import shutil
 import signal
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -16,12 +17,12 @@ import pytest
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.execution.backfill import BulkActionStatus
 from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, TimeoutError, expect
 
 from sparkify_dagster.partitions import range_tags
 from sparkify_dagster_tests.support.browser.fixtures import DAYS, MAX_LOAD_ERRORS, TEAM
 from sparkify_dagster_tests.support.browser.server import Served
-from sparkify_dagster_tests.support.browser.ui import GROUPS, UI
+from sparkify_dagster_tests.support.browser.ui import GROUPS, PATIENCE_MILLISECONDS, UI
 from sparkify_dagster_tests.support.events import event
 from sparkify_dagster_tests.support.outcome import SOURCES
 from sparkify_dagster_tests.support.project import DEADLINE_SECONDS, Project, wait_until
@@ -253,6 +254,30 @@ def test_a_columns_origin_is_told_and_drawn(ui: UI) -> None:
 
 def evaluation(ui: UI) -> Locator:
     return ui.page.get_by_text("Evaluation result", exact=True).locator("..")
+
+
+@pytest.mark.usefixtures("everything_is_loaded")
+def test_a_broken_query_says_what_to_correct_and_keeps_its_result(ui: UI, project: Project) -> None:
+    file = project.folder / "sparkify_dagster" / "sql" / "analytics" / "top_songs.sql"
+    # Each run that comes after would fail with it.
+    file.write_text(file.read_text("utf-8").replace("WHERE p.start_time", "WHERE p.started"), "utf-8")
+    ui.open("/locations")
+    ui.page.get_by_role("button").filter(has_text=re.compile("^Reload$")).click()
+    reason = ui.page.get_by_text("top_songs.sql, line 19: p.started: songplays has no such column").first
+
+    def is_shown() -> bool:
+        # Loaded again, since the UI keeps what it knew of an asset.
+        ui.page.goto("/assets/top_songs?view=overview")
+        with suppress(TimeoutError):
+            reason.wait_for(timeout=PATIENCE_MILLISECONDS)
+        return reason.is_visible()
+
+    wait_until(is_shown, "the reload of the definitions")
+    expect(ui.row("at_a_glance")).to_contain_text("█")
+    ui.open_asset("top_artists")
+    expect(ui.page.get_by_text("Which artists are played most?").first).to_be_visible()
+    ui.open_asset("top_songs")
+    expect(reason).to_be_visible()
 
 
 def test_the_ui_ends_and_leaves_no_process(served_ui: Served) -> None:
