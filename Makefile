@@ -32,12 +32,14 @@ browser: .venv/installed-dev ## Get the Chromium that the UI's tests need, where
 screenshots: .venv/installed-dev ## Take the documentation's screenshots of the UI again
 	$(BIN)/python -m sparkify_dagster_tests.support.browser.screenshots
 
-check: .venv/installed-dev ## Check format, lint, types, layers and SQL
+check: .venv/installed-dev ## Check format, lint, types, layers, SQL and the containers' files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint --quiet sparkify_dagster/sql
+	$(BIN)/hadolint infrastructure/Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec infrastructure/compose.yaml
 
 format: .venv/installed-dev ## Format the Python and the SQL
 	$(BIN)/ruff format .
