@@ -7,7 +7,7 @@ from datetime import date
 import dagster as dg
 from sqlalchemy import Connection, func, select
 
-from sparkify_dagster.assets import rejected_days
+from sparkify_dagster.assets import rejected_partitions
 from sparkify_dagster.assets.sources import (
     json_paths_metadata,
     listing_metadata,
@@ -89,7 +89,7 @@ def staging_events(
     again. On Redshift the types are cast in SQL: `sql/redshift/staging_events.sql`
     """
     if config.only_show_rejected:
-        yield rejected_days.show(context, warehouse)
+        yield rejected_partitions.show(context, warehouse)
         return
     first_day, last_day = required_partition_days(context)
     days = days_between(first_day, last_day)
@@ -297,7 +297,7 @@ def _log_day(log: dg.DagsterLogManager, loaded: LoadedDay, limits: Limits) -> No
         )
     elif loaded.rejection is not None:
         reasons = [error.reason for error in day.errors]
-        remedy = rejected_days.remedy(day.day, day.day, reasons, too_many=day.error_count > limits.max_load_errors)
+        remedy = rejected_partitions.remedy(day.day, day.day, reasons, too_many=day.error_count > limits.max_load_errors)
         log.error(
             f"{day.day} is rejected: {loaded.rejection}. The day keeps the rows of its last load. "
             f"{remedy}. First: {day.errors[0].place}: {reasons[0]}"

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import dagster as dg
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, case, func, select, true
 
-from sparkify_dagster.assets.rejected_days import NOT_SPLIT_BY_UTC_DAY, are_all_of_other_days
+from sparkify_dagster.assets.rejected_partitions import NOT_SPLIT_BY_UTC_DAY, are_all_of_other_days
 from sparkify_dagster.assets.staging import staging_events, staging_songs
 from sparkify_dagster.checks import completeness, drift, recognized_files
 from sparkify_dagster.checks.check_results import Metadata, rows_table, selected

@@ -348,7 +348,8 @@ def test_a_day_cut_by_local_time_and_what_was_not_run_are_told_in_a_line_each(sm
     Path(small.song_data).rmdir()
     output = project.sparkify("etl", expect=1, SPARKIFY_MAX_LOAD_ERRORS="1")
     assert f"{small.song_data}: there is no such folder" in output
-    (rejected,) = (line for line in output.splitlines() if "is rejected: " in line)
+    rejected, check = (line for line in output.splitlines() if "is rejected: " in line)
+    assert check.startswith("    ERROR: staging_events.no_rejected_loads: ")
     assert "7 of 8 records have errors, the limit is 1. The day keeps the rows of its last load. " in rejected
     assert (
         "Every error is an event of another UTC day: split the files by UTC day, not by local time. First: " in rejected
