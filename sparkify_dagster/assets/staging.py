@@ -297,7 +297,9 @@ def _log_day(log: dg.DagsterLogManager, loaded: LoadedDay, limits: Limits) -> No
         )
     elif loaded.rejection is not None:
         reasons = [error.reason for error in day.errors]
-        remedy = rejected_partitions.remedy(day.day, day.day, reasons, too_many=day.error_count > limits.max_load_errors)
+        remedy = rejected_partitions.remedy(
+            day.day, day.day, reasons, too_many=day.error_count > limits.max_load_errors
+        )
         log.error(
             f"{day.day} is rejected: {loaded.rejection}. The day keeps the rows of its last load. "
             f"{remedy}. First: {day.errors[0].place}: {reasons[0]}"
