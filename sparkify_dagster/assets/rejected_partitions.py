@@ -35,6 +35,13 @@ def are_all_of_other_days(reasons: Sequence[str]) -> bool:
     return bool(reasons) and all("belongs to " in reason for reason in reasons)
 
 
+def describe_days(days: Sequence[date]) -> str:
+    """Returns the beginning of a sentence about rejected days, which are in order."""
+    if len(days) == 1:
+        return f"{days[0]} is rejected"
+    return f"{pluralize(len(days), 'day')} are rejected, the first is {days[0]}"
+
+
 def remedy(first_day: date, last_day: date, reasons: Sequence[str], *, too_many: bool) -> str:
     """Returns what to do about rejected days, given their load errors' reasons; `too_many`: more than the limit."""
     if are_all_of_other_days(reasons):
@@ -82,9 +89,7 @@ def show(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.Material
 
 def _describe(rejected: Sequence[Rejection], reasons: Sequence[str]) -> str:
     first, last = rejected[0], rejected[-1]
-    which = f"{first.day} is rejected"
-    if len(rejected) > 1:
-        which = f"{pluralize(len(rejected), 'day')} are rejected, the first is {first.day}"
+    which = describe_days([rejection.day for rejection in rejected])
     too_many = any(rejection.errors > rejection.max_load_errors for rejection in rejected)
     return (
         f"{which}: {first.reason}. {remedy(first.day, last.day, reasons, too_many=too_many)}. Then Jobs > load_all > "

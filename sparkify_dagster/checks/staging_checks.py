@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import dagster as dg
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, case, func, select, true
 
-from sparkify_dagster.assets.rejected_partitions import NOT_SPLIT_BY_UTC_DAY, are_all_of_other_days
+from sparkify_dagster.assets.rejected_partitions import NOT_SPLIT_BY_UTC_DAY, are_all_of_other_days, describe_days
 from sparkify_dagster.assets.staging import staging_events, staging_songs
 from sparkify_dagster.checks import completeness, drift, recognized_files
 from sparkify_dagster.checks.check_results import Metadata, rows_table, selected
@@ -277,13 +277,10 @@ def _rejected_loads(connection: Connection, scope: Scope) -> dg.AssetCheckResult
         remedy += ", or raise SPARKIFY_MAX_LOAD_ERRORS"
     if _are_all_of_other_days(connection, [row.log_date for row in rejected]):
         remedy = NOT_SPLIT_BY_UTC_DAY
-    first = rejected[0]
-    which = f"{first.log_date} is rejected" if first.log_date else "The song files are rejected"
-    if len(rejected) > 1:
-        which = f"{pluralize(len(rejected), 'day')} are rejected, the first is {first.log_date}"
-    return dg.AssetCheckResult(
-        passed=False, metadata=metadata, description=f"{which}: {first.reason or 'reason unknown'}. {remedy}"
-    )
+    days = [row.log_date for row in rejected if row.log_date]
+    which = describe_days(days) if days else "The song files are rejected"
+    reason = rejected[0].reason or "reason unknown"
+    return dg.AssetCheckResult(passed=False, metadata=metadata, description=f"{which}: {reason}. {remedy}")
 
 
 def _are_all_of_other_days(connection: Connection, days: Sequence[date | None]) -> bool:
