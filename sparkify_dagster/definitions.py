@@ -27,6 +27,8 @@ from sparkify_dagster.sources.source import Source
 from sparkify_dagster.warehouse.connect import create_warehouse
 
 _settings = Settings.load()
+# Of each run of the command line; a process with other settings does not execute it.
+RUN_TAGS = run_tags(_settings)
 _warehouse = create_warehouse(_settings)
 _tables = [
     staging.staging_events,
@@ -89,7 +91,7 @@ defs = dg.Definitions(
             min_match_rate=_settings.min_match_rate,
         ),
     },
-    executor=watched_in_process_executor(run_tags(_settings)),
+    executor=watched_in_process_executor(RUN_TAGS),
 )
 
 # What `dg scaffold defs` has written, but for queries. Loading it adds a third to the time of importing this module.

@@ -21,10 +21,8 @@ from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUERIES, SONG_ASSET
 from sparkify_dagster.checks.analytics_checks import MATCHES_EXPECTED, comparison_text
 from sparkify_dagster.cli.progress import Progress, print_counts
 from sparkify_dagster.cli.project_folder import dagster_home
-from sparkify_dagster.config.run_tags import run_tags
-from sparkify_dagster.config.settings import Settings
 from sparkify_dagster.days import contiguous_blocks
-from sparkify_dagster.definitions import defs
+from sparkify_dagster.definitions import RUN_TAGS, defs
 from sparkify_dagster.partitions import WINDOW, is_in_window, range_tags
 from sparkify_dagster.presentation.metadata_keys import CODE_VERSION_TAG
 from sparkify_dagster.presentation.rejections import not_shown
@@ -162,7 +160,7 @@ def _execute(
     instance.add_event_listener(run_id, progress.handle)
     instance.add_event_listener(run_id, lambda entry: _cancel_if_interrupted(instance, run_id))
     command_runs.add_origin(instance, run_id, job)
-    tags = {**command_runs.ORIGIN_TAGS, **run_tags(Settings.load()), **(range_tags(*days) if days else {})}
+    tags = {**command_runs.ORIGIN_TAGS, **RUN_TAGS, **(range_tags(*days) if days else {})}
     with liveness.alive(instance, run_id), termination.watched(instance, run_id):
         defs.resolve_job_def(job).execute_in_process(
             # Progress prints what matters; Dagster's own log is in the UI.
