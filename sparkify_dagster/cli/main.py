@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypedDict, TypeVar, Unpack
 
 import click
 
+from sparkify_dagster.cli.project_folder import dagster_home
 from sparkify_dagster.config.keys import MAX_LOG_DAY
 from sparkify_dagster.config.settings import Settings
 from sparkify_dagster.formatting import console, pluralize, replace_unwritable_characters, visible
@@ -181,8 +182,6 @@ def etl(first_day: date | None, last_day: date | None, full: bool, allow_empty: 
 
     Without days, load every day of the window that has a file or rows. Days far apart are loaded in separate runs.
     """
-    from sparkify_dagster.cli.project_folder import dagster_home
-
     settings = _settings()
     # Before anything is written here.
     dagster_home()

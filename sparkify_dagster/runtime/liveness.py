@@ -13,12 +13,11 @@ from pathlib import Path
 import dagster as dg
 from filelock import FileLock, Timeout
 
-_CANCELING = dg.DagsterRunStatus.CANCELING
 UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
-    _CANCELING,
+    dg.DagsterRunStatus.CANCELING,
 ]
 # Maximum time from the launch of a run in the UI until the run holds its lock.
 START_SECONDS = 60
@@ -60,7 +59,8 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     dead = [run for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) if is_dead(instance, run.run_id)]
     for run in dead:
         # A failed one is repeated.
-        report = instance.report_run_failed if run.status != _CANCELING else instance.report_run_canceled
+        is_to_end = run.status is dg.DagsterRunStatus.CANCELING
+        report = instance.report_run_canceled if is_to_end else instance.report_run_failed
         report(run, DIED)
     return [run.run_id for run in dead]
 

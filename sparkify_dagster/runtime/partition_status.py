@@ -21,8 +21,10 @@ def has_failed(instance: dg.DagsterInstance, run_id: str | None) -> bool:
 def show_as_failed(instance: dg.DagsterInstance, asset: dg.AssetKey, partitions: Iterable[str], run_id: str) -> None:
     """Makes the run, if it fails or has failed, the one that counts for the partitions of the asset."""
     run = instance.get_run_by_id(run_id)
-    for partition in partitions if run else []:
+    if run is None:
+        return
+    for partition in partitions:
         planned = dg.DagsterEvent.build_asset_materialization_planned_event(
-            run.job_name if run else "", asset.to_python_identifier(), AssetMaterializationPlannedData(asset, partition)
+            run.job_name, asset.to_python_identifier(), AssetMaterializationPlannedData(asset, partition)
         )
         instance.report_dagster_event(planned, run_id)

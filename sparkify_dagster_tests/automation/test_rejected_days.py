@@ -72,7 +72,7 @@ class Story:
 
     @property
     def alert(self) -> str | None:
-        """What was reported since it was last looked at."""
+        """The report since the property was last read, None if there was none."""
         self.alerts.evaluate()
         return None if self.alerts.skipped == "No new failures" else self.alerts.skipped
 

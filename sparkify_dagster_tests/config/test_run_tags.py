@@ -1,4 +1,4 @@
-"""What a run of the command line says about its warehouse, sources and window."""
+"""Tags of runs of the command line: warehouse, sources and window."""
 
 from pathlib import Path
 
