@@ -69,6 +69,7 @@ defs = dg.Definitions(
         jobs.load_songs,
         jobs.load_log_days,
         jobs.refresh_analytics,
+        jobs.audit,
         jobs.maintain_warehouse,
         jobs.show_rejected_days,
     ],

@@ -1,4 +1,4 @@
-"""The jobs: load everything, songs only or log days only, refresh the analytics tables, maintain the warehouse."""
+"""The jobs: load everything, songs only or log days only, refresh the analytics tables, audit, maintain."""
 
 import dagster as dg
 
@@ -32,6 +32,14 @@ refresh_analytics = dg.define_asset_job(
     "refresh_analytics",
     selection=_QUERY_GROUPS,
     description="Recomputes the analytics queries whose tables or SQL changed; the others are up to date.",
+)
+
+
+audit = dg.define_asset_job(
+    "audit",
+    selection=dg.AssetSelection.all_asset_checks(),
+    description="Runs every check on all rows. The check of a run looks at the rows that the run has written; "
+    "`sparkify etl --full` ends with this job.",
 )
 
 

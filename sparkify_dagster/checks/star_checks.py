@@ -14,7 +14,16 @@ from sparkify_dagster.partitions import partition_days
 from sparkify_dagster.presentation.rows import SHOWN_ROWS
 from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.schema.event_columns import NEXT_SONG
-from sparkify_dagster.schema.tables import artists, key_columns, songplays, songs, staging_events, time, users
+from sparkify_dagster.schema.tables import (
+    artists,
+    key_columns,
+    songplays,
+    songs,
+    staging_events,
+    time,
+    user_days,
+    users,
+)
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.transforms import day_bounds
 
@@ -91,7 +100,7 @@ def check_dimensions(
         for key in sorted(context.selected_asset_check_keys):
             if key.name == "unique_key":
                 (table,) = (table for table in _REFERENCES.values() if table.name == key.asset_key.path[-1])
-                result = _unique_key(connection, table, true())
+                result = _unique_key(connection, table, _written_on(table, days))
             elif key.name == "distinct_start_times":
                 result = _distinct_start_times(connection, days)
             else:
@@ -205,7 +214,8 @@ def _referential_integrity(connection: Connection, days: tuple[date, date] | Non
     orphans = {}
     joined: FromClause = songplays
     for name, dimension in _REFERENCES.items():
-        joined = joined.outerjoin(dimension, songplays.c[name] == dimension.c[name])
+        is_found = songplays.c[name] == dimension.c[name]
+        joined = joined.outerjoin(dimension, and_(is_found, _starts_in(time, days)) if dimension is time else is_found)
         orphans[name] = _count_if(and_(songplays.c[name].is_not(None), dimension.c[name].is_(None)))
     counts = connection.execute(
         select(func.count().label("plays"), *(orphan.label(f"{name}_missing") for name, orphan in orphans.items()))
@@ -218,6 +228,13 @@ def _referential_integrity(connection: Connection, days: tuple[date, date] | Non
         metadata=dict(counts._mapping),
         description=f"Missing in the dimensions: {missing}" if missing else None,
     )
+
+
+def _written_on(dimension: Table, days: tuple[date, date] | None) -> ColumnElement[bool]:
+    """Selects the rows that a run of the days writes; songs and artists are always written as a whole."""
+    if days is not None and dimension is users:
+        return users.c.user_id.in_(select(user_days.c.user_id).where(user_days.c.log_date.between(*days)))
+    return _starts_in(time, days) if dimension is time else true()
 
 
 def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:

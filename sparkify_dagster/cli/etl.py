@@ -93,6 +93,9 @@ def run(
                 console.print(f"The song catalogue changed: re-matching the plays of {days[0]} to {days[1]}")
                 queries = QUERIES if days == pending[-1] and not progress.failed_steps else ()
                 _execute(instance, "load_log_days", progress, days=days, assets=["songplays", *queries])
+        if full and first_day is last_day is None and not progress.failed_steps:
+            console.print("Checking all rows")
+            _execute(instance, jobs.audit.name, progress)
         _print_result(console, warehouse, progress)
         if nothing_to_load is not None:
             console.print(nothing_to_load, markup=False)

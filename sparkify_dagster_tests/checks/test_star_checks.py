@@ -36,10 +36,11 @@ def test_an_empty_warehouse_passes_every_check(world: World) -> None:
     assert len(checks.checks) == 24
 
 
-def unique_keys(tables: Tables) -> dict[str, dg.AssetCheckEvaluation]:
-    """Runs the check of each table's key."""
-    evaluations = tables.checks(*((table, "unique_key") for table in KEYS)).evaluations
-    return {table: evaluations[table, "unique_key"] for table in KEYS}
+def unique_keys(tables: Tables, day: str | None = None, *names: str) -> dict[str, dg.AssetCheckEvaluation]:
+    """Runs the check of each table's key, or of some tables', for all rows or those of a day."""
+    checks = [(table, "unique_key") for table in names or KEYS]
+    evaluations = tables.checks(*checks, first_day=day).evaluations
+    return {table: evaluations[table, name] for table, name in checks}
 
 
 def test_a_duplicate_key_fails(tables: Tables) -> None:
@@ -74,6 +75,20 @@ def test_duplicate_plays_are_searched_only_in_the_days_of_the_run(tables: Tables
     other_day = tables.check("songplays", "unique_key", "2018-11-01")
     assert other_day.passed
     assert numbers(other_day) == {"rows": 2, "duplicates": 0, "missing": 0}
+
+
+@pytest.mark.slow
+def test_rows_that_the_run_has_not_written_are_left_to_the_audit(tables: Tables) -> None:
+    """User 9 and the start time are of the second day alone."""
+    tables.tamper("INSERT INTO time SELECT * FROM time WHERE start_time >= '2018-11-02'")
+    tables.tamper("INSERT INTO users SELECT * FROM users WHERE user_id = 9")
+    of_day = {table: numbers(check) for table, check in unique_keys(tables, "2018-11-01").items()}
+    assert of_day["time"] == {"rows": 2, "duplicates": 0, "missing": 0}
+    assert of_day["users"] == {"rows": 1, "duplicates": 0, "missing": 0}
+    assert not any(check.passed for check in unique_keys(tables, "2018-11-02", "time", "users").values())
+    audit = tables.world.materialize(None, job="audit")
+    assert audit.failed_checks == {("time", "unique_key"), ("users", "unique_key")}
+    assert len(audit.checks) > 24
 
 
 def test_row_counts_that_match_staging_pass(checked: Outcome) -> None:
