@@ -14,8 +14,9 @@ import dagster as dg
 from sqlalchemy import Table
 
 from docs.er_diagram import star_schema_diagram
+from sparkify_dagster.analytics.comparison import MATCHES_EXPECTED
 from sparkify_dagster.analytics.query import Query, all_queries
-from sparkify_dagster.checks.analytics_checks import MATCHES_EXPECTED, check_queries
+from sparkify_dagster.checks.analytics_checks import check_queries
 from sparkify_dagster.checks.runbook import RUNBOOK
 from sparkify_dagster.checks.staging_checks import check_staging_events, check_staging_songs
 from sparkify_dagster.checks.star_checks import check_dimensions, check_songplays

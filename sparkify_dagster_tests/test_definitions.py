@@ -8,8 +8,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from sparkify_dagster.analytics.comparison import MATCHES_EXPECTED
 from sparkify_dagster.analytics.query import Query, all_queries
-from sparkify_dagster.checks.analytics_checks import MATCHES_EXPECTED
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.schema import tables
 from sparkify_dagster.schema.lineage import source_tables

@@ -13,6 +13,8 @@ from sparkify_dagster.analytics.formats import format_value
 from sparkify_dagster.analytics.query import Query
 from sparkify_dagster.formatting import pluralize
 
+# The name of the check that compares the result of a query with the expected one.
+MATCHES_EXPECTED = "matches_expected"
 TOLERANCE = "Decimals may differ by one in the last digit; all other values must be equal. Empty text equals NULL."
 # Each missing row is paired with the most similar of this many unexpected rows: the search is quadratic.
 _MAX_PAIRED_ROWS = 200

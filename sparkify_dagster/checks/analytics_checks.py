@@ -6,7 +6,7 @@ from functools import cache, partial
 import dagster as dg
 from sqlalchemy import Connection, func, select
 
-from sparkify_dagster.analytics.comparison import TOLERANCE, compare
+from sparkify_dagster.analytics.comparison import MATCHES_EXPECTED, TOLERANCE, compare
 from sparkify_dagster.analytics.expected import ExpectedResults, ExpectedResultsError, Values
 from sparkify_dagster.analytics.query import Query, all_queries
 from sparkify_dagster.analytics.refresh import stored_result
@@ -21,7 +21,6 @@ from sparkify_dagster.warehouse import staging_tables
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.ddl import columns_in
 
-MATCHES_EXPECTED = "matches_expected"
 # Metadata of a check that fails while parts of the source are not loaded, which may be the cause.
 NOT_LOADED = "not_loaded"
 NOT_MATERIALIZED = "not materialized yet: materialize it"

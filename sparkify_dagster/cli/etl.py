@@ -14,11 +14,12 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from sparkify_dagster import formatting
+from sparkify_dagster.analytics.comparison import MATCHES_EXPECTED
 from sparkify_dagster.analytics.query import broken_queries
 from sparkify_dagster.analytics.verification import print_summary
 from sparkify_dagster.automation import jobs
 from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUERIES, SONG_ASSETS
-from sparkify_dagster.checks.analytics_checks import MATCHES_EXPECTED, comparison_text
+from sparkify_dagster.checks.analytics_checks import comparison_text
 from sparkify_dagster.cli.progress import Progress, print_counts
 from sparkify_dagster.cli.project_folder import dagster_home
 from sparkify_dagster.days import contiguous_blocks

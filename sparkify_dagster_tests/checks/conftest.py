@@ -11,8 +11,8 @@ import dagster as dg
 import duckdb
 import pytest
 
+from sparkify_dagster.analytics.comparison import MATCHES_EXPECTED
 from sparkify_dagster.analytics.expected import ExpectedResults
-from sparkify_dagster.checks.analytics_checks import MATCHES_EXPECTED
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.ingest.limits import Limits
 from sparkify_dagster.partitions import range_tags

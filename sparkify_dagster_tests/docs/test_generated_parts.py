@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import pytest
 
 from docs import generate
+from sparkify_dagster.analytics.comparison import MATCHES_EXPECTED
 from sparkify_dagster.analytics.query import all_queries
-from sparkify_dagster.checks.analytics_checks import MATCHES_EXPECTED
 from sparkify_dagster.checks.runbook import RUNBOOK
 from sparkify_dagster.cli.main import main
 from sparkify_dagster.config.keys import KEYS
