@@ -6,7 +6,7 @@ INSTALL = if $(BIN)/pip install --quiet --disable-pip-version-check uv; \
 	then $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e $(1); \
 	else $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e $(1); fi
 
-.PHONY: help run ui test test-fast coverage browser screenshots check format docs reference benchmark benchmark-warehouses benchmark-queries constraints clean
+.PHONY: help run ui test test-fast coverage browser screenshots check format docs reference charting-library benchmark benchmark-warehouses benchmark-queries constraints clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ format: .venv/installed-dev ## Format the Python and the SQL
 
 docs: .venv/installed-dev ## Build the documentation site into docs/_build; warnings and broken links are errors
 	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going docs docs/_build
+
+charting-library: .venv/installed-dev ## Bundle the charting library of the report again, after an upgrade of vl-convert
+	$(BIN)/python -m sparkify_dagster.report.bundle
 
 reference: .venv/installed-dev ## Write the generated pages of the documentation again
 	$(BIN)/python -m docs.generate

@@ -38,6 +38,20 @@ _CONFIG: Final = {
     "legend": {"labelColor": _INK, "title": None},
     "range": {"category": _COLOURS, "ramp": _ASCENDING, "heatmap": _ASCENDING},
 }
+# The page gives texts and lines the colours of its theme. Marks are legible on both: 3:1 on white and on black.
+_TEXT_SIZE: Final = {"labelFontSize": 11, "titleFontSize": 11}
+_PAGE_CONFIG: Final = {
+    "background": None,
+    "font": "system-ui, sans-serif",
+    "view": {"stroke": None},
+    "axis": {"domain": False, "ticks": False, "titleFontWeight": "normal", "labelLimit": 140, **_TEXT_SIZE},
+    "legend": {"title": None, **_TEXT_SIZE},
+    "range": {
+        "category": ("#4f7bd9", "#c96f10", "#2f9159", "#a066c9"),
+        "ramp": _ASCENDING,
+        "heatmap": _ASCENDING,
+    },
+}
 # In pixels; a dialog of the UI is about 700 wide.
 _WIDTH: Final = 420
 _HEIGHT: Final = 180
@@ -63,6 +77,10 @@ class ChartSpec:
 
     def __str__(self) -> str:
         return f"{', '.join(self.values)} by {' and '.join(self.by)}"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (*self.values, *self.by)
 
 
 def parse_chart(text: str) -> ChartSpec:
@@ -106,14 +124,74 @@ def draw(chart: ChartSpec, title: str, rows: Rows) -> str:
 
 def _vega_lite_spec(chart: ChartSpec, title: str, rows: Rows) -> dict[str, Any]:
     shown, note = _rows_that_fit(chart.type, rows)
-    columns = (*chart.values, *chart.by)
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "config": _CONFIG,
         "title": {"text": wrap(title, _TITLE_CHARACTERS), "subtitle": f"{chart}{note}"},
-        "data": {"values": [{"row": number, **_json_values(row, columns)} for number, row in enumerate(shown)]},
+        "data": _data(chart, shown),
         **_MARKS_AND_ENCODINGS[chart.type](chart, shown),
     }
+
+
+def interactive_spec(chart: ChartSpec, rows: Rows) -> dict[str, Any]:
+    """Returns a Vega-Lite specification of the same chart for a page: as wide as there is room, with tooltips.
+
+    It has no colours of text and lines, which the page gives it, and no title, which the page has above it.
+    """
+    shown, note = _rows_that_fit(chart.type, rows)
+    drawn = _MARKS_AND_ENCODINGS[chart.type](chart, shown)
+    values = [{"field": name, "type": "quantitative", "format": ","} for name in chart.values]
+    if chart.type is ChartType.LINE:
+        drawn = _nearest_point(drawn, [_on_axis(chart.by[0], shown), *values])
+    else:
+        drawn["encoding"]["tooltip"] = [*({"field": name, "type": "nominal"} for name in chart.by), *values]
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "description": f"{chart}{note}",
+        "config": _PAGE_CONFIG,
+        "data": _data(chart, shown),
+        **drawn,
+        "width": "container",
+    }
+
+
+def _on_axis(name: str, rows: Rows) -> dict[str, str]:
+    """Returns the tooltip of a line's axis. Of a nearest point, Vega-Lite 6 shows no nominal value."""
+    if any(isinstance(row[name], datetime) for row in rows):
+        unit, shown = "utcyearmonthdatehoursminutes", "%Y-%m-%d %H:%M"
+    elif any(isinstance(row[name], date) for row in rows):
+        unit, shown = "utcyearmonthdate", "%Y-%m-%d"
+    else:
+        return {"field": name, "type": "quantitative"}
+    return {"field": name, "type": "temporal", "timeUnit": unit, "format": shown, "title": name}
+
+
+def _nearest_point(lines: dict[str, Any], tooltips: list[dict[str, str]]) -> dict[str, Any]:
+    """Adds a point that follows the pointer, with a tooltip, and a legend that chooses a line."""
+    near = {"name": "near", "select": {"type": "point", "on": "pointermove", "nearest": True, "clear": "pointerout"}}
+    chosen = {"name": "chosen", "select": {"type": "point", "fields": ["column"]}, "bind": "legend"}
+    return {
+        **{name: value for name, value in lines.items() if name != "mark"},
+        "layer": [
+            {
+                "mark": lines["mark"],
+                "params": [chosen],
+                "encoding": {"opacity": {"condition": {"param": "chosen", "value": 1}, "value": 0.15}},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 70},
+                "params": [near],
+                "encoding": {
+                    "opacity": {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0},
+                    "tooltip": tooltips,
+                },
+            },
+        ],
+    }
+
+
+def _data(chart: ChartSpec, rows: Rows) -> dict[str, Any]:
+    return {"values": [{"row": number, **_json_values(row, chart.columns)} for number, row in enumerate(rows)]}
 
 
 def _rows_that_fit(chart_type: ChartType, rows: Rows) -> tuple[Rows, str]:

@@ -31,7 +31,14 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _STAR: Final = frozenset(table.name for table in STAR_TABLES)
 # Of tables, views and other assets.
 _TAKEN_NAMES: Final = frozenset(
-    {*(table.name for table in metadata.tables.values()), *sql_files.VIEWS, "log_data", "log_json_path", "song_data"}
+    {
+        *(table.name for table in metadata.tables.values()),
+        *sql_files.VIEWS,
+        "log_data",
+        "log_json_path",
+        "song_data",
+        "report",
+    }
 )
 _PERSONAL: Final = frozenset(
     (table.name, column.name) for table in STAR_TABLES for column in table.columns if is_personal(column)
@@ -72,6 +79,11 @@ class Query:
     def personal_columns(self) -> tuple[str, ...]:
         """The columns whose values Dagster must not show."""
         return tuple(column.name for column in self.table.columns if is_personal(column))
+
+    @property
+    def shown_columns(self) -> tuple[str, ...]:
+        """The columns whose values may leave the warehouse."""
+        return tuple(name for name in self.columns if name not in self.personal_columns)
 
     @cached_property
     def reads(self) -> frozenset[str]:

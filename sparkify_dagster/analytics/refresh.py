@@ -103,6 +103,12 @@ def refreshed_at(connection: Connection, name: str) -> datetime | None:
     return connection.scalar(select(stored.refreshed_at).where(stored.query == name))
 
 
+def refresh_times(connection: Connection) -> Mapping[str, datetime]:
+    """Returns the time (UTC) at which each query with a table was last run, by the query's name."""
+    stored = analytics_refreshes.c
+    return {row.query: row.refreshed_at for row in connection.execute(select(stored.query, stored.refreshed_at))}
+
+
 class _StoredVersion(NamedTuple):
     """Hashes of the table's DDL, and of the query and the data that its rows were computed from."""
 

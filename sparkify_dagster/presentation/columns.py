@@ -27,16 +27,21 @@ _FROM_THE_OBJECT = {
 }
 
 
+def describe_origins(table: Table) -> Mapping[str, str]:
+    """Returns for each column where it comes from, such as "songplays.song_id, as COUNT(*)"."""
+    return {name: _describe(origin) for name, origin in _origins(table).items()}
+
+
 def column_schema(table: Table) -> TableSchema:
     """Returns the table's columns, each with its source in the description; personal columns are tagged."""
-    origins = _origins(table)
+    origins = describe_origins(table)
     keys = tables.key_columns(table)
     return TableSchema(
         [
             TableColumn(
                 column.name,
                 tables.type_name(column),
-                f"{column.comment} ← {_describe(origins[column.name])}",
+                f"{column.comment} ← {origins[column.name]}",
                 TableColumnConstraints(nullable=bool(column.nullable), unique=keys == (column.name,)),
                 tags={"personal": ""} if tables.is_personal(column) else None,
             )

@@ -31,6 +31,12 @@ def landing_select(table: str) -> str:
     return (FOLDER / "redshift" / f"{table}.sql").read_text("utf-8")
 
 
+@cache
+def report_sql(name: str) -> str:
+    """Returns a SELECT of the report, which builds no table."""
+    return (FOLDER / "report" / f"{name}.sql").read_text("utf-8")
+
+
 def in_file(name: str, error: Exception, line: int | None = None) -> str:
     """Returns the error's message with the file's name, and the line unless the message names one itself."""
     if str(error).startswith("line "):
