@@ -6,6 +6,7 @@ from sparkify_dagster.analytics.expected import ExpectedResults
 from sparkify_dagster.analytics.query_folders import DEFS, has_other_definitions
 from sparkify_dagster.assets import analytics, sources, staging, star
 from sparkify_dagster.assets.broken_queries import broken_query_assets
+from sparkify_dagster.assets.report import report_asset
 from sparkify_dagster.automation import jobs
 from sparkify_dagster.automation.failure_alerts import failure_alerts
 from sparkify_dagster.automation.late_songs import late_songs
@@ -22,6 +23,7 @@ from sparkify_dagster.ingest.limits import Limits
 from sparkify_dagster.partitions import WINDOW
 from sparkify_dagster.presentation.code_references import with_code_links
 from sparkify_dagster.presentation.links import with_links
+from sparkify_dagster.report.location import ReportLocation
 from sparkify_dagster.runtime.executor import watched_in_process_executor
 from sparkify_dagster.sources.source import Source
 from sparkify_dagster.warehouse.connect import create_warehouse
@@ -30,7 +32,14 @@ _settings = Settings.load()
 # Of each run of the command line; a process with other settings does not execute it.
 RUN_TAGS = run_tags(_settings)
 _warehouse = create_warehouse(_settings)
-_tables = [
+_checks = [
+    check_staging_events,
+    check_staging_songs,
+    check_songplays,
+    check_dimensions,
+    *([check_queries] if _settings.expected else []),
+]
+_assets = [
     staging.staging_events,
     staging.staging_songs,
     star.songplays,
@@ -40,6 +49,7 @@ _tables = [
     star.time,
     analytics.queries,
     *broken_query_assets(),
+    *([report_asset([spec for check in _checks for spec in check.check_specs])] if _settings.report else []),
 ]
 
 defs = dg.Definitions(
@@ -49,21 +59,15 @@ defs = dg.Definitions(
         sources.song_data,
         # If every asset of a run has this policy, any range of days is one run of the whole graph.
         *(
-            table.with_attributes(backfill_policy=dg.BackfillPolicy.single_run()).map_asset_specs(
+            asset.with_attributes(backfill_policy=dg.BackfillPolicy.single_run()).map_asset_specs(
                 lambda spec: with_links(
                     spec.replace_attributes(kinds={*spec.kinds, _warehouse.kind}), WINDOW, jobs.load_all.name
                 )
             )
-            for table in with_code_links(_tables, _settings.code_url)
+            for asset in with_code_links(_assets, _settings.code_url)
         ),
     ],
-    asset_checks=[
-        check_staging_events,
-        check_staging_songs,
-        check_songplays,
-        check_dimensions,
-        *([check_queries] if _settings.expected else []),
-    ],
+    asset_checks=_checks,
     jobs=[
         jobs.load_all,
         jobs.load_songs,
@@ -86,6 +90,7 @@ defs = dg.Definitions(
         ),
         "warehouse": _warehouse,
         **({"expected": ExpectedResults(location=_settings.expected)} if _settings.expected else {}),
+        **({"report_location": ReportLocation(location=_settings.report)} if _settings.report else {}),
         "limits": Limits(
             max_load_errors=_settings.max_load_errors,
             max_inflated_bytes=_settings.max_inflated_bytes,

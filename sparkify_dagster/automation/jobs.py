@@ -4,6 +4,7 @@ import dagster as dg
 
 from sparkify_dagster.analytics.query import all_queries, broken_queries
 from sparkify_dagster.analytics.query_folders import query_folders
+from sparkify_dagster.config import current
 from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.warehouse.base import Warehouse
 
@@ -12,6 +13,8 @@ LOG_DAY_ASSETS = ("staging_events", "songplays", "users", "time")
 # Part of every job that changes the star; a query whose tables did not change is not recomputed. Invalid ones too: no
 # run succeeds while a table keeps an old result.
 QUERIES = tuple(sorted([*all_queries(), *broken_queries()]))
+# What follows from the star: a run that has changed it ends with these. The report is written if it has a place.
+RESULTS = (*QUERIES, *(["report"] if current.report_location() else []))
 # What else is in these groups is materialized with the queries.
 _QUERY_GROUPS = dg.AssetSelection.groups(*{folder.group for folder in query_folders()})
 SHOW_REJECTED = {"ops": {"staging_events": {"config": {"only_show_rejected": True}}}}

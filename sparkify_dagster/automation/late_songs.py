@@ -30,7 +30,7 @@ NAME = "late_songs"
 )
 def late_songs(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     saved = _read(context.cursor)
-    runs = RunRequests(context, NAME, saved, assets=[songplays.key, *map(dg.AssetKey, jobs.QUERIES)])
+    runs = RunRequests(context, NAME, saved, assets=[songplays.key, *map(dg.AssetKey, jobs.RESULTS)])
     waiting = [date.fromisoformat(day) for day in saved.get("waiting", [])]
     records = context.instance.fetch_materializations(staging_songs.key, limit=1).records
     if not records:

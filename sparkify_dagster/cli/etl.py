@@ -18,7 +18,7 @@ from sparkify_dagster.analytics.comparison import MATCHES_EXPECTED
 from sparkify_dagster.analytics.query import broken_queries
 from sparkify_dagster.analytics.verification import print_summary
 from sparkify_dagster.automation import jobs
-from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUERIES, SONG_ASSETS
+from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUERIES, RESULTS, SONG_ASSETS
 from sparkify_dagster.checks.analytics_checks import comparison_text
 from sparkify_dagster.cli.progress import Progress, print_counts
 from sparkify_dagster.cli.project_folder import dagster_home
@@ -83,8 +83,8 @@ def run(
             songs = SONG_ASSETS if days == blocks[0] else ()
             job = "load_all" if songs else "load_log_days"
             config = _load_config(["staging_events", *songs[:1]], full, allow_empty)
-            queries = QUERIES if days == blocks[-1] and not progress.failed_steps else ()
-            _execute(instance, job, progress, days=days, config=config, assets=[*LOG_DAY_ASSETS, *songs, *queries])
+            results = RESULTS if days == blocks[-1] and not progress.failed_steps else ()
+            _execute(instance, job, progress, days=days, config=config, assets=[*LOG_DAY_ASSETS, *songs, *results])
         rejections, pending_days = warehouse.read("sparkify etl", _left_to_do)
         _show_rejected(instance, rejections)
         if not progress.failed_steps:
@@ -92,8 +92,8 @@ def run(
             pending = contiguous_blocks(pending_days)
             for days in pending:
                 console.print(f"The song catalogue changed: re-matching the plays of {days[0]} to {days[1]}")
-                queries = QUERIES if days == pending[-1] and not progress.failed_steps else ()
-                _execute(instance, "load_log_days", progress, days=days, assets=["songplays", *queries])
+                results = RESULTS if days == pending[-1] and not progress.failed_steps else ()
+                _execute(instance, "load_log_days", progress, days=days, assets=["songplays", *results])
         if full and first_day is last_day is None and not progress.failed_steps:
             console.print("Checking all rows")
             _execute(instance, jobs.audit.name, progress)
@@ -270,6 +270,8 @@ def _print_result(console: Console, warehouse: Warehouse, progress: Progress) ->
     if compared:
         matches_expected = [check.passed for check in compared.values() if "expected_rows" in check.metadata]
         print_summary(console, matches_expected, len(compared) - len(matches_expected), len(broken_queries()))
+    if progress.report:
+        console.print(f"Report: {progress.report}")
     if progress.ok:
         console.print("Next: `sparkify ui` shows the graph, the checks and this run on http://127.0.0.1:3000")
     else:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypedDict, TypeVar, Unpack
 import click
 
 from sparkify_dagster.cli.project_folder import dagster_home
-from sparkify_dagster.config.keys import MAX_LOG_DAY
+from sparkify_dagster.config.keys import MAX_LOG_DAY, parse_report
 from sparkify_dagster.config.settings import Settings
 from sparkify_dagster.formatting import console, pluralize, replace_unwritable_characters, visible
 from sparkify_dagster.runtime import interrupts
@@ -270,6 +270,33 @@ def verify(expected: str | None, first_day: date | None, last_day: date | None) 
         raise CliError(f"no expected results found in {location}: it has no file such as top_songs.csv")
     verification.print_verification(console(), verified)
     sys.exit(0 if verified.matches_expected else 1)
+
+
+@main.command()
+@click.argument("file", metavar="[FILE|s3://…]", required=False)
+@of_some_days
+@reports_errors
+def report(file: str | None, first_day: date | None, last_day: date | None) -> None:
+    """Write the report to FILE: one HTML page that opens offline, names no listener and can be sent.
+
+    Without FILE, write that of SPARKIFY_REPORT_FILE, as `sparkify etl` does. Without days, the headline figures are of
+    the last seven days beside the seven before, and the queries show their stored results over all days. With days, all
+    is of these days, and the queries are run for them.
+    """
+    from sparkify_dagster.cli import write_report
+
+    _require_order(first_day, last_day)
+    settings = _settings()
+    # The run history, which has the results of the checks, is there.
+    dagster_home()
+    try:
+        location = parse_report(file) if file else settings.report
+    except ValueError as error:
+        raise CliError(f"{file} {error}") from error
+    if location is None:
+        raise CliError("SPARKIFY_REPORT_FILE is empty: name the file, such as report.html")
+    size = write_report.write(location, first_day, last_day)
+    click.echo(f"Wrote {location} ({size / 1e6:.1f} MB)")
 
 
 @main.command()

@@ -29,6 +29,10 @@ def ui_url() -> str:
     return Settings.load().ui_url
 
 
+def report_location() -> str | None:
+    return Settings.load().report
+
+
 def log_window() -> Window:
     settings = Settings.load()
     return Window(settings.log_start, settings.log_end)

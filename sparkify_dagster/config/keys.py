@@ -127,6 +127,14 @@ def parse_s3_location(text: str) -> str:
     return location
 
 
+def parse_report(text: str) -> str:
+    """Parses the location of one file: a path, a file:// URL or s3://bucket/key."""
+    location = parse_s3_location(text) if text.lower().startswith("s3:") else parse_location(text)
+    if text.endswith("/") or (location.startswith("s3://") and location.count("/") < 3):
+        raise ValueError("is not the name of a file such as report.html or s3://bucket/report.html")
+    return location
+
+
 def expand_home(path: str) -> Path:
     try:
         return Path(path).expanduser()
@@ -240,6 +248,9 @@ EXPECTED = Key("Location of expected query results, one `NAME.csv` per query; ea
                "`s3://bucket/prefix`, `file:///path` or a local path.",
                parse_location, ("SPARKIFY_EXPECTED_RESULTS",), default=".sparkify/simulated/expected",
                default_note="none; for the simulated month `.sparkify/simulated/expected`")
+REPORT = Key("File of the report, which the asset `report` writes after the queries: `s3://bucket/key`, `file:///path` "
+             "or a local path. Set but empty: there is no such asset.",
+             parse_report, ("SPARKIFY_REPORT_FILE",), default=".sparkify/report.html")
 LOG_START = Key("First day of the event logs (ISO date).", parse_first_day, ("SPARKIFY_LOG_START",),
                 default=date(2018, 11, 1))
 LOG_END = Key("Day after the last day of the event logs (ISO date). Set but empty: the logs have no end.", parse_date,
@@ -280,6 +291,7 @@ KEYS: tuple[Key[Any], ...] = (
         MAX_INFLATED_BYTES,
         MIN_MATCH_RATE,
         EXPECTED,
+        REPORT,
     ),
     *(CODE_URL, UI_URL, ALERT_WEBHOOK),
     *(AWS_ENDPOINT_URL, AWS_REGION, ACCESS_KEY, SECRET_KEY),

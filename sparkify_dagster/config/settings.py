@@ -42,6 +42,7 @@ from sparkify_dagster.config.keys import (
     MAX_LOAD_ERRORS,
     MIN_MATCH_RATE,
     REDSHIFT_PORT,
+    REPORT,
     SECRET_KEY,
     SONG_DATA,
     STAR_SCHEMA,
@@ -88,6 +89,7 @@ class Settings(BaseModel):
     max_inflated_bytes: int = _field(MAX_INFLATED_BYTES)
     min_match_rate: float = _field(MIN_MATCH_RATE)
     expected: str | None = _field(EXPECTED)
+    report: str | None = _field(REPORT)
     alert_webhook: Secret | None = _field(ALERT_WEBHOOK)
     ui_url: str = _field(UI_URL)
     code_url: str | None = _field(CODE_URL)
@@ -121,6 +123,7 @@ class Settings(BaseModel):
         fields |= {"max_load_errors": reader.read(MAX_LOAD_ERRORS), "min_match_rate": reader.read(MIN_MATCH_RATE)}
         fields |= {"max_inflated_bytes": reader.read(MAX_INFLATED_BYTES)}
         fields |= {"alert_webhook": reader.read(ALERT_WEBHOOK), "ui_url": reader.read(UI_URL)}
+        fields |= {"report": reader.read(REPORT) if reader.find(REPORT) or not reader.in_environment(REPORT) else None}
         fields |= {"code_url": reader.read(CODE_URL)}
         fields |= {"aws_endpoint_url": reader.read(AWS_ENDPOINT_URL), "aws_region": reader.read(AWS_REGION)}
         return cls(**fields, **_read_fallback_credentials(reader))

@@ -24,6 +24,9 @@ REFRESH: Final = "refresh"
 PREVIEW: Final = "preview"
 AT_A_GLANCE: Final = "at_a_glance"
 
+# Of the report
+REPORT_LOCATION: Final = "location"
+
 # Dagster's tags of a materialization, which it does not export.
 CODE_VERSION_TAG: Final = "dagster/code_version"
 DATA_VERSION_TAG: Final = "dagster/data_version"

@@ -7,7 +7,7 @@ import pytest
 
 from sparkify_dagster.automation import run_requests
 from sparkify_dagster.automation.cursors import CursorError
-from sparkify_dagster.automation.jobs import QUERIES
+from sparkify_dagster.automation.jobs import RESULTS
 from sparkify_dagster.automation.late_songs import late_songs as sensor
 from sparkify_dagster_tests.automation.conftest import Clock
 from sparkify_dagster_tests.support.events import song
@@ -58,10 +58,10 @@ def test_without_songs_the_tick_is_skipped(late_songs: Ticks) -> None:
 
 
 @pytest.mark.slow
-def test_a_late_song_requests_songplays_and_the_queries_of_its_days_once(after_late_song: Ticks) -> None:
+def test_a_late_song_requests_songplays_and_the_results_of_its_days_once(after_late_song: Ticks) -> None:
     assert after_late_song.tick() == LATE_BLOCKS
     for request in after_late_song.requests:
-        assert request.asset_selection == [asset_key(name) for name in ("songplays", *QUERIES)]
+        assert request.asset_selection == [asset_key(name) for name in ("songplays", *RESULTS)]
     assert after_late_song.sensor.job_name == "load_log_days"
     assert after_late_song.tick() == []
     assert after_late_song.skipped == "No songs were loaded since the last tick"

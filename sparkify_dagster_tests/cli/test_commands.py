@@ -35,6 +35,7 @@ def loaded_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project after its first run, and what that run printed."""
     project = Project(tmp_path_factory.mktemp("loaded"))
     project.simulate()
+    project.write_report()
     (project.folder / "first_run.txt").write_text(project.sparkify("etl"))
     return project
 
@@ -181,12 +182,53 @@ def test_the_first_run_loads_everything_and_says_so(loaded_once: Project) -> Non
     assert "Checks: 37 passed, 0 warn, 0 failed" in output
     assert "13 of 13 queries as expected" in output
     assert "Match rate: " in output
+    assert "Report: .sparkify/report.html" in output
     assert "`sparkify ui`" in output
     world = loaded_once.world
     for table, count in (("songplays", len(world.rows("songplays"))), ("songs", 20)):
         (line,) = (line for line in output.splitlines() if line.startswith(f"{table} "))
         assert line.split() == [table, str(count)]
     assert world.everything() == world.from_scratch(DAYS[0], DAYS[-1]).everything()
+
+
+@pytest.mark.slow
+def test_the_first_run_s_report_has_the_results_of_its_checks(loaded_once: Project) -> None:
+    page = (loaded_once.folder / ".sparkify" / "report.html").read_text("utf-8")
+    assert page.count(">as expected</span>") == 2 * len(all_queries())
+    assert "Headline figures of 2018-11-01 to 2018-11-03." in page
+    assert ">37 passed</span>" in page
+
+
+@pytest.mark.slow
+def test_a_report_of_some_days_is_written_where_it_is_wanted(loaded: Project) -> None:
+    days = ("--from", "2018-11-02", "--to", "2018-11-02")
+    assert re.fullmatch(r"Wrote sent/day\.html \(1\.\d MB\)", one_line(loaded.call("report", "sent/day.html", *days)))
+    page = (loaded.folder / "sent" / "day.html").read_text("utf-8")
+    assert "Queries over 2018-11-02." in page
+    assert ">37 passed</span>" in page
+    assert [path.name for path in (loaded.folder / "sent").iterdir()] == ["day.html"]
+    # As any file that a command writes, and not as a temporary one.
+    assert (loaded.folder / "sent" / "day.html").stat().st_mode == (loaded.folder / "dwh.cfg").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    ("file", "problem"),
+    [
+        ("s3://bucket", "is not the name of a file"),
+        ("folder/", "is not the name of a file"),
+        (".", "the report cannot be written: it is a folder; name a file or an s3:// URL"),
+        ("dwh.cfg/report.html", "the report cannot be written: "),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_one_line(project: Project, file: str, problem: str) -> None:
+    output = one_line(project.call("report", file, expect=1))
+    assert output.startswith(f"sparkify: {file}")
+    assert problem in output
+
+
+def test_a_report_without_a_place_is_one_line(project: Project) -> None:
+    output = one_line(project.call("report", expect=1))
+    assert output == "sparkify: SPARKIFY_REPORT_FILE is empty: name the file, such as report.html"
 
 
 @pytest.mark.slow

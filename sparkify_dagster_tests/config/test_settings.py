@@ -110,6 +110,16 @@ def test_what_is_expected_is_known_of_the_simulated_month_alone(load: Load) -> N
     assert load(S3, SPARKIFY_EXPECTED_RESULTS="s3://bucket/expected/").expected == "s3://bucket/expected"
 
 
+def test_the_report_has_a_place_unless_it_is_set_to_none(load: Load) -> None:
+    assert load().report == ".sparkify/report.html"
+    assert load(SPARKIFY_REPORT_FILE="").report is None
+    assert load(SPARKIFY_REPORT_FILE="file:///srv/report.html").report == "/srv/report.html"
+    assert load(SPARKIFY_REPORT_FILE="s3://bucket/report.html").report == "s3://bucket/report.html"
+    for no_file in ("s3://bucket", "s3://bucket/", "s3://bucket/a//b.html", "reports/"):
+        with pytest.raises(SettingsError, match=r"^SPARKIFY_REPORT_FILE: '.*' (is not the name|has an empty folder)"):
+            load(SPARKIFY_REPORT_FILE=no_file)
+
+
 def test_empty_value_in_file_is_not_configured(load: Load) -> None:
     assert load("[CLUSTER]\nHOST=''\nDB_PORT=\n[S3]\nLOG_DATA=\"\"\nSONG_DATA=\n[AWS]\nACCESS_KEY=\n") == Settings()
 
