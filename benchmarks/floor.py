@@ -6,7 +6,7 @@ from datetime import date
 
 import dagster as dg
 
-from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUERIES, SONG_ASSETS
+from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, RESULTS, SONG_ASSETS
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.partitions import range_tags
 
@@ -40,7 +40,7 @@ def main(first_day: str, last_day: str) -> None:
         asset_checks=checks,
         jobs=[
             dg.define_asset_job("load_all", selection=dg.AssetSelection.assets(*SONG_ASSETS, *LOG_DAY_ASSETS)),
-            dg.define_asset_job("refresh_analytics", selection=dg.AssetSelection.assets(*QUERIES)),
+            dg.define_asset_job("refresh_analytics", selection=dg.AssetSelection.assets(*RESULTS)),
         ],
         executor=dg.in_process_executor,
     )

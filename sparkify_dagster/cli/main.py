@@ -295,7 +295,7 @@ def report(file: str | None, first_day: date | None, last_day: date | None) -> N
         raise CliError(f"{file} {error}") from error
     if location is None:
         raise CliError("SPARKIFY_REPORT_FILE is empty: name the file, such as report.html")
-    size = write_report.write(location, first_day, last_day)
+    size = write_report.write(_warehouse(settings), location, first_day, last_day)
     click.echo(f"Wrote {location} ({size / 1e6:.1f} MB)")
 
 

@@ -8,6 +8,7 @@ missing is materialized. A test looks at what a part has left.
 import re
 import shutil
 import signal
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.execution.backfill import BulkActionStatus
 from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
-from playwright.sync_api import Locator, TimeoutError, expect
+from playwright.sync_api import Browser, Locator, Page, TimeoutError, expect
 
 from sparkify_dagster.partitions import range_tags
 from sparkify_dagster_tests.support.browser.fixtures import DAYS, MAX_LOAD_ERRORS, TEAM
@@ -32,6 +33,8 @@ pytestmark = pytest.mark.slow
 
 FIRST_DAY, LAST_DAY = "2018-11-01", f"2018-11-{DAYS:02}"
 NOT_LOADED, BROKEN, DIRTY, DROPPED = "2018-11-04", "2018-11-05", "2018-11-06", "2018-11-07"
+# The title of a song, as a text that a page must not run.
+HOSTILE = "<img src=x onerror=\"document.title = 'hacked'\">"
 # A run is a process that imports Dagster; the daemon may first have to find it.
 RUN_SECONDS = 180
 STOP_SECONDS = 20
@@ -126,7 +129,7 @@ def corrected_day(shared_ui: UI, project: Project, terminated_command: dg.Dagste
 @pytest.fixture(scope="module")
 def everything_is_loaded(shared_ui: UI, project: Project, world: World, corrected_day: None) -> None:
     """The simulated days have come, the broken one is corrected, and the failed and missing days are materialized."""
-    world.write_log(BROKEN, *plays(BROKEN, 2))
+    world.write_log(BROKEN, *plays(BROKEN, 1), event(time=f"{BROKEN}T11:00:00", itemInSession=2, song=HOSTILE))
     shutil.copytree(project.folder / "simulated", world.folder / "log_data", dirs_exist_ok=True)
     shared_ui.launch(choose="Failed and missing")
     run, *_ = wait_for_runs(shared_ui, project, 5)
@@ -229,6 +232,53 @@ def test_a_link_of_a_daily_asset_opens_its_dialog_with_all_days_chosen(ui: UI) -
     dialog = ui.page.get_by_role("dialog")
     expect(dialog.get_by_placeholder(re.compile("^ex: "))).to_have_value(f"[{FIRST_DAY}...{LAST_DAY}]")
     expect(dialog.get_by_role("button", name=re.compile("^Launch"))).to_be_enabled()
+
+
+@pytest.fixture(scope="module")
+def report(browser: Browser, project: Project, everything_is_loaded: None) -> Iterator[Page]:
+    """The page of the report in a browser without a network."""
+    project.call("report", "report.html")
+    with browser.new_context(offline=True, viewport={"width": 1200, "height": 900}) as context:
+        page = context.new_page()
+        problems: list[str] = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        page.on("request", lambda request: problems.append(request.url))
+        address = (project.folder / "report.html").as_uri()
+        page.goto(address)
+        yield page
+        assert problems == [address]
+
+
+def test_the_report_draws_its_charts_and_runs_no_text_of_the_data(report: Page, screenshots: Path) -> None:
+    expect(report.locator(".chart svg")).to_have_count(report.locator(".chart").count())
+    report.get_by_text("Table unmatched_songs").click()
+    expect(report.get_by_role("cell", name=HOSTILE)).to_be_visible()
+    # As the label of its bar too, cut to the width that labels have.
+    expect(report.locator("[data-chart=chart-unmatched_songs] text", has_text=HOSTILE[:9])).to_be_visible()
+    expect(report).to_have_title(re.compile("^Sparkify: listening report"))
+    chart = report.locator("[data-chart=chart-plays_by_day]")
+    chart.locator("svg").hover()
+    expect(report.locator("#vg-tooltip-element")).to_contain_text(re.compile(r"day\s*2018-11-0\d\s*plays\s*\d+"))
+    report.screenshot(path=screenshots / "report_chart.png", animations="disabled")
+
+
+def test_the_report_can_be_read_in_both_themes_and_on_a_phone(report: Page, screenshots: Path) -> None:
+    inks = set()
+    for theme in ("light", "dark"):
+        report.emulate_media(color_scheme=theme)
+        label = report.locator("[data-chart=chart-plays_by_day] svg text").first
+        inks.add(label.evaluate("text => getComputedStyle(text).fill"))
+        report.screenshot(path=screenshots / f"report_{theme}.png", animations="disabled")
+    assert len(inks) == 2
+    report.emulate_media(color_scheme="light")
+    report.set_viewport_size({"width": 360, "height": 800})
+    # A table scrolls within its place, the page does not.
+    report.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
+    report.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+    widths = "charts => charts.map(chart => chart.getBoundingClientRect().width)"
+    assert max(report.locator(".chart svg").evaluate_all(widths)) < 360
+    report.screenshot(path=screenshots / "report_narrow.png", animations="disabled")
 
 
 def test_the_lineage_graph_goes_from_the_sources_to_the_star(ui: UI) -> None:
