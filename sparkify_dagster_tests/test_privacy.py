@@ -1,7 +1,7 @@
-"""Days as dirty as days are, loaded by real commands: Dagster's history and its alerts name no listener.
+"""Days as dirty as days are, loaded by real commands: Dagster's history, its alerts and the report name no listener.
 
-Every byte of the storage, of the compute logs, of what the commands print and of what the webhook is sent is searched
-for each listener's first name, last name, location and browser.
+Every byte of the storage, of the compute logs, of what the commands print, of what the webhook is sent and of the
+report's page is searched for each listener's first name, last name, location and browser.
 """
 
 import base64
@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -81,6 +82,7 @@ def project(tmp_path: Path, request: pytest.FixtureRequest) -> Project:
     """A project with one query more, of whose queries none declares that a column groups people."""
     project = Project(tmp_path)
     project.use(tmp_path, days=len(DAYS))
+    project.write_report()
     shutil.copytree(ROOT / "sparkify_dagster", tmp_path / "sparkify_dagster")
     add_query(project, "browsers", BROWSERS)
     areas = tmp_path / "sparkify_dagster" / "sql" / "analytics" / "plays_by_area.sql"
@@ -223,7 +225,7 @@ def outputs_of_two_runs(project: Project) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_neither_history_nor_logs_nor_alerts_name_a_listener(
+def test_no_history_log_alert_or_report_names_a_listener(
     project: Project, webhook: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = project.world
@@ -256,5 +258,9 @@ def test_neither_history_nor_logs_nor_alerts_name_a_listener(
     shown = project.call("load-errors") + project.sparkify("query", "browsers", "--format", "json")
     assert all(any(s.decode() in shown for s in spellings(needle)) for needle in NEEDLES if "[" not in needle)
 
-    contents = {name: text.encode() for name, text in printed.items()} | stored
+    report = (project.folder / ".sparkify" / "report.html").read_text("utf-8")
+    assert '<article aria-labelledby="browsers">' in report
+    # A text is written as HTML has it, and in charts as JSON in HTML.
+    texts = {"report": unescape(report), "charts": report.replace("\\u0027", "'").replace("\\u0026", "&")}
+    contents = {name: text.encode() for name, text in (printed | texts).items()} | stored
     assert hits(contents | {f"webhook {number}": body for number, body in enumerate(bodies)}) == []
