@@ -1,10 +1,10 @@
-"""`make screenshots`: takes the documentation's screenshots of the UI, with a month loaded and with a dirty day."""
+"""`make screenshots`: takes the screenshots of the UI and the report, with a month loaded and with a dirty day."""
 
 import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from playwright.sync_api import FloatRect, Locator, Page, expect
+from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
 
 from sparkify_dagster.analytics.query import all_queries
 from sparkify_dagster_tests.support.browser import chromium
@@ -21,7 +21,9 @@ def main() -> None:
         assert browser, "no browser is installed: `make browser` gets one"
         project = Project(Path(folder))
         # Without a source it simulates a month, as `make run` does.
+        report = project.write_report()
         project.sparkify("etl")
+        of_report(browser, report)
         with served(project) as ui:
             # Large enough for Dagster to draw the graph's details.
             page = browser.new_page(base_url=ui.url, viewport={"width": 2300, "height": 1300})
@@ -33,6 +35,18 @@ def main() -> None:
             spoil(project)
             project.sparkify("etl", "--from", DIRTY_DAY, "--to", DIRTY_DAY)
             failed_check(UI(page), IMAGES / "failed_check.png")
+
+
+def of_report(browser: Browser, report: Path) -> None:
+    """Takes the first screen in light, and a chart in dark on a phone."""
+    page = browser.new_page(viewport={"width": 1180, "height": 900})
+    page.goto(report.as_uri())
+    page.screenshot(path=IMAGES / "report.png")
+    page = browser.new_page(viewport={"width": 390, "height": 844}, device_scale_factor=1.5, color_scheme="dark")
+    page.goto(report.as_uri())
+    expect(page.locator(".chart svg")).to_have_count(page.locator(".chart").count())
+    page.locator("#plays_by_day").evaluate("heading => heading.scrollIntoView()")
+    page.screenshot(path=IMAGES / "report_on_a_phone.png", animations="disabled")
 
 
 def spoil(project: Project) -> None:
