@@ -22,9 +22,10 @@ from sparkify_dagster.checks.staging_checks import check_staging_events, check_s
 from sparkify_dagster.checks.star_checks import check_dimensions, check_songplays
 from sparkify_dagster.cli.main import main as sparkify
 from sparkify_dagster.config.keys import settings_table
+from sparkify_dagster.schema.column_types import STAGING_SCHEMA
 from sparkify_dagster.schema.sql_files import FOLDER as SQL
 from sparkify_dagster.schema.tables import (
-    STAGING_SCHEMA,
+    PRODUCT_TABLES,
     STAR_TABLES,
     is_personal,
     key_columns,
@@ -46,6 +47,10 @@ def settings() -> str:
 
 def star_tables() -> str:
     return "\n".join(_table(table) for table in STAR_TABLES)
+
+
+def product_tables() -> str:
+    return "\n".join(_table(table) for table in PRODUCT_TABLES)
 
 
 def staging_tables() -> str:
@@ -101,6 +106,7 @@ def commands() -> str:
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "settings": settings,
     "star tables": star_tables,
+    "product tables": product_tables,
     "staging tables": staging_tables,
     "bookkeeping tables": bookkeeping_tables,
     "checks": checks,

@@ -4,7 +4,7 @@ import dagster as dg
 
 from sparkify_dagster.analytics.expected import ExpectedResults
 from sparkify_dagster.analytics.query_folders import DEFS, has_other_definitions
-from sparkify_dagster.assets import analytics, sources, staging, star
+from sparkify_dagster.assets import analytics, product, sources, staging, star
 from sparkify_dagster.assets.broken_queries import broken_query_assets
 from sparkify_dagster.assets.report import report_asset
 from sparkify_dagster.automation import jobs
@@ -15,6 +15,7 @@ from sparkify_dagster.automation.rejected_days import rejected_days
 from sparkify_dagster.automation.schedules import daily_load
 from sparkify_dagster.automation.song_files import song_files
 from sparkify_dagster.checks.analytics_checks import check_queries
+from sparkify_dagster.checks.product_checks import check_product
 from sparkify_dagster.checks.staging_checks import check_staging_events, check_staging_songs
 from sparkify_dagster.checks.star_checks import check_dimensions, check_songplays
 from sparkify_dagster.config.run_tags import run_tags
@@ -37,6 +38,7 @@ _checks = [
     check_staging_songs,
     check_songplays,
     check_dimensions,
+    check_product,
     *([check_queries] if _settings.expected else []),
 ]
 _assets = [
@@ -47,6 +49,7 @@ _assets = [
     star.songs,
     star.artists,
     star.time,
+    *product.marts,
     analytics.queries,
     *broken_query_assets(),
     *([report_asset([spec for check in _checks for spec in check.check_specs])] if _settings.report else []),

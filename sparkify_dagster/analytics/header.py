@@ -27,7 +27,7 @@ from sqlalchemy.types import TIMESTAMP, TypeEngine
 
 from sparkify_dagster.analytics.charts import ChartSpec, parse_chart
 from sparkify_dagster.runtime.errors import SparkifyError
-from sparkify_dagster.schema.tables import ByteOrdered
+from sparkify_dagster.schema.column_types import ByteOrdered
 
 _COLUMN: Final = re.compile(r"(?P<name>[a-z][a-z0-9_]*)\s+(?P<type>[A-Z]+(?:\([0-9, ]+\))?)\s+(?P<description>\S.*)")
 _SIMPLE_TYPES: Final[Mapping[str, type[TypeEngine[Any]]]] = {

@@ -16,19 +16,22 @@ from sparkify_dagster.analytics.header import Header, HeaderError, read_header
 from sparkify_dagster.analytics.query_folders import QueryFolder, query_folders
 from sparkify_dagster.runtime.errors import SparkifyError
 from sparkify_dagster.schema import sql_files
+from sparkify_dagster.schema.column_types import ANALYTICS_SCHEMA, ByteOrdered
 from sparkify_dagster.schema.lineage import (
     ColumnOrigin,
     LineageError,
+    full_name,
     origins_in,
     parsed_select,
     require_columns,
     tables_read_by,
 )
-from sparkify_dagster.schema.tables import ANALYTICS_SCHEMA, STAR_TABLES, ByteOrdered, is_personal, metadata
+from sparkify_dagster.schema.tables import PRODUCT_TABLES, STAR_TABLES, is_personal, metadata
 
 PARAMETERS: Final = ("first_day", "end_day")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_STAR: Final = frozenset(table.name for table in STAR_TABLES)
+# As a SELECT names them: the star without a schema, the marts with theirs.
+_READABLE: Final = frozenset(table.fullname for table in (*STAR_TABLES, *PRODUCT_TABLES))
 # Of tables, views and other assets.
 _TAKEN_NAMES: Final = frozenset(
     {
@@ -87,7 +90,7 @@ class Query:
 
     @cached_property
     def reads(self) -> frozenset[str]:
-        """The star tables that the query reads."""
+        """The names of the tables of the star and of the marts that the query reads."""
         return tables_read_by(self.select)
 
 
@@ -251,17 +254,19 @@ def _is_derived_from_personal_columns(origin: ColumnOrigin) -> bool:
 
 
 def _checked_order(select: str, columns: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
-    """Returns the query's ORDER BY, after checking that the SELECT matches the header and reads the star alone."""
+    """Returns the query's ORDER BY, after checking that the SELECT matches the header and reads no other tables."""
     from sqlglot import exp
 
     parsed, named = parsed_select(select), tuple(origins_in(select))
     if named != columns:
         raise HeaderError(f"the SELECT returns {', '.join(named)}, but the header lists {', '.join(columns)}")
     local = {query.alias for query in parsed.find_all(exp.CTE)}
-    foreign = {table for table in parsed.find_all(exp.Table) if table.db or table.name not in _STAR | local}
+    foreign = {table for table in parsed.find_all(exp.Table) if full_name(table) not in _READABLE | local}
     if foreign:
         names = ", ".join(sorted(table.sql() for table in foreign))
-        raise HeaderError(f"the SELECT reads {names}, but may only read the star: {', '.join(sorted(_STAR))}")
+        raise HeaderError(
+            f"the SELECT reads {names}, but may only read the star and the marts: {', '.join(sorted(_READABLE))}"
+        )
     selected = {item.unalias(): item.alias_or_name for item in parsed.selects}
     order = []
     for key in parsed.args["order"].expressions if parsed.args.get("order") else ():

@@ -27,7 +27,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable, DropTable
 
 from sparkify_dagster.analytics.query import Query
-from sparkify_dagster.schema.tables import ANALYTICS_SCHEMA, STAR_TABLES, analytics_refreshes
+from sparkify_dagster.schema.column_types import ANALYTICS_SCHEMA
+from sparkify_dagster.schema.tables import READ_TABLES, analytics_refreshes
 from sparkify_dagster.warehouse.base import Warehouse, count_rows, utc_now
 from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line, with_remedy
 from sparkify_dagster.warehouse.ddl import columns_in
@@ -119,7 +120,7 @@ class _StoredVersion(NamedTuple):
 def _refresh(warehouse: Warehouse, connection: Connection, queries: Sequence[Query]) -> Sequence[QueryResult]:
     reads = frozenset().union(*(query.reads for query in queries))
     fingerprints = {
-        table.name: warehouse.fingerprint(connection, table) for table in STAR_TABLES if table.name in reads
+        table.name: warehouse.fingerprint(connection, table) for table in READ_TABLES if table.name in reads
     }
     existing = columns_in(connection, ANALYTICS_SCHEMA)
     stored = {name: version for name, version in _stored_versions(connection).items() if name in existing}

@@ -22,7 +22,7 @@ from sparkify_dagster.warehouse import transforms
 from sparkify_dagster.warehouse.base import Warehouse, count_rows
 
 # One file is written daily, a few hours earlier or later: one late file warns, two in a row fail.
-_LOG_FRESHNESS = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=30), fail_window=timedelta(hours=54))
+LOG_FRESHNESS = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=30), fail_window=timedelta(hours=54))
 # Loaded only when the catalogue changes, which can be rare: a month without a load deserves a look.
 _CATALOGUE_FRESHNESS = dg.FreshnessPolicy.time_window(warn_window=timedelta(days=14), fail_window=timedelta(days=31))
 
@@ -63,7 +63,7 @@ class Plays:
     owners=["team:data-engineering"],
     metadata=definition_metadata(tables.songplays),
     code_version=code_version("songplays"),
-    freshness_policy=_LOG_FRESHNESS,
+    freshness_policy=LOG_FRESHNESS,
 )
 def songplays(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
     """Fact table: one row per play, an event of page NextSong with a user.
@@ -103,7 +103,7 @@ def songplays(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[War
     owners=["team:data-engineering"],
     metadata=definition_metadata(tables.time),
     code_version=code_version("time"),
-    freshness_policy=_LOG_FRESHNESS,
+    freshness_policy=LOG_FRESHNESS,
 )
 def time(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
     """Dimension: one row per distinct start time of a play, in UTC. SQL: `sql/star/time.sql`"""
@@ -133,7 +133,7 @@ def time(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehous
     owners=["team:data-engineering"],
     metadata=definition_metadata(tables.users),
     code_version=code_version("users"),
-    freshness_policy=_LOG_FRESHNESS,
+    freshness_policy=LOG_FRESHNESS,
 )
 def users(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
     """Dimension: one row per user, with the attributes of the user's latest event.

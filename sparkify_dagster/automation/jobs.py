@@ -9,9 +9,10 @@ from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.warehouse.base import Warehouse
 
 SONG_ASSETS = ("staging_songs", "songs", "artists")
-LOG_DAY_ASSETS = ("staging_events", "songplays", "users", "time")
-# Part of every job that changes the star; a query whose tables did not change is not recomputed. Invalid ones too: no
-# run succeeds while a table keeps an old result.
+MARTS = ("events", "user_levels", "sessions", "daily_activity")
+LOG_DAY_ASSETS = ("staging_events", "songplays", "users", "time", *MARTS)
+# Part of every job that changes the star or the marts; a query whose tables did not change is not recomputed. Invalid
+# ones too: no run succeeds while a table keeps an old result.
 QUERIES = tuple(sorted([*all_queries(), *broken_queries()]))
 # What follows from the star: a run that has changed it ends with these. The report is written if it has a place.
 RESULTS = (*QUERIES, *(["report"] if current.report_location() else []))
@@ -22,7 +23,7 @@ SHOW_REJECTED = {"ops": {"staging_events": {"config": {"only_show_rejected": Tru
 load_all = dg.define_asset_job(
     "load_all",
     selection=dg.AssetSelection.assets(*SONG_ASSETS, *LOG_DAY_ASSETS) | _QUERY_GROUPS,
-    description="Runs the whole pipeline for a range of days in one run: staging, songs, star and analytics.",
+    description="Runs the whole pipeline for a range of days in one run: staging, songs, star, marts and analytics.",
 )
 
 load_songs = dg.define_asset_job(
@@ -71,5 +72,5 @@ show_rejected_days = dg.define_asset_job(
 load_log_days = dg.define_asset_job(
     "load_log_days",
     selection=dg.AssetSelection.assets(*LOG_DAY_ASSETS) | _QUERY_GROUPS,
-    description="Loads a range of log days: events, plays, users and times, and refreshes analytics.",
+    description="Loads a range of log days: events, plays, users, times and the marts, and refreshes analytics.",
 )

@@ -15,7 +15,8 @@ from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.partitions import is_in_window
 from sparkify_dagster.presentation.rows import SHOWN_ROWS, rows_metadata
 from sparkify_dagster.runtime.failures import as_dagster_failures
-from sparkify_dagster.schema.tables import ANALYTICS_SCHEMA, loaded_objects, rejected_loads
+from sparkify_dagster.schema.column_types import ANALYTICS_SCHEMA
+from sparkify_dagster.schema.tables import loaded_objects, rejected_loads
 from sparkify_dagster.sources.source import Source
 from sparkify_dagster.warehouse import staging_tables
 from sparkify_dagster.warehouse.base import Warehouse

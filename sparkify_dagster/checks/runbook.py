@@ -148,8 +148,9 @@ RUNBOOK: Final[Mapping[str, RunbookEntry]] = {
     ),
     "unique_key": RunbookEntry(
         Colour.RED,
-        "The key of a star table is NULL or not unique. Transforms cannot produce that, so either somebody changed the "
-        "table, or there is a bug. Redshift does not enforce keys, so downstream assets are not built.",
+        "The key of a table of the star or the marts is NULL or not unique. Transforms cannot produce that, so either "
+        "somebody changed the table, or there is a bug. Redshift does not enforce keys, so downstream assets are not "
+        "built.",
         (
             "Rebuild the table: **Materialize** on its page, for all days.",
             "If it happens again, load from scratch (`sparkify create-tables --drop`, then `sparkify etl`) and "
@@ -158,9 +159,12 @@ RUNBOOK: Final[Mapping[str, RunbookEntry]] = {
     ),
     "row_count_matches_staging": RunbookEntry(
         Colour.RED,
-        "songplays and staging differ in the number of plays of a day: songplays was changed by hand, or a run stopped "
-        "between the two.",
-        ("**songplays > Materialize** for the days that the check names, or `sparkify etl --from DAY --to DAY`.",),
+        "The table and staging differ in the number of plays or events of a day: the table was changed by hand, or a "
+        "run stopped between the two.",
+        (
+            "**songplays** or **events > Materialize** for the days that the check names, or `sparkify etl --from DAY "
+            "--to DAY`.",
+        ),
     ),
     "match_rate": RunbookEntry(
         Colour.YELLOW,
@@ -185,6 +189,33 @@ RUNBOOK: Final[Mapping[str, RunbookEntry]] = {
             "Check the run first: a failed step of the dimension is the cause.",
             f"Rebuild the star: {_LOAD_AGAIN}.",
         ),
+    ),
+    "plays_match_songplays": RunbookEntry(
+        Colour.RED,
+        "events and songplays disagree about what was played: a run stopped between the two, or somebody changed one "
+        "of them.",
+        (f"Rebuild both for the days of the run: {_LOAD_AGAIN}.",),
+    ),
+    "contiguous_levels": RunbookEntry(
+        Colour.RED,
+        "The levels of a user have a gap, overlap, or repeat. The transform cannot produce that, so somebody changed "
+        "the table, or there is a bug. What reads user_levels is not built.",
+        (
+            "**user_levels > Materialize** for all days, or `sparkify etl --full`.",
+            "If it happens again, report a bug, with the check's table.",
+        ),
+    ),
+    "plays_have_level": RunbookEntry(
+        Colour.RED,
+        "A play has a level that its user did not have at that time: songplays and user_levels were built from "
+        "different states of the day, since a run stopped between the two.",
+        (f"Rebuild both for the days of the run: {_LOAD_AGAIN}.",),
+    ),
+    "sums_match_events": RunbookEntry(
+        Colour.RED,
+        "Counts of sessions or daily_activity do not add up to the events: a run stopped between the two, or somebody "
+        "changed one of them.",
+        (f"Rebuild them for the days of the run: {_LOAD_AGAIN}.",),
     ),
     "matches_expected": RunbookEntry(
         Colour.EITHER,

@@ -1,4 +1,4 @@
-"""Checks of the star. The key checks block: neither DuckDB's tables nor Redshift's declare keys."""
+"""Checks of the star: its keys, its references, and as many plays as were staged."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -8,37 +8,23 @@ from sqlalchemy import ColumnElement, Connection, Date, FromClause, Table, and_,
 
 from sparkify_dagster.assets import star
 from sparkify_dagster.checks.check_results import Metadata, rows_table, selected
+from sparkify_dagster.checks.unique_keys import unique_key, unique_key_spec
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.ingest.limits import Limits
 from sparkify_dagster.partitions import partition_days
-from sparkify_dagster.presentation.rows import SHOWN_ROWS
 from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.schema.event_columns import NEXT_SONG
-from sparkify_dagster.schema.tables import (
-    artists,
-    key_columns,
-    songplays,
-    songs,
-    staging_events,
-    time,
-    user_days,
-    users,
-)
+from sparkify_dagster.schema.tables import artists, songplays, songs, staging_events, time, user_days, users
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.transforms import day_bounds
 
 _REFERENCES = {"user_id": users, "song_id": songs, "artist_id": artists, "start_time": time}
 
 
-def _key_spec(asset: dg.AssetsDefinition, table: Table) -> dg.AssetCheckSpec:
-    (key,) = key_columns(table)
-    return dg.AssetCheckSpec("unique_key", asset=asset.key, blocking=True, description=f"{key} is unique and not NULL.")
-
-
 @dg.multi_asset_check(
     name="check_songplays",
     specs=[
-        _key_spec(star.songplays, songplays),
+        unique_key_spec(star.songplays.key, songplays),
         dg.AssetCheckSpec(
             "row_count_matches_staging",
             asset=star.songplays.key,
@@ -59,7 +45,7 @@ def check_songplays(
 
     def evaluate(connection: Connection) -> dict[str, dg.AssetCheckResult]:
         return {
-            "unique_key": _unique_key(connection, songplays, _starts_in(songplays, days)),
+            "unique_key": unique_key(connection, songplays, _starts_in(songplays, days)),
             "row_count_matches_staging": _row_count_matches_staging(connection, days),
             "match_rate": _match_rate(connection, days, limits.min_match_rate),
         }
@@ -72,10 +58,10 @@ def check_songplays(
 @dg.multi_asset_check(
     name="check_dimensions",
     specs=[
-        _key_spec(star.users, users),
-        _key_spec(star.songs, songs),
-        _key_spec(star.artists, artists),
-        _key_spec(star.time, time),
+        unique_key_spec(star.users.key, users),
+        unique_key_spec(star.songs.key, songs),
+        unique_key_spec(star.artists.key, artists),
+        unique_key_spec(star.time.key, time),
         dg.AssetCheckSpec(
             "distinct_start_times",
             asset=star.time.key,
@@ -100,7 +86,7 @@ def check_dimensions(
         for key in sorted(context.selected_asset_check_keys):
             if key.name == "unique_key":
                 (table,) = (table for table in _REFERENCES.values() if table.name == key.asset_key.path[-1])
-                result = _unique_key(connection, table, _written_on(table, days))
+                result = unique_key(connection, table, _written_on(table, days))
             elif key.name == "distinct_start_times":
                 result = _distinct_start_times(connection, days)
             else:
@@ -111,32 +97,6 @@ def check_dimensions(
     with as_dagster_failures():
         results = warehouse.read(f"checks of run {context.run.run_id}", evaluate)
     yield from results
-
-
-def _unique_key(connection: Connection, table: Table, condition: ColumnElement[bool]) -> dg.AssetCheckResult:
-    (name,) = key_columns(table)
-    key = table.c[name]
-    groups = select(key, func.count().label("rows")).where(condition).group_by(key).subquery()
-    size, has_key = groups.c.rows, groups.c[name].is_not(None)
-    counted = connection.execute(
-        select(
-            func.sum(size),
-            func.sum(case((has_key, size - 1), else_=0)),
-            func.sum(case((has_key, 0), else_=size)),
-        )
-    ).one()
-    # A sum is a decimal, and NULL of an empty table.
-    rows, duplicates, missing = (int(count or 0) for count in counted)
-    metadata: Metadata = {"rows": rows, "duplicates": duplicates, "missing": missing}
-    if duplicates:
-        repeated = select(key, func.count().label("rows")).where(condition).group_by(key).having(func.count() > 1)
-        metadata["first_duplicates"] = rows_table(connection.execute(repeated.order_by(key).limit(SHOWN_ROWS)).all())
-    passed = duplicates == 0 and missing == 0
-    return dg.AssetCheckResult(
-        passed=passed,
-        metadata=metadata,
-        description=None if passed else f"{name}: {pluralize(duplicates, 'duplicate')}, {missing:,} missing",
-    )
 
 
 def _row_count_matches_staging(connection: Connection, days: tuple[date, date] | None) -> dg.AssetCheckResult:

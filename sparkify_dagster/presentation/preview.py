@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Table, select, true
 
 from sparkify_dagster.presentation.rows import rows_metadata
 from sparkify_dagster.schema import tables
+from sparkify_dagster.schema.product_tables import daily_activity, events, sessions, user_levels
 from sparkify_dagster.warehouse import transforms
 
 PREVIEW_ROWS = 5
@@ -32,6 +33,10 @@ _ORDER: dict[Table, tuple[ColumnElement[object], ...]] = {
     tables.users: (tables.users.c.user_id,),
     tables.songs: (tables.songs.c.song_id,),
     tables.artists: (tables.artists.c.artist_id,),
+    events: (events.c.ts.desc(), events.c.event_id),
+    user_levels: (user_levels.c.valid_from.desc(), user_levels.c.user_id, user_levels.c.version.desc()),
+    sessions: (sessions.c.started_at.desc(), sessions.c.session_id, sessions.c.user_id),
+    daily_activity: (daily_activity.c.day.desc(), daily_activity.c.user_id),
 }
 
 
@@ -50,7 +55,4 @@ def _of_day(table: Table, day: date | None) -> ColumnElement[bool]:
     if table is tables.users:
         seen = tables.user_days.c
         return table.c.user_id.in_(select(seen.user_id).where(seen.log_date == day))
-    if "log_date" in table.c:
-        return table.c.log_date == day
-    start, end = transforms.day_bounds(day, day)
-    return (table.c.start_time >= start) & (table.c.start_time < end)
+    return transforms.in_days(table, day, day)

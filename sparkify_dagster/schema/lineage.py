@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from sqlglot.optimizer import Scope
 
 # Intermediate steps between assets, which lineage looks through.
-_INTERMEDIATE = frozenset({*VIEWS, "user_days"})
-_COLUMNS = {table.name: tuple(column.name for column in table.columns) for table in metadata.tables.values()}
+_INTERMEDIATE = frozenset({*VIEWS, "user_days", "level_days", "session_days"})
+# By the table's name as SQL writes it, with its schema: a CTE may be called like a table of another schema.
+_COLUMNS = {table.fullname: tuple(column.name for column in table.columns) for table in metadata.tables.values()}
 _MAX_EXPRESSION_CHARACTERS = 32
 
 
@@ -91,8 +92,8 @@ def tables_read_by(select: str) -> frozenset[str]:
     for read in parsed_select(select).find_all(exp.Table):
         if read.name in _INTERMEDIATE:
             sources |= source_tables(read.name)
-        # CTEs and the temporary table of touched users are not in the metadata.
-        elif read.name in _COLUMNS:
+        # CTEs and the temporary tables of touched users and sessions are not in the metadata.
+        elif full_name(read) in _COLUMNS:
             sources.add(read.name)
     return frozenset(sources)
 
@@ -147,7 +148,12 @@ def _source_and_columns(scope: Scope, alias: str) -> tuple[str, Collection[str]]
     if not isinstance(source, exp.Table):
         return alias, ()
     name = source.name
-    return name, column_origins(name).keys() if name in VIEWS else _COLUMNS.get(name, ())
+    return name, column_origins(name).keys() if name in VIEWS else _COLUMNS.get(full_name(source), ())
+
+
+def full_name(table: exp.Table) -> str:
+    """Returns a table's name as it is written, with the schema if there is one."""
+    return f"{table.db}.{table.name}" if table.db else table.name
 
 
 @contextmanager

@@ -12,7 +12,7 @@ VIEWS: Final = ("current_songs", "song_matches")
 
 @cache
 def select_sql(table: str) -> str:
-    """Returns the SELECT that builds a star table, a view, or a table that is derived from staging."""
+    """Returns the SELECT that builds a table of the star or a mart, a view, or a table that is derived from staging."""
     path = sql_path(table)
     if path is None:
         raise LookupError(f"no file in {FOLDER} builds {table}")
@@ -21,7 +21,7 @@ def select_sql(table: str) -> str:
 
 def sql_path(table: str) -> Path | None:
     """Returns the file with the SELECT that builds a table or view, or None if no SELECT builds it."""
-    candidates = (FOLDER / layer / f"{table}.sql" for layer in ("star", "staging"))
+    candidates = (FOLDER / layer / f"{table}.sql" for layer in ("star", "product", "staging"))
     return next((path for path in candidates if path.exists()), None)
 
 

@@ -12,7 +12,7 @@ that its SELECT makes it of (analytics/query.py). A table's `info` has as "layou
 having none; that of a query's table has its SELECT as "select".
 """
 
-from decimal import Decimal
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -21,85 +21,43 @@ from sqlalchemy import (
     Date,
     Index,
     Integer,
-    MetaData,
     Numeric,
     PrimaryKeyConstraint,
     SmallInteger,
     String,
     Table,
-    TypeDecorator,
 )
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.engine import Dialect
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import DDLCompiler
 from sqlalchemy.types import TIMESTAMP, TypeEngine
 
+from sparkify_dagster.schema.column_types import (
+    DIMENSION,
+    PERSONAL,
+    SMALL,
+    STAGING_SCHEMA,
+    ByteOrdered,
+    degrees,
+    seconds,
+    short_text,
+    text,
+)
+from sparkify_dagster.schema.column_types import metadata as metadata
 from sparkify_dagster.schema.event_columns import (
     COLUMN_NAMES,
     EVENT_COLUMNS,
     RAW_TEXT_CHARACTERS,
-    SHORT_TEXT_BYTES,
     TEXT_BYTES,
     EventColumn,
     Kind,
 )
-
-STAGING_SCHEMA = "staging"
-ANALYTICS_SCHEMA = "analytics"
-
-PERSONAL = {"personal": True}
-_SMALL = {"layout": "Too small for a sort key to matter."}
-_DIMENSION = {
-    "layout": "Small beside songplays, and joined to it by its key. Left to itself, Redshift keeps a copy of a small "
-    "table on each node, so that the join moves no rows."
-}
-
-metadata = MetaData()
-
-
-class ByteOrdered(TypeDecorator[str]):
-    """VARCHAR that sorts by UTF-8 bytes on every warehouse, as docs/contract.md requires for keys and ids."""
-
-    impl = String
-    cache_ok = True
-
-    def __init__(self, length: int) -> None:
-        super().__init__(length)
-        self._length = length
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
-        if dialect.name == "postgresql":
-            return dialect.type_descriptor(postgresql.VARCHAR(self._length, collation="C"))
-        return self.impl_instance
-
-
-def short_text() -> ByteOrdered:
-    return ByteOrdered(SHORT_TEXT_BYTES)
-
-
-def text() -> ByteOrdered:
-    return ByteOrdered(TEXT_BYTES)
-
-
-def seconds() -> Numeric[Decimal]:
-    """Returns an exact type, so that an event's length and a song's duration can be compared for equality."""
-    return Numeric(10, 5)
-
-
-def degrees() -> Numeric[Decimal]:
-    return Numeric(9, 6)
-
-
-@compiles(PrimaryKeyConstraint, "duckdb")
-@compiles(PrimaryKeyConstraint, "redshift")
-def _omit_key(element: PrimaryKeyConstraint, compiler: DDLCompiler, **_: object) -> None:
-    """Omits the key; checks guard keys on all warehouses.
-
-    DuckDB rejects one that the same transaction has deleted. Redshift does not enforce it and plans as if it held: a
-    count of distinct keys counts the duplicates too
-    (https://docs.aws.amazon.com/redshift/latest/dg/t_Defining_constraints.html).
-    """
+from sparkify_dagster.schema.product_tables import PRODUCT_TABLES as PRODUCT_TABLES
+from sparkify_dagster.schema.product_tables import (
+    daily_activity,
+    events,
+    level_days,
+    session_days,
+    sessions,
+    user_levels,
+)
 
 
 def _event_column(column: EventColumn) -> Column[Any]:
@@ -194,7 +152,7 @@ loaded_objects = Table(
     ),
     schema=STAGING_SCHEMA,
     comment="One row per staged object, written in the transaction of its rows",
-    info=_SMALL,
+    info=SMALL,
 )
 
 load_errors = Table(
@@ -209,7 +167,7 @@ load_errors = Table(
     Column("loaded_at", TIMESTAMP, nullable=False, comment="When the object was read, UTC"),
     schema=STAGING_SCHEMA,
     comment="One row per rejected record (event or song); of a rejected load the first ones",
-    info=_SMALL,
+    info=SMALL,
 )
 
 rejected_loads = Table(
@@ -228,17 +186,17 @@ rejected_loads = Table(
     Column("shown_in", String(64), comment="Run that failed so that Dagster shows the day as failed"),
     schema=STAGING_SCHEMA,
     comment="One row per day whose latest load was rejected, and one for the songs; the staged rows stayed",
-    info=_SMALL,
+    info=SMALL,
 )
 
 stale_days = Table(
     "stale_days",
     metadata,
     Column("log_date", Date, nullable=False, comment="Day whose events were replaced"),
-    Column("table_name", String(64), nullable=False, comment="Table of the star that has not been rebuilt since"),
+    Column("table_name", String(64), nullable=False, comment="Table that has not been rebuilt since"),
     schema=STAGING_SCHEMA,
-    comment="One row per day and star table to be rebuilt, written in the transaction that replaces the day's events",
-    info=_SMALL,
+    comment="One row per day and table to be rebuilt, written in the transaction that replaces the day's events",
+    info=SMALL,
 )
 
 # Columns whose values are counted: artist, song and length among plays, all others among signed-in events.
@@ -269,7 +227,7 @@ day_profiles = Table(
     Column("new_values", String(65535), comment="Unknown values of columns whose values are known, as JSON"),
     schema=STAGING_SCHEMA,
     comment="One row per day as of its last load, for the checks on drift; written in the transaction of its events",
-    info=_SMALL,
+    info=SMALL,
 )
 
 user_days = Table(
@@ -297,7 +255,7 @@ pending_rematch = Table(
     schema=STAGING_SCHEMA,
     # Redshift's writers lock this table, too (warehouse/redshift/warehouse.py).
     comment="One row per day whose songplays have to be re-matched, since the songs changed",
-    info=_SMALL,
+    info=SMALL,
 )
 
 analytics_refreshes = Table(
@@ -314,7 +272,7 @@ analytics_refreshes = Table(
     Column("refreshed_at", TIMESTAMP, nullable=False, comment="Time of the refresh, UTC"),
     schema=STAGING_SCHEMA,
     comment="One row per table of the analytics schema, written in the transaction of its rows",
-    info=_SMALL,
+    info=SMALL,
 )
 
 schema_versions = Table(
@@ -322,10 +280,11 @@ schema_versions = Table(
     metadata,
     Column("version", String(64), nullable=False, comment="Digest of the tables and views"),
     Column("star_schema", String(128), nullable=False, comment="Schema of the star's tables"),
+    Column("product_schema", String(128), comment="Schema of the marts; NULL of a version that had none"),
     Column("installed_at", TIMESTAMP, nullable=False, comment="Time of the installation or upgrade, UTC"),
     schema=STAGING_SCHEMA,
     comment="One row: what sparkify has made here. Without it the star's tables are somebody else's",
-    info=_SMALL,
+    info=SMALL,
 )
 
 songplays = Table(
@@ -380,7 +339,7 @@ users = Table(
     Column("level", short_text(), comment="free or paid, as of the user's latest event"),
     PrimaryKeyConstraint("user_id"),
     comment="One row per user of the app",
-    info=_DIMENSION,
+    info=DIMENSION,
 )
 
 songs = Table(
@@ -393,7 +352,7 @@ songs = Table(
     Column("duration", seconds(), comment="Length of the song, in seconds"),
     PrimaryKeyConstraint("song_id"),
     comment="One row per song of the song catalogue",
-    info=_DIMENSION,
+    info=DIMENSION,
 )
 
 artists = Table(
@@ -406,7 +365,7 @@ artists = Table(
     Column("longitude", degrees(), comment="Degrees east, from the artist's latest song that has both"),
     PrimaryKeyConstraint("artist_id"),
     comment="One row per artist of the song catalogue",
-    info=_DIMENSION,
+    info=DIMENSION,
 )
 
 time = Table(
@@ -433,11 +392,29 @@ for _name, _columns in {
     "user_days_days": (user_days.c.log_date,),
     "user_days_users": (user_days.c.user_id,),
     "songplays_days": (songplays.c.start_time,),
+    "events_days": (events.c.ts,),
+    "daily_activity_days": (daily_activity.c.day,),
+    "level_days_days": (level_days.c.log_date,),
+    "level_days_users": (level_days.c.user_id,),
+    "session_days_days": (session_days.c.log_date,),
+    "session_days_sessions": (session_days.c.session_id, session_days.c.user_id),
 }.items():
     Index(_name, *_columns).ddl_if(dialect="postgresql")
 
 STAR_TABLES = (songplays, users, songs, artists, time)
-DAILY_STAR_TABLES = (songplays, users, time)
+# The column by whose UTC day a load of days, or a reader of some days, finds the rows of a table.
+DAY_COLUMNS: Mapping[Table, Column[Any]] = {
+    staging_events: staging_events.c.log_date,
+    songplays: songplays.c.start_time,
+    time: time.c.start_time,
+    events: events.c.ts,
+    user_levels: user_levels.c.valid_from,
+    sessions: sessions.c.started_at,
+    daily_activity: daily_activity.c.day,
+}
+# All that a reader may use, and those that a load of days rebuilds.
+READ_TABLES = (*STAR_TABLES, *PRODUCT_TABLES)
+DAILY_TABLES = (songplays, users, time, *PRODUCT_TABLES)
 SONG_COLUMNS = tuple(column.name for column in staging_songs.columns)[:10]
 
 

@@ -10,10 +10,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateSchema, CreateTable, DropTable
 
 from sparkify_dagster.schema import sql_files
+from sparkify_dagster.schema.column_types import ANALYTICS_SCHEMA, PRODUCT_SCHEMA, STAGING_SCHEMA
 from sparkify_dagster.schema.sql_files import VIEWS
 from sparkify_dagster.schema.tables import (
-    ANALYTICS_SCHEMA,
-    STAGING_SCHEMA,
+    DAILY_TABLES,
+    PRODUCT_TABLES,
     STAR_TABLES,
     analytics_refreshes,
     loaded_objects,
@@ -42,7 +43,7 @@ _DEPENDENT_OBJECTS = "2BP01"
 
 
 class ForeignTablesError(WarehouseError):
-    """Tables of the star's names exist that sparkify did not make; the message names them and the way out."""
+    """Tables of our names exist that sparkify did not make; the message names them and the way out."""
 
 
 def columns_in(connection: Connection, schema: str) -> Mapping[str, Set[str]]:
@@ -84,20 +85,25 @@ def create_tables(connection: Connection) -> None:
     """
     staged = columns_in(connection, STAGING_SCHEMA)
     star = columns_in(connection, _star_schema(connection))
-    _refuse_foreign_tables(connection, star, staged)
-    connection.execute(CreateSchema(STAGING_SCHEMA, if_not_exists=True))
-    connection.execute(CreateSchema(ANALYTICS_SCHEMA, if_not_exists=True))
-    existing = {None: star, STAGING_SCHEMA: _renamed(connection, staged)}
+    product = columns_in(connection, PRODUCT_SCHEMA)
+    _refuse_foreign_tables(connection, star, staged, product)
+    for schema in (STAGING_SCHEMA, PRODUCT_SCHEMA, ANALYTICS_SCHEMA):
+        connection.execute(CreateSchema(schema, if_not_exists=True))
+    existing = {None: star, STAGING_SCHEMA: _renamed(connection, staged), PRODUCT_SCHEMA: product}
     if connection.dialect.name == "redshift":
         _drop_declared_keys(connection)
+    created = []
     for wanted in metadata.sorted_tables:
         columns = existing[wanted.schema].get(wanted.name)
         if columns is None:
             wanted.create(connection, checkfirst=False)
+            created.append(wanted)
             if wanted is stale_days and songplays.name in existing[None]:
                 _note_stale_days(connection)
         elif missing := [column for column in wanted.columns if column.name not in columns]:
             _add_columns(connection, wanted, missing)
+    if loaded_objects.name in existing[STAGING_SCHEMA]:
+        _note_days_to_build(connection, [table for table in DAILY_TABLES if table in created])
     # Redshift replaces a view only by one with the same columns.
     for view in (*reversed(VIEWS), *_DROPPED_VIEWS):
         if view in existing[STAGING_SCHEMA]:
@@ -109,6 +115,7 @@ def create_tables(connection: Connection) -> None:
         insert(schema_versions).values(
             version=_version(connection),
             star_schema=_star_schema(connection),
+            product_schema=PRODUCT_SCHEMA,
             installed_at=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
         )
     )
@@ -119,12 +126,20 @@ def _star_schema(connection: Connection) -> str:
 
 
 def _refuse_foreign_tables(
-    connection: Connection, star: Mapping[str, Set[str]], staged: Mapping[str, Set[str]]
+    connection: Connection,
+    star: Mapping[str, Set[str]],
+    staged: Mapping[str, Set[str]],
+    product: Mapping[str, Set[str]],
 ) -> None:
-    """Raises ForeignTablesError unless the star's tables are sparkify's own.
+    """Raises ForeignTablesError unless the tables of the star and the marts are sparkify's own.
 
     Those of a version that kept no note of it are known by its bookkeeping and by their comments.
     """
+    if not _has_marts(connection, staged) and (marts := [t.fullname for t in PRODUCT_TABLES if t.name in product]):
+        raise ForeignTablesError(
+            f"sparkify did not make these tables: {', '.join(marts)}. Nothing was changed. The marts need the schema "
+            f"{PRODUCT_SCHEMA}: rename these tables, or move them to another schema"
+        )
     installed = set(connection.scalars(select(schema_versions.c.star_schema))) if schema_versions.name in staged else ()
     if _star_schema(connection) in installed:
         return
@@ -140,6 +155,12 @@ def _refuse_foreign_tables(
             f"the schema {_star_schema(connection)} has tables that sparkify did not make: {', '.join(foreign)}. "
             "Nothing was changed. Give sparkify a schema of its own: SPARKIFY_STAR_SCHEMA=sparkify"
         )
+
+
+def _has_marts(connection: Connection, staged: Mapping[str, Set[str]]) -> bool:
+    """Returns whether sparkify has made the marts here."""
+    noted = schema_versions.c.product_schema
+    return noted.name in staged.get(schema_versions.name, ()) and connection.scalar(select(noted)) == PRODUCT_SCHEMA
 
 
 def commented_tables(connection: Connection) -> Set[str]:
@@ -222,13 +243,22 @@ def _note_stale_days(connection: Connection) -> None:
         connection.execute(insert(stale_days).from_select(["log_date", "table_name"], stale))
 
 
+def _note_days_to_build(connection: Connection, created: Sequence[Table]) -> None:
+    """Notes the staged days as stale in new tables of an existing warehouse, so that the next load builds them."""
+    days = select(loaded_objects.c.log_date).where(loaded_objects.c.log_date.is_not(None)).distinct().subquery()
+    for rebuilt in created:
+        stale = select(days.c.log_date, literal(rebuilt.name))
+        connection.execute(insert(stale_days).from_select(["log_date", "table_name"], stale))
+
+
 def drop_tables(connection: Connection) -> None:
     """Drops the tables and views with all their rows; anything else in their schemas stays.
 
     Raises ForeignTablesError, or WarehouseError with what depends on a table.
     """
     staged = columns_in(connection, STAGING_SCHEMA)
-    _refuse_foreign_tables(connection, columns_in(connection, _star_schema(connection)), staged)
+    star, product = (columns_in(connection, schema) for schema in (_star_schema(connection), PRODUCT_SCHEMA))
+    _refuse_foreign_tables(connection, star, staged, product)
     try:
         _drop_all(connection)
     except DBAPIError as error:

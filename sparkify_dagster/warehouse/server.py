@@ -11,7 +11,8 @@ from sqlalchemy.exc import ProgrammingError
 
 from sparkify_dagster.config import current
 from sparkify_dagster.runtime import statements
-from sparkify_dagster.schema.tables import ANALYTICS_SCHEMA, STAGING_SCHEMA, STAR_TABLES, songplays
+from sparkify_dagster.schema.column_types import ANALYTICS_SCHEMA, PRODUCT_SCHEMA, STAGING_SCHEMA
+from sparkify_dagster.schema.tables import PRODUCT_TABLES, STAR_TABLES, songplays
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line
 from sparkify_dagster.warehouse.ddl import ForeignTablesError, commented_tables, create_tables, is_current
@@ -50,15 +51,17 @@ class ServerWarehouse(Warehouse, ABC):
         self._grant(connection, role, "SELECT, INSERT, UPDATE, DELETE", schemas)
 
     def _grant(self, connection: Connection, role: str, on_tables: str, on_schemas: Mapping[str, str]) -> None:
-        """Grants a role privileges on the star, and on the present and future tables of other schemas."""
+        """Grants a role privileges on the star, the marts, and the present and future tables of other schemas."""
         quoted = quoted_name(role)
         grantee = self.GRANTEE.format(role=quoted)
         star = str(connection.scalar(text("SELECT current_schema()")))
+        # These schemas may have tables of others.
+        own = {star: STAR_TABLES, PRODUCT_SCHEMA: PRODUCT_TABLES}
         statements = []
-        for schema, privileges in {star: "USAGE", **on_schemas}.items():
+        for schema, privileges in {**dict.fromkeys(own, "USAGE"), **on_schemas}.items():
             if self._may_grant_on(connection, schema):
                 statements.append(f"GRANT {privileges} ON SCHEMA {quoted_name(schema)} TO {grantee}")
-            names = [table.name for table in STAR_TABLES] if schema == star else None
+            names = [table.fullname for table in own[schema]] if schema in own else None
             if tables := self._tables_to_grant(connection, schema, names):
                 statements.append(f"GRANT {on_tables} ON {tables} TO {grantee}")
         statements += [

@@ -23,10 +23,10 @@ from sparkify_dagster.batches import (
     StoredObject,
 )
 from sparkify_dagster.formatting import pluralize
+from sparkify_dagster.schema.column_types import ByteOrdered
 from sparkify_dagster.schema.event_columns import TEXT_BYTES
 from sparkify_dagster.schema.tables import (
-    DAILY_STAR_TABLES,
-    ByteOrdered,
+    DAILY_TABLES,
     load_errors,
     loaded_objects,
     pending_rematch,
@@ -233,7 +233,7 @@ def prepare_days(inputs: Inputs, days: Sequence[InspectedDay]) -> DaysToLoad:
 def _record_days(rows: Callable[[Table, Rows], Insert], days: Sequence[InspectedDay]) -> Insert:
     """Returns what writes the bookkeeping of loaded days down; `rows` makes an Insert of rows."""
     files = [(day.day, file) for day in days for file in day.files]
-    stale = [{"log_date": day.day, "table_name": str(table.name)} for day in days for table in DAILY_STAR_TABLES]
+    stale = [{"log_date": day.day, "table_name": str(table.name)} for day in days for table in DAILY_TABLES]
     return _in_order(
         rows(loaded_objects, _file_rows(files, reading_rules(days[0].event_keys))),
         rows(load_errors, _error_rows([(day.day, error) for day in days for error in day.errors])),

@@ -1,62 +1,126 @@
-"""Runs the star's SQL (sql/star): one file with one SELECT per table, verbatim on every warehouse.
+"""Runs the SQL of the star and of the marts (sql/star, sql/product): one SELECT per table, verbatim on every warehouse.
 
-The rules are those of docs/contract.md (The star). Each function replaces what it builds inside the caller's
-transaction, so that readers see the old rows or the new ones.
+The rules are those of docs/contract.md. Each function replaces what it builds inside the caller's transaction, so that
+readers see the old rows or the new ones.
 """
 
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
+from typing import Final, TypeAlias
 
-from sqlalchemy import Connection, Table, delete, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Date,
+    MetaData,
+    Table,
+    and_,
+    delete,
+    insert,
+    select,
+    text,
+    union,
+)
 
-from sparkify_dagster.schema import sql_files, tables
+from sparkify_dagster.schema import product_tables, sql_files, tables
+
+ReplaceDays: TypeAlias = Callable[[Connection, date, date], None]
 
 
 def replace_songplays(connection: Connection, first_day: date, last_day: date) -> None:
     """Rebuilds the plays of the days (both included) and matches them with the current songs."""
-    start, end = day_bounds(first_day, last_day)
-    table = tables.songplays
-    connection.execute(delete(table).where(table.c.start_time >= start, table.c.start_time < end))
-    _insert(connection, table, first_day=first_day, last_day=last_day)
+    _delete_days(connection, tables.songplays, first_day, last_day)
+    _insert(connection, tables.songplays, first_day=first_day, last_day=last_day)
     pending = tables.pending_rematch
     connection.execute(delete(pending).where(pending.c.log_date.between(first_day, last_day)))
-    _note_rebuilt(connection, table, first_day, last_day)
+    _note_rebuilt(connection, tables.songplays, first_day, last_day)
 
 
 def replace_time(connection: Connection, first_day: date, last_day: date) -> None:
     """Rebuilds the start times of the days (both included)."""
     start, end = day_bounds(first_day, last_day)
-    table = tables.time
-    connection.execute(delete(table).where(table.c.start_time >= start, table.c.start_time < end))
-    _insert(connection, table, first_day=start, end_day=end)
-    _note_rebuilt(connection, table, first_day, last_day)
+    _delete_days(connection, tables.time, first_day, last_day)
+    _insert(connection, tables.time, first_day=start, end_day=end)
+    _note_rebuilt(connection, tables.time, first_day, last_day)
 
 
 def replace_users(connection: Connection, first_day: date, last_day: date) -> None:
     """Rebuilds the users seen on the days (both included), now or when users was last built from these days."""
-    days = tables.user_days
-    # The users of the replaced days are in user_days, which changes only here, in the transaction that changes users.
-    connection.execute(text("CREATE TEMPORARY TABLE touched_users (user_id BIGINT)"))
-    connection.execute(
-        text(
-            "INSERT INTO touched_users"
-            " SELECT d.user_id FROM staging.user_days AS d WHERE d.log_date BETWEEN :first_day AND :last_day"
-            " UNION SELECT e.user_id FROM staging.staging_events AS e"
-            " WHERE e.user_id IS NOT NULL AND e.log_date BETWEEN :first_day AND :last_day"
-        ),
-        {"first_day": first_day, "last_day": last_day},
-    )
-    connection.execute(delete(days).where(days.c.log_date.between(first_day, last_day)))
-    _insert(connection, days, first_day=first_day, last_day=last_day)
-    connection.execute(text("DELETE FROM users WHERE user_id IN (SELECT t.user_id FROM touched_users AS t)"))
-    _insert(connection, tables.users)
-    connection.execute(text("DROP TABLE touched_users"))
-    _note_rebuilt(connection, tables.users, first_day, last_day)
+    _replace_touched(connection, tables.users, tables.user_days, "user_id", first_day, last_day)
+
+
+def replace_events(connection: Connection, first_day: date, last_day: date) -> None:
+    """Rebuilds the events of the days (both included)."""
+    _delete_days(connection, product_tables.events, first_day, last_day)
+    _insert(connection, product_tables.events, first_day=first_day, last_day=last_day)
+    _note_rebuilt(connection, product_tables.events, first_day, last_day)
+
+
+def replace_daily_activity(connection: Connection, first_day: date, last_day: date) -> None:
+    """Rebuilds the users' activity on the days (both included)."""
+    table = product_tables.daily_activity
+    _delete_days(connection, table, first_day, last_day)
+    _insert(connection, table, first_day=first_day, last_day=last_day)
+    _note_rebuilt(connection, table, first_day, last_day)
+
+
+def replace_user_levels(connection: Connection, first_day: date, last_day: date) -> None:
+    """Rebuilds all levels of the users seen on the days (both included), now or when they were last built."""
+    table = product_tables.user_levels
+    _replace_touched(connection, table, product_tables.level_days, "user_id", first_day, last_day)
+
+
+def replace_sessions(connection: Connection, first_day: date, last_day: date) -> None:
+    """Rebuilds the sessions that have events on the days (both included), now or when they were last built."""
+    table = product_tables.sessions
+    _replace_touched(connection, table, product_tables.session_days, "session_id", first_day, last_day)
+
+
+# In an order in which each is built after what it reads.
+DAILY_TRANSFORMS: Final[Mapping[str, ReplaceDays]] = {
+    "songplays": replace_songplays,
+    "time": replace_time,
+    "users": replace_users,
+    "events": replace_events,
+    "user_levels": replace_user_levels,
+    "sessions": replace_sessions,
+    "daily_activity": replace_daily_activity,
+}
 
 
 def replace_song_dimension(connection: Connection, table: Table) -> None:
     """Rebuilds songs or artists from all staged songs."""
     connection.execute(delete(table))
     _insert(connection, table)
+
+
+def _replace_touched(
+    connection: Connection, table: Table, day_table: Table, key: str, first_day: date, last_day: date
+) -> None:
+    """Rebuilds the rows of a table whose keys have events on the days, from the rows per day of `day_table`.
+
+    The day table changes only here, in the transaction that changes the table: it still knows the keys of the days as
+    they were when the table was last built from them.
+    """
+    name = f"touched_{key.removesuffix('_id')}s"
+    touched = Table(name, MetaData(), Column(key, BigInteger), prefixes=["TEMPORARY"])
+    events = tables.staging_events.c
+    before = select(day_table.c[key]).where(day_table.c.log_date.between(first_day, last_day))
+    now = select(events[key]).where(events[key].is_not(None), events.log_date.between(first_day, last_day))
+    touched.create(connection, checkfirst=False)
+    connection.execute(insert(touched).from_select([key], union(before, now)))
+    connection.execute(delete(day_table).where(day_table.c.log_date.between(first_day, last_day)))
+    _insert(connection, day_table, first_day=first_day, last_day=last_day)
+    connection.execute(delete(table).where(table.c[key].in_(select(touched.c[key]))))
+    _insert(connection, table)
+    touched.drop(connection, checkfirst=False)
+    _note_rebuilt(connection, table, first_day, last_day)
+
+
+def _delete_days(connection: Connection, table: Table, first_day: date, last_day: date) -> None:
+    connection.execute(delete(table).where(in_days(table, first_day, last_day)))
 
 
 def _note_rebuilt(connection: Connection, table: Table, first_day: date, last_day: date) -> None:
@@ -70,6 +134,15 @@ def _insert(connection: Connection, table: Table, **parameters: date) -> None:
     connection.execute(
         text(f"INSERT INTO {table.fullname} ({columns})\n{sql_files.select_sql(table.name)}"), parameters
     )
+
+
+def in_days(table: Table, first_day: date, last_day: date) -> ColumnElement[bool]:
+    """Returns the condition for the rows of a table of DAY_COLUMNS that belong to the days (both included)."""
+    when = tables.DAY_COLUMNS[table]
+    if isinstance(when.type, Date):
+        return when.between(first_day, last_day)
+    start, end = day_bounds(first_day, last_day)
+    return and_(when >= start, when < end)
 
 
 def day_bounds(first_day: date, last_day: date) -> tuple[datetime, datetime]:

@@ -1,4 +1,4 @@
-"""The star in plain Python, written from docs/contract.md and not from the code: slow, small, for comparison.
+"""The star and the marts in plain Python, written from docs/contract.md and not from the code, for comparison.
 
 It takes no shortcuts and shares nothing with the product, so where both agree they agree with the contract.
 """
@@ -9,7 +9,7 @@ import json
 import re
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_UP, Context, Decimal
@@ -62,6 +62,10 @@ class Reference:
     songs: list[Row]
     artists: list[Row]
     time: list[Row]
+    events: list[Row]
+    user_levels: list[Row]
+    sessions: list[Row]
+    daily_activity: list[Row]
     counts: dict[str, Counts]
     errors: list[tuple[str, int | None]]
     # These hold nothing, and are in nothing above.
@@ -95,6 +99,10 @@ def reference(
         ],
         artists=artists(songs),
         time=[taken_apart(start) for start in {play["ts"] for play in plays}],
+        events=[mart_event(event) for event in held.rows],
+        user_levels=user_levels(held.rows),
+        sessions=sessions(held.rows),
+        daily_activity=daily_activity(held.rows),
         counts=held.counts | catalogue.counts,
         errors=held.errors + catalogue.errors,
         rejected_days=rejected_days,
@@ -469,11 +477,13 @@ def repaired(text: str | None) -> str | None:
     return shown(text)
 
 
-def users(events: list[dict[str, Any]]) -> list[Row]:
-    def when(event: dict[str, Any]) -> Row:
-        session, item = event["session_id"], event["item_in_session"]
-        return event["ts"], session is not None, session or 0, item is not None, item or 0
+def when(event: Mapping[str, Any]) -> Row:
+    """Sorts events of a user: missing values are the lowest."""
+    session, item = event["session_id"], event["item_in_session"]
+    return event["ts"], session is not None, session or 0, item is not None, item or 0
 
+
+def users(events: list[dict[str, Any]]) -> list[Row]:
     latest: dict[int, dict[str, Any]] = {}
     for event in sorted(events, key=when):
         if event["user_id"] is not None:
@@ -514,3 +524,115 @@ def name_of(songs: Mapping[str, dict[str, Any]]) -> str | None:
 def taken_apart(start: datetime) -> Row:
     _, week, weekday = start.replace(tzinfo=UTC).isocalendar()
     return start, start.hour, start.day, week, start.month, start.year, weekday % 7
+
+
+# The marts
+
+
+def mart_event(event: Mapping[str, Any]) -> Row:
+    return (
+        songplay_id(event),
+        event["ts"],
+        event["user_id"],
+        event["session_id"],
+        event["item_in_session"],
+        shown(event["page"]),
+        shown(event["auth"]),
+        shown(event["method"]),
+        event["status"],
+        shown(event["level"]),
+    )
+
+
+def grouped(events: Sequence[dict[str, Any]], key: Callable[[dict[str, Any]], Row]) -> dict[Row, list[dict[str, Any]]]:
+    """The events of users by a key, each group in order."""
+    groups: dict[Row, list[dict[str, Any]]] = defaultdict(list)
+    for event in sorted((event for event in events if event["user_id"] is not None), key=when):
+        groups[key(event)].append(event)
+    return groups
+
+
+def user_levels(events: Sequence[dict[str, Any]]) -> list[Row]:
+    rows = []
+    for (user,), own in grouped(events, lambda event: (event["user_id"],)).items():
+        changes: list[dict[str, Any]] = []
+        for event in own:
+            if event["level"] is None or (changes and shown(changes[-1]["level"]) == shown(event["level"])):
+                continue
+            changes.append(event)
+        ends = [*(change["ts"] for change in changes[1:]), None]
+        for version, (change, end) in enumerate(zip(changes, ends, strict=True), 1):
+            rows.append((user, version, change["ts"], end, shown(change["level"]), shown(change["page"])))
+    return rows
+
+
+def on_page(events: Sequence[dict[str, Any]], page: str) -> int:
+    return sum(shown(event["page"]) == page for event in events)
+
+
+def seconds_played(events: Sequence[dict[str, Any]]) -> Decimal:
+    return sum((event["length"] or Decimal(0) for event in events if is_play(event)), Decimal(0))
+
+
+def failed(events: Sequence[dict[str, Any]]) -> int:
+    return sum(event["status"] is not None and event["status"] >= 400 for event in events)
+
+
+def sessions(events: Sequence[dict[str, Any]]) -> list[Row]:
+    with_session = [event for event in events if event["session_id"] is not None]
+    return [
+        (
+            session,
+            user,
+            own[0]["ts"],
+            own[-1]["ts"],
+            shown(own[0]["page"]),
+            shown(own[-1]["page"]),
+            len(own),
+            on_page(own, "NextSong"),
+            seconds_played(own),
+            failed(own),
+            shown(own[0]["level"]),
+            shown(own[-1]["level"]),
+            on_page(own, "Submit Upgrade"),
+            on_page(own, "Submit Downgrade"),
+        )
+        for (session, user), own in grouped(with_session, lambda event: (event["session_id"], event["user_id"])).items()
+    ]
+
+
+def daily_activity(events: Sequence[dict[str, Any]]) -> list[Row]:
+    rows = []
+    for (user, day), own in grouped(events, lambda event: (event["user_id"], event["ts"].date())).items():
+        songs = {(repaired(event["song"]), repaired(event["artist"])) for event in own if is_play(event)}
+        rows.append(
+            (
+                user,
+                day,
+                shown(own[-1]["level"]),
+                len({event["session_id"] for event in own} - {None}),
+                len(own),
+                on_page(own, "NextSong"),
+                seconds_played(own),
+                len(songs),
+                len({artist for _, artist in songs} - {None}),
+                failed(own),
+                *(
+                    on_page(own, page)
+                    for page in (
+                        "Upgrade",
+                        "Submit Upgrade",
+                        "Downgrade",
+                        "Submit Downgrade",
+                        "Roll Advert",
+                        "Thumbs Up",
+                        "Thumbs Down",
+                        "Add to Playlist",
+                        "Add Friend",
+                        "Help",
+                        "Cancellation Confirmation",
+                    )
+                ),
+            )
+        )
+    return rows

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sparkify_dagster_tests.contract.reference import Reference, is_rejected, read_day, reference
 from sparkify_dagster_tests.support.events import event, lines, millis, song
-from sparkify_dagster_tests.support.world import ERRORS, STAR, NewWarehouse, World, in_order, kept_open
+from sparkify_dagster_tests.support.world import ERRORS, PRODUCT, STAR, NewWarehouse, World, in_order, kept_open
 
 DAYS = ("2018-11-01", "2018-11-02", "2018-11-03")
 MAX_LOAD_ERRORS = 1_000
@@ -29,7 +29,7 @@ USUAL_EVENT: Values = {
     "itemInSession": [0, 1],
     "length": [1, "1.0", 1.000004],
     "level": ["free", "paid"],
-    "page": ["NextSong", "NextSong", "Home", "NextSong "],
+    "page": ["NextSong", "NextSong", "Home", "NextSong ", "Submit Upgrade", "Thumbs Up", "Cancellation Confirmation"],
     "sessionId": [1, 2],
     "song": ["one", "two"],
     "userId": ["1", "2", ""],
@@ -41,13 +41,13 @@ ODD_EVENT: Values = {
     "itemInSession": [2, "1", 1.0, None, "", -1],
     "length": [2.5, 1.000005, None, "", "?", 1e25],
     "lastName": ["Summers ", " ", "\u00a0 "],
-    "level": [None, "x" * 65, "paid ", " "],
+    "level": [None, "x" * 65, "paid ", " ", ""],
     "location": [None, " ", "P ", " P\t"],
     "page": ["", None, "nextsong", " ", "  ", "NextSong\t", " NextSong", "Home ", "NextSong   "],
     "registration": [None, 0, "", 0.5],
     "sessionId": [None, "", "1", 2**63],
     "song": ["é", "Ã©", "one  ", None, True],
-    "status": [None, "200", "x"],
+    "status": [None, "200", "x", 399, 400, 404],
     "userAgent": ["U ", "U", "  ", ""],
     "userId": [None, 1, "01", 1.5, "x", " ", "1 "],
 }
@@ -278,9 +278,9 @@ def expected(world: World, log_data: Files | None = None) -> Reference:
 
 def compare(world: World, meant: Reference, rejected_days: Set[date] = frozenset()) -> None:
     """All that the reference says; of rejected days load_errors has the errors of what they do not hold."""
-    star = world.star()
-    for table in STAR:
-        assert star[table] == in_order(getattr(meant, table)), table
+    built = world.star()
+    for table in (*STAR, *PRODUCT) if world.marts else STAR:
+        assert built[table] == in_order(getattr(meant, table.removeprefix("product."))), table
     assert world.counts() == meant.counts
     errors = [row for row in world.rows(ERRORS, "key", "line_number", "log_date") if row[2] not in rejected_days]
     held = [(key, line) for key, line in meant.errors if not any(day.isoformat() in key for day in rejected_days)]
@@ -299,7 +299,7 @@ def test_after_any_changes_and_loads_the_star_is_the_references_and_that_of_a_lo
     new_warehouse: NewWarehouse, script: list[Write | Load]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        world = World(Path(folder), max_load_errors=MAX_LOAD_ERRORS, new_warehouse=new_warehouse)
+        world = World(Path(folder), max_load_errors=MAX_LOAD_ERRORS, new_warehouse=new_warehouse, marts=True)
         with kept_open(world.warehouse):
             held = play(script, world)
             from_scratch = expected(world)
@@ -343,7 +343,13 @@ def test_the_reference_agrees_on_the_real_jobs_too(world: World) -> None:
 )
 def test_the_reference_agrees_on_the_real_sample(tmp_path: Path, new_warehouse: NewWarehouse) -> None:
     folder = (Path(__file__).parents[2] / ".." / "shared" / "data" / "sample").resolve()
-    world = World(tmp_path, log_data=f"{folder}/log_data", song_data=f"{folder}/song_data", new_warehouse=new_warehouse)
+    world = World(
+        tmp_path,
+        log_data=f"{folder}/log_data",
+        song_data=f"{folder}/song_data",
+        new_warehouse=new_warehouse,
+        marts=True,
+    )
     world.load("2018-11-01", "2018-11-03")
     world.folder = folder
     compare(world, expected(world))

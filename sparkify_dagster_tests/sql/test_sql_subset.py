@@ -38,6 +38,7 @@ ALLOWED: Mapping[type[exp.Expr], set[str]] = {
     exp.Null: set(),
     # Predicates
     exp.And: {"this", "expression"},
+    exp.Or: {"this", "expression"},
     exp.Not: {"this"},
     exp.EQ: {"this", "expression"},
     exp.NEQ: {"this", "expression"},
@@ -72,6 +73,7 @@ ALLOWED: Mapping[type[exp.Expr], set[str]] = {
     exp.Max: {"this"},
     exp.RowNumber: set(),
     exp.Lag: {"this"},
+    exp.Lead: {"this"},
     exp.Window: {"this", "partition_by", "order", "over"},
     exp.Order: {"expressions"},
     # "nulls_first" is what sqlglot makes of each DESC; a written one is found among the tokens.

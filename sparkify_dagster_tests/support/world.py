@@ -25,7 +25,7 @@ from sqlalchemy import Connection, text
 
 from sparkify_dagster.analytics import refresh
 from sparkify_dagster.analytics.query import all_queries
-from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUERIES, SONG_ASSETS
+from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, MARTS, QUERIES, SONG_ASSETS
 from sparkify_dagster.batches import MAX_INFLATED_BYTES
 from sparkify_dagster.days import Window, days_between
 from sparkify_dagster.definitions import defs
@@ -51,10 +51,15 @@ NewWarehouse: TypeAlias = Callable[[], Warehouse] | None
 STAR: Mapping[str, tuple[str, ...]] = {
     table.name: tuple(column.name for column in table.columns) for table in tables.STAR_TABLES
 }
+# The marts, by the name that SQL reads them by.
+PRODUCT: Mapping[str, tuple[str, ...]] = {
+    table.fullname: tuple(column.name for column in table.columns) for table in tables.PRODUCT_TABLES
+}
+STAR_DAY_ASSETS = tuple(name for name in LOG_DAY_ASSETS if name not in MARTS)
 TABLES_OF_JOB = {
-    "load_all": [*SONG_ASSETS, *LOG_DAY_ASSETS],
+    "load_all": [*SONG_ASSETS, *STAR_DAY_ASSETS],
     "load_songs": SONG_ASSETS,
-    "load_log_days": LOG_DAY_ASSETS,
+    "load_log_days": STAR_DAY_ASSETS,
 }
 # In the order of a run.
 STEPS = ("staging_events", "staging_songs", "songplays", "time", "users", "songs", "artists")
@@ -139,7 +144,10 @@ class Loads:
 
 @dataclass
 class World:
-    """A source folder, a warehouse, and the jobs between them."""
+    """A source folder, a warehouse, and the jobs between them.
+
+    With `marts`, all of these are about the marts too, which most rules do not concern.
+    """
 
     folder: Path
     max_load_errors: int = 100
@@ -150,6 +158,7 @@ class World:
     aws_endpoint_url: str | None = None
     new_warehouse: NewWarehouse = None
     max_inflated_bytes: int = MAX_INFLATED_BYTES
+    marts: bool = False
 
     def __post_init__(self) -> None:
         for name in ("log_data", "song_data"):
@@ -256,7 +265,9 @@ class World:
         if full or allow_empty:
             ops = loading.get(job, ["staging_events", "staging_songs"])
             config["ops"] = {name: {"config": {"full": full, "allow_empty": allow_empty}} for name in ops}
-        assets = assets or [*TABLES_OF_JOB.get(job, []), *(QUERIES if queries else [])]
+        if not assets:
+            marts = MARTS if self.marts and job != "load_songs" else ()
+            assets = [*TABLES_OF_JOB.get(job, []), *marts, *(QUERIES if queries else [])]
         tags = None
         if first_day is not None and job != "load_songs":
             tags = range_tags(date.fromisoformat(first_day), date.fromisoformat(last_day or first_day))
@@ -291,19 +302,22 @@ class World:
         *,
         full: bool = False,
         allow_empty: bool = True,
-        steps: Collection[str] = STEPS,
+        steps: Collection[str] | None = None,
     ) -> Loads:
         """The same loaders and SQL without Dagster around them, at a tenth of the price. Raises what they raise.
 
-        A load with fewer steps does what a run does that has only these assets, or that got only so far. One of the
-        whole star also matches the pending days, as `sparkify etl` does in runs of their own.
+        Without `steps` it builds the star, and the marts of a world that has them. A load with fewer steps does what a
+        run does that has only these assets, or that got only so far. One of the whole star also matches the pending
+        days, as `sparkify etl` does in runs of their own.
         """
         first, last = date.fromisoformat(first_day), date.fromisoformat(last_day or first_day)
         source, limits = self.source, self.limits
         days, songs = {}, SongLoad()
+        if steps is None:
+            steps = (*STEPS, *MARTS) if self.marts else STEPS
 
         def build(connection: Connection) -> None:
-            for step in (step for step in STEPS[2:] if step in steps):
+            for step in (step for step in (*STEPS[2:], *MARTS) if step in steps):
                 _build(connection, step, first, last)
             if set(STAR) <= set(steps):
                 for day in staging_tables.pending_days(connection):
@@ -366,6 +380,7 @@ class World:
             self.log_jsonpath,
             self.aws_endpoint_url,
             self.new_warehouse,
+            marts=self.marts,
         )
         fresh.warehouse_file.unlink(missing_ok=True)
         fresh.load(first_day, last_day)
@@ -378,7 +393,7 @@ class World:
         """
         logs, songs = _contents(self.log_data), _contents(self.song_data)
         keys = Path(self.log_jsonpath).read_bytes() if self.log_jsonpath else None
-        state = (first_day, last_day, self.max_load_errors, self.max_inflated_bytes, keys, logs, songs)
+        state = (first_day, last_day, self.max_load_errors, self.max_inflated_bytes, self.marts, keys, logs, songs)
         if state not in _loaded_from_scratch:
             with tempfile.TemporaryDirectory() as folder:
                 fresh = replace(self, warehouse_file=Path(folder, "warehouse.duckdb"), new_warehouse=None)
@@ -421,13 +436,14 @@ class World:
         return [value for (value,) in self.rows(table, name)]
 
     def star(self) -> dict[str, list[Row]]:
-        return self._tables(STAR)
+        return self._tables({**STAR, **(PRODUCT if self.marts else {})})
 
     def everything(self) -> Everything:
-        """Returns the star, staging and its bookkeeping, without load times."""
+        """Returns the star, the marts, staging and its bookkeeping, without load times."""
         return self._tables(
             {
                 **STAR,
+                **(PRODUCT if self.marts else {}),
                 EVENTS: (),
                 SONGS: (),
                 OBJECTS: ("key", "log_date", "etag", "lines", "staged", "duplicates", "errors"),
@@ -452,15 +468,10 @@ class World:
 
 
 def _build(connection: Connection, step: str, first: date, last: date) -> None:
-    match step:
-        case "songplays":
-            transforms.replace_songplays(connection, first, last)
-        case "time":
-            transforms.replace_time(connection, first, last)
-        case "users":
-            transforms.replace_users(connection, first, last)
-        case "songs" | "artists":
-            transforms.replace_song_dimension(connection, getattr(tables, step))
+    if step in transforms.DAILY_TRANSFORMS:
+        transforms.DAILY_TRANSFORMS[step](connection, first, last)
+    else:
+        transforms.replace_song_dimension(connection, getattr(tables, step))
 
 
 def refresh_queries(world: World, *names: str) -> None:

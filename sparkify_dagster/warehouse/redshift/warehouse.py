@@ -25,7 +25,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from sparkify_dagster.config import aws, current
-from sparkify_dagster.schema.tables import STAGING_SCHEMA, metadata, pending_rematch
+from sparkify_dagster.schema.column_types import STAGING_SCHEMA
+from sparkify_dagster.schema.tables import metadata, pending_rematch
 from sparkify_dagster.warehouse.base import Inputs
 from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line, with_remedy
 from sparkify_dagster.warehouse.ddl import columns_in
