@@ -17,6 +17,7 @@ from docs.er_diagram import star_schema_diagram
 from sparkify_dagster.analytics.comparison import MATCHES_EXPECTED
 from sparkify_dagster.analytics.query import Query, all_queries
 from sparkify_dagster.checks.analytics_checks import check_queries
+from sparkify_dagster.checks.product_checks import check_product
 from sparkify_dagster.checks.runbook import RUNBOOK
 from sparkify_dagster.checks.staging_checks import check_staging_events, check_staging_songs
 from sparkify_dagster.checks.star_checks import check_dimensions, check_songplays
@@ -38,7 +39,14 @@ from sparkify_dagster.schema.tables import (
 DOCS: Final = Path(__file__).parent
 HELP_WIDTH: Final = 100
 _STAGING: Final = (staging_events, staging_songs)
-_CHECKS: Final = (check_staging_events, check_staging_songs, check_songplays, check_dimensions, check_queries)
+_CHECKS: Final = (
+    check_staging_events,
+    check_staging_songs,
+    check_songplays,
+    check_dimensions,
+    check_product,
+    check_queries,
+)
 
 
 def settings() -> str:

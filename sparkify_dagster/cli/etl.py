@@ -31,7 +31,7 @@ from sparkify_dagster.runtime import command_runs, interrupts, liveness, termina
 from sparkify_dagster.runtime.errors import SparkifyError
 from sparkify_dagster.runtime.file_lock import exclusive
 from sparkify_dagster.schema.code_versions import code_version
-from sparkify_dagster.schema.tables import STAR_TABLES, songplays, staging_events, staging_songs
+from sparkify_dagster.schema.tables import READ_TABLES, songplays, staging_events, staging_songs
 from sparkify_dagster.sources.emptiness import require_log_files
 from sparkify_dagster.sources.object_store import SourceError
 from sparkify_dagster.sources.source import Listing
@@ -207,8 +207,8 @@ def _warn_outside_window(console: Console, listing: Listing) -> None:
 def _print_edited_sql(
     console: Console, instance: dg.DagsterInstance, blocks: Sequence[tuple[date, date]], *, all_days: bool
 ) -> None:
-    """Prints which tables of the star had another SELECT when they were last built, before they are built again."""
-    for name in (table.name for table in STAR_TABLES):
+    """Prints which tables had another SELECT when they were last built, before they are built again."""
+    for name in (table.name for table in READ_TABLES):
         latest = instance.get_latest_materialization_event(dg.AssetKey(name))
         tags = latest.asset_materialization.tags if latest and latest.asset_materialization else None
         if (tags or {}).get(CODE_VERSION_TAG) in (None, code_version(name)):
@@ -280,7 +280,7 @@ def _print_result(console: Console, warehouse: Warehouse, progress: Progress) ->
 
 def _counts(connection: Connection) -> tuple[dict[str, int], int, int]:
     """Returns the rows per table, the plays, and how many plays match a song."""
-    tables = (staging_events, staging_songs, *STAR_TABLES)
+    tables = (staging_events, staging_songs, *READ_TABLES)
     plays, matched = connection.execute(select(func.count(), func.count(songplays.c.song_id))).one()
     return {table.fullname: count_rows(connection, table) for table in tables}, plays, matched
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import Table
 
 from sparkify_dagster.presentation.columns import describe_origins
-from sparkify_dagster.schema.tables import STAR_TABLES, is_personal, staging_events, staging_songs, type_name
+from sparkify_dagster.schema.tables import READ_TABLES, is_personal, staging_events, staging_songs, type_name
 
-TABLES: Sequence[Table] = (*STAR_TABLES, staging_events, staging_songs)
+TABLES: Sequence[Table] = (*READ_TABLES, staging_events, staging_songs)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from sparkify_dagster.analytics.refresh import ResultRow, refresh_times, run_que
 from sparkify_dagster.formatting import visible
 from sparkify_dagster.report.dictionary import DescribedColumn, described_columns
 from sparkify_dagster.report.period import Period
-from sparkify_dagster.schema.tables import ANALYTICS_SCHEMA
+from sparkify_dagster.schema.column_types import ANALYTICS_SCHEMA
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.ddl import columns_in
 

@@ -561,7 +561,7 @@ def user_levels(events: Sequence[dict[str, Any]]) -> list[Row]:
                 continue
             changes.append(event)
         ends = [*(change["ts"] for change in changes[1:]), None]
-        for version, (change, end) in enumerate(zip(changes, ends, strict=True), 1):
+        for version, (change, end) in enumerate(zip(changes, ends, strict=False), 1):
             rows.append((user, version, change["ts"], end, shown(change["level"]), shown(change["page"])))
     return rows
 
