@@ -6,7 +6,7 @@ import pytest
 
 from sparkify_dagster.analytics.query import Query, QueryError, all_queries, broken_queries, read_query
 from sparkify_dagster.analytics.query_folders import query_folders
-from sparkify_dagster.schema.tables import STAR_TABLES, type_name
+from sparkify_dagster.schema.tables import READ_TABLES, type_name
 
 PLAYS_BY_LEVEL = """-- How many plays are there,
 -- by level?
@@ -94,7 +94,7 @@ def test_the_order_and_the_tables_are_read_from_the_select(tmp_path: Path) -> No
         (
             "FROM songplays",
             "FROM songplay",
-            "SELECT reads songplay AS p, but may only read the star: artists, songpl",
+            "SELECT reads songplay AS p, but may only read the star and the marts: artists, product.d",
         ),
         ("p.level ASC", "p.user_id ASC", "ORDER BY p.user_id: only columns of the result are allowed"),
         ("SELECT\n", "SELEKT\n", "plays_by_level.sql, line 14: "),
@@ -230,7 +230,7 @@ def test_an_invalid_or_taken_name_is_rejected(tmp_path: Path, name: str) -> None
 def test_the_projects_queries_are_documented_and_read_only_the_star(query: Query) -> None:
     assert query.title.endswith("?")
     assert query.asked_by.endswith(".")
-    assert query.reads <= {table.name for table in STAR_TABLES}
+    assert query.reads <= {table.name for table in READ_TABLES}
     assert all(column.comment for column in query.table.columns)
     # Both are needed to run a query for some days.
     assert ":first_day" in query.select

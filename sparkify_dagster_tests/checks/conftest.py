@@ -122,7 +122,7 @@ def write_three_days(world: World) -> World:
 @pytest.fixture(scope="session")
 def loaded_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of such a world, with its days loaded, to be copied."""
-    world = write_three_days(World(tmp_path_factory.mktemp("loaded")))
+    world = write_three_days(World(tmp_path_factory.mktemp("loaded"), marts=True))
     world.load(*DAYS)
     return world.folder
 

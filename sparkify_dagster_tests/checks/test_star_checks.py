@@ -33,7 +33,7 @@ def test_an_empty_warehouse_passes_every_check(world: World) -> None:
     checks = Tables(world).checks()
     assert checks.failures == {}
     assert set(checks.checks.values()) == {True}
-    assert len(checks.checks) == 24
+    assert len(checks.checks) == 34
 
 
 def unique_keys(tables: Tables, day: str | None = None, *names: str) -> dict[str, dg.AssetCheckEvaluation]:
@@ -88,7 +88,7 @@ def test_rows_that_the_run_has_not_written_are_left_to_the_audit(tables: Tables)
     assert not any(check.passed for check in unique_keys(tables, "2018-11-02", "time", "users").values())
     audit = tables.world.materialize(None, job="audit")
     assert audit.failed_checks == {("time", "unique_key"), ("users", "unique_key")}
-    assert len(audit.checks) > 24
+    assert len(audit.checks) > 34
 
 
 def test_row_counts_that_match_staging_pass(checked: Outcome) -> None:

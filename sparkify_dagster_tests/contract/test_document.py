@@ -6,11 +6,18 @@ import pytest
 
 from sparkify_dagster.config import keys
 from sparkify_dagster.schema.event_columns import DEFAULT_KEYS
-from sparkify_dagster.schema.tables import STAR_TABLES, key_columns, staging_events, staging_songs, type_name
+from sparkify_dagster.schema.tables import (
+    PRODUCT_TABLES,
+    STAR_TABLES,
+    key_columns,
+    staging_events,
+    staging_songs,
+    type_name,
+)
 from sparkify_dagster.sources.records import MAX_NESTING, MAX_RECORD_BYTES
 from sparkify_dagster_tests.contract.reference import BROKEN, log_records
 from sparkify_dagster_tests.support.project import ROOT
-from sparkify_dagster_tests.support.world import STAR
+from sparkify_dagster_tests.support.world import PRODUCT, STAR
 
 DOCUMENT = (ROOT / "docs" / "contract.md").read_text("utf-8")
 FORMS = re.findall(r"<!-- form: ([a-z -]+), (\d) records? -->\n\n```(?:json)?\n(.+?)```", DOCUMENT, re.DOTALL)
@@ -39,6 +46,12 @@ def test_the_star_has_the_tables_keys_and_columns() -> None:
     given = {name.strip("`"): (key, tuple(columns.split(", "))) for name, key, columns in table_below("## The star")}
     keys = {table.name: ", ".join(key_columns(table)) for table in STAR_TABLES}
     assert given == {name: (keys[name], columns) for name, columns in STAR.items()}
+
+
+def test_the_marts_have_the_tables_keys_and_columns() -> None:
+    given = {name.strip("`"): (key, tuple(columns.split(", "))) for name, key, columns in table_below("## The marts")}
+    keys = {table.fullname: ", ".join(key_columns(table)) for table in PRODUCT_TABLES}
+    assert given == {name: (keys[name], columns) for name, columns in PRODUCT.items()}
 
 
 def test_the_limits_are_those_of_the_code() -> None:

@@ -62,7 +62,7 @@ IN_DAYS = "e.log_date BETWEEN :first_day AND :last_day"
 NO_SESSION, NO_ITEM = (f"e.{name} IS NULL THEN 0 ELSE 1" for name in ("session_id", "item_in_session"))
 
 
-def pages(alias: str, names: Mapping[str, str]) -> list[Mutation]:
+def pages(names: Mapping[str, tuple[str, str]]) -> list[Mutation]:
     """A column counts the events of another page than it should."""
     return [
         Mutation(f"{column} counts {wrong}", f"'{right}' THEN 1 END) AS {column}", f"'{wrong}' THEN 1 END) AS {column}")
@@ -257,7 +257,6 @@ MUTATIONS_OF_MARTS: Mapping[str, Sequence[Mutation]] = {
         ),
         Mutation("the time does not count", "ORDER BY e.ts, CASE", "ORDER BY CASE"),
         *pages(
-            "s",
             {
                 "upgrades": ("Submit Upgrade", "Upgrade"),
                 "downgrades": ("Submit Downgrade", "Downgrade"),
@@ -304,7 +303,6 @@ MUTATIONS_OF_MARTS: Mapping[str, Sequence[Mutation]] = {
         Mutation("400 is no error", "u.status >= 400", "u.status > 400"),
         Mutation("seconds of all pages", "CASE WHEN u.page = 'NextSong' THEN u.length END", "u.length"),
         *pages(
-            "u",
             {
                 "upgrades_seen": ("Upgrade", "Submit Upgrade"),
                 "upgrades": ("Submit Upgrade", "Upgrade"),
@@ -322,7 +320,7 @@ MUTATIONS_OF_MARTS: Mapping[str, Sequence[Mutation]] = {
         *untrimmed("e.page", "e.level"),
     ],
 }
-MUTATIONS = MUTATIONS_OF_THE_STAR | MUTATIONS_OF_MARTS
+MUTATIONS = {**MUTATIONS_OF_THE_STAR, **MUTATIONS_OF_MARTS}
 # What a file builds of the star and the marts, in the order in which it is built.
 TABLES_OF = {
     "song_matches": ["songplays"],
@@ -333,9 +331,7 @@ TABLES_OF = {
 }
 # The tables per day from which a transform rebuilds its table.
 DAY_TABLES = {"users": "user_days", "user_levels": "level_days", "sessions": "session_days"}
-ALL_TABLES: Mapping[str, Sequence[str]] = STAR | {
-    name.removeprefix("product."): columns for name, columns in PRODUCT.items()
-}
+ALL_TABLES = {**STAR, **{name.removeprefix("product."): columns for name, columns in PRODUCT.items()}}
 
 
 # The world

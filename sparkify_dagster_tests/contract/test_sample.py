@@ -30,7 +30,7 @@ def sample(folder: Path, new_warehouse: NewWarehouse, **changes: str) -> World:
         "song_data": f"{location}/song_data",
         "log_jsonpath": f"{location}/log_json_path.json",
     }
-    return World(folder, new_warehouse=new_warehouse, **(where | changes))  # type: ignore[arg-type]
+    return World(folder, new_warehouse=new_warehouse, marts=True, **(where | changes))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +65,10 @@ def test_the_counts_are_those_that_are_known(world: World) -> None:
         "songs": 71,
         "artists": 69,
         "time": 2_561,
+        "product.events": 3_041,
+        "product.user_levels": 92,
+        "product.sessions": 420,
+        "product.daily_activity": 315,
     }
     assert world.errors() == []
 

@@ -7,12 +7,12 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from sparkify_dagster.warehouse.database_errors import WarehouseError
-from sparkify_dagster.warehouse.ddl import drop_tables
+from sparkify_dagster.warehouse.ddl import ForeignTablesError, create_tables, drop_tables
 from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers, log_in
 from sparkify_dagster_tests.support.events import event
 from sparkify_dagster_tests.support.project import Project
 from sparkify_dagster_tests.support.servers.postgres import PostgresServer
-from sparkify_dagster_tests.support.world import World
+from sparkify_dagster_tests.support.world import NewWarehouse, World
 
 DAY = "2018-11-01"
 # As the original course has them.
@@ -92,6 +92,32 @@ def test_no_command_touches_somebody_elses_tables(project: Project) -> None:
 def run(project: Project, command: list[str]) -> str:
     """Runs a command that fails. Only `etl` needs a process of its own for it."""
     return (project.sparkify if command == ["etl"] else project.call)(*command, expect=1)
+
+
+@pytest.mark.parametrize("kind", ["duckdb", "postgres", "redshift"])
+def test_tables_of_the_marts_names_that_somebody_else_made_are_left_alone(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_warehouse: NewWarehouse = None
+    if kind == "postgres":
+        new_warehouse = request.getfixturevalue("postgres").new_warehouse
+    if kind == "redshift":
+        new_warehouse = request.getfixturevalue("redshift_servers")
+        log_in(new_warehouse, monkeypatch)
+    world = World(tmp_path, new_warehouse=new_warehouse)
+    with world.warehouse.connect("a test") as engine, engine.begin() as connection:
+        # As a version without marts left it, beside somebody's table.
+        drop_tables(connection)
+        connection.execute(text("CREATE TABLE product.events (name VARCHAR(9))"))
+        connection.execute(text("INSERT INTO product.events VALUES ('theirs')"))
+        for change in (create_tables, drop_tables):
+            with pytest.raises(ForeignTablesError, match=r"sparkify did not make these tables: product\.events"):
+                change(connection)
+        assert connection.execute(text("SELECT name FROM product.events")).all() == [("theirs",)]
+        connection.execute(text("ALTER TABLE product.events RENAME TO their_events"))
+        create_tables(connection)
+        drop_tables(connection)
+        assert connection.execute(text("SELECT name FROM product.their_events")).all() == [("theirs",)]
 
 
 def test_what_depends_on_a_table_is_named_when_it_cannot_be_dropped(tmp_path: Path, postgres: PostgresServer) -> None:

@@ -58,7 +58,7 @@ def test_the_three_warehouses_hold_the_same_rows(
     held = []
     for new_warehouse in (None, postgres.new_warehouse, redshift_servers):
         with tempfile.TemporaryDirectory() as folder:
-            world = World(Path(folder), max_load_errors=1_000, new_warehouse=new_warehouse)
+            world = World(Path(folder), max_load_errors=1_000, new_warehouse=new_warehouse, marts=True)
             play(script, world)
             held.append(world.everything() | {OBJECTS: world.counts(), "pending": world.pending()})
     assert held[0] == held[1]
