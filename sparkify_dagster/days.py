@@ -42,6 +42,11 @@ def format_days(first_day: date, last_day: date) -> str:
     return f"{first_day}" if first_day == last_day else f"{first_day} to {last_day}"
 
 
+def log_file_key(day: date) -> str:
+    """Returns the key of a day's log file, "2018/11/2018-11-01-events.json", as in the original data."""
+    return f"{day.isoformat()[:4]}/{day:%m}/{day.isoformat()}-events.json"
+
+
 def contiguous_blocks(days: Sequence[date], max_gap: int = 0) -> list[tuple[date, date]]:
     """Splits sorted days into blocks (first day, last day) without a gap of more than `max_gap` days."""
     blocks: list[tuple[date, date]] = []

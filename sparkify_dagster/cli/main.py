@@ -327,6 +327,22 @@ def simulate(out: str, users: int, days: int, start: date, songs: int, seed: int
 
 
 @main.command()
+@click.argument("file", metavar="FILE|s3://…")
+@click.argument("destination", metavar="DIR|s3://…")
+@click.option("--overwrite", is_flag=True, help="Replace files that exist in the destination.")
+@reports_errors
+def split(file: str, destination: str, overwrite: bool) -> None:
+    """Split a log in one file into a file per UTC day, for `etl` to load.
+
+    The file has one JSON object per line, plain or gzip, in any order; each line is kept as it is. Lines without a
+    readable time (ts) go to a file of their own, which no load takes, and the command exits 1.
+    """
+    from sparkify_dagster.cli import split as splitting
+
+    splitting.run(file, destination, _settings().aws_access(), overwrite=overwrite)
+
+
+@main.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=UI_PORT, show_default=True)
 @reports_errors
 def ui(port: int) -> None:

@@ -4,6 +4,7 @@ import datetime
 import json
 from typing import Final
 
+from sparkify_dagster.days import log_file_key
 from sparkify_dagster.schema.event_columns import DEFAULT_KEYS
 from sparkify_dagster.simulator.catalogue import Song
 
@@ -12,7 +13,7 @@ JSONPATHS_KEY: Final = "log_json_path.json"
 
 def log_key(day: datetime.date) -> str:
     """Returns the key of a day's log file."""
-    return f"log_data/{day:%Y}/{day:%m}/{day:%Y-%m-%d}-events.json"
+    return f"log_data/{log_file_key(day)}"
 
 
 def song_key(track_id: str) -> str:

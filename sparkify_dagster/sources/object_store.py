@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from itertools import starmap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import obstore
 from botocore.exceptions import ClientError
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 # S3 answers a request for a small object in some 30 ms, so many are kept in flight; beyond 128 more does not help.
 MAX_CONCURRENT_READS = 128
 READS_PER_BATCH = 4_096
+STREAM_PIECE_BYTES = 4 << 20
 
 
 class SourceError(SparkifyError):
@@ -69,6 +70,13 @@ class ObjectStore(ABC):
         """Reads an object and returns it with the ETag and size of what was read.
 
         Raises SourceError, ObjectNotFoundError.
+        """
+
+    @abstractmethod
+    def stream(self, key: str) -> tuple[StoredObject, Iterator[bytes]]:
+        """Returns an object and its content piece by piece, for objects of any size.
+
+        Raises SourceError, ObjectNotFoundError, also while the pieces are read.
         """
 
     @abstractmethod
@@ -108,12 +116,26 @@ class LocalFolder(ObjectStore):
             return sorted(starmap(_local_object, walk(os.fspath(self.folder))), key=by_key_bytes)
 
     def read(self, key: str) -> tuple[StoredObject, bytes]:
+        with self._clear_errors(key), self._open(key) as file:
+            return _local_object(key, os.fstat(file.fileno())), file.read()
+
+    def stream(self, key: str) -> tuple[StoredObject, Iterator[bytes]]:
+        with self._clear_errors(key):
+            file = self._open(key)
+        return _local_object(key, os.fstat(file.fileno())), self._pieces(key, file)
+
+    def _pieces(self, key: str, file: BinaryIO) -> Iterator[bytes]:
+        with self._clear_errors(key), file:
+            while piece := file.read(STREAM_PIECE_BYTES):
+                yield piece
+
+    def _open(self, key: str) -> BinaryIO:
         # pathlib's open() takes no opener.
-        with self._clear_errors(key), open(self.folder / key, "rb", opener=_open_at_once) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise SourceError(f"{self.folder / key}: is not a file")
-            return _local_object(key, status), file.read()
+        file = open(self.folder / key, "rb", opener=_open_at_once)  # noqa: SIM115
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return file
+        file.close()
+        raise SourceError(f"{self.folder / key}: is not a file")
 
     def read_many(self, keys: Sequence[str]) -> Iterator[tuple[StoredObject, bytes]]:
         return map(self.read, keys)
@@ -167,6 +189,21 @@ class S3Prefix(ObjectStore):
                 return _described_response(key, response), response["Body"].read()
             result = obstore.get(self._store, full_key)
             return _described(key, result.meta), bytes(result.bytes())
+
+    def stream(self, key: str) -> tuple[StoredObject, Iterator[bytes]]:
+        with self._clear_errors(key):
+            full_key = self._prefix + key
+            if not _is_addressable(full_key):
+                response = self._client.get_object(Bucket=self._bucket, Key=full_key)
+                pieces = response["Body"].iter_chunks(STREAM_PIECE_BYTES)
+                return _described_response(key, response), self._pieces(key, pieces)
+            result = obstore.get(self._store, full_key)
+            pieces = map(bytes, result.stream(min_chunk_size=STREAM_PIECE_BYTES))
+            return _described(key, result.meta), self._pieces(key, pieces)
+
+    def _pieces(self, key: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        with self._clear_errors(key):
+            yield from pieces
 
     def read_many(self, keys: Sequence[str]) -> Iterator[tuple[StoredObject, bytes]]:
         for batch in _batches(keys, READS_PER_BATCH):
@@ -231,7 +268,7 @@ def open_store(location: str, access: AwsAccess) -> ObjectStore:
     """Returns the store of an s3:// URL, a file:// URL or a local path. Raises SourceError if it is none of these."""
     if location.startswith("s3://"):
         return S3Prefix(*split_s3_url(location), access)
-    return LocalFolder(_local_path(location))
+    return LocalFolder(local_folder(location))
 
 
 def key_below(location: str, other: str) -> str:
@@ -239,7 +276,7 @@ def key_below(location: str, other: str) -> str:
     if location.startswith("s3://") or other.startswith("s3://"):
         prefix = location.rstrip("/") + "/"
         return other.rstrip("/").removeprefix(prefix) if other.startswith(prefix) else ""
-    folder, below = (os.path.realpath(_local_path(place)) for place in (location, other))
+    folder, below = (os.path.realpath(local_folder(place)) for place in (location, other))
     return os.path.relpath(below, folder) if below.startswith(os.path.join(folder, "")) else ""  # noqa: PTH118
 
 
@@ -248,6 +285,12 @@ def read_object(location: str, access: AwsAccess) -> bytes:
     store, name = _store_and_name(location, access)
     _, content = store.read(name)
     return content
+
+
+def stream_object(location: str, access: AwsAccess) -> tuple[StoredObject, Iterator[bytes]]:
+    """Returns the object at a location and its content piece by piece. Raises SourceError, ObjectNotFoundError."""
+    store, name = _store_and_name(location, access)
+    return store.stream(name)
 
 
 def head_object(location: str, access: AwsAccess) -> StoredObject:
@@ -263,7 +306,8 @@ def writable_store(location: str, access: AwsAccess) -> LocalStore | S3Store:
     return LocalStore(Path(location).expanduser().absolute(), mkdir=True)
 
 
-def _local_path(location: str) -> Path:
+def local_folder(location: str) -> Path:
+    """Returns the path of a file:// URL or a local path."""
     if location.startswith("file://"):
         return Path(urllib.request.url2pathname(urllib.parse.urlsplit(location).path))
     return Path(location).expanduser()

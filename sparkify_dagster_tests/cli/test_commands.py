@@ -123,7 +123,18 @@ def one_line(output: str) -> str:
 def test_help_names_every_command(project: Project) -> None:
     with project.start_installed("sparkify", "--help") as started:
         output = started.wait()
-    for command in ("create-tables", "etl", "grant", "init", "load-errors", "query", "simulate", "ui", "verify"):
+    for command in (
+        "create-tables",
+        "etl",
+        "grant",
+        "init",
+        "load-errors",
+        "query",
+        "simulate",
+        "split",
+        "ui",
+        "verify",
+    ):
         assert f"\n  {command} " in output
 
 

@@ -22,6 +22,10 @@ class MemoryStore(ObjectStore):
             raise ObjectNotFoundError(key)
         return self._stored(key), self._objects[key]
 
+    def stream(self, key: str) -> tuple[StoredObject, Iterator[bytes]]:
+        stored, content = self.read(key)
+        return stored, iter([content])
+
     def read_many(self, keys: Sequence[str]) -> Iterator[tuple[StoredObject, bytes]]:
         return map(self.read, keys)
 
