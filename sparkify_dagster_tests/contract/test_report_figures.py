@@ -31,7 +31,8 @@ def write_plays(world: World) -> None:
     for day in range(1, 5):
         plays = [
             event(
-                time=f"2018-11-{day:02}T{23 if day == 3 else 10}:{number:02}:00",
+                # The first moment of a day is not of the period before.
+                time=f"2018-11-{day:02}T00:00:00",
                 userId=str(user),
                 sessionId=session,
                 itemInSession=number,
