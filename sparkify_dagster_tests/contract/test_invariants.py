@@ -3,10 +3,10 @@
 import json
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from duckdb_sqlalchemy import ConnectionWrapper
@@ -277,6 +277,45 @@ class TestAtomicPartitions:
         assert world.everything() == before
 
 
+# A play's song and artist.
+Match: TypeAlias = tuple[str | None, str | None]
+S4, S5 = ((song_id, song()["artist_id"]) for song_id in ("S4", "S5"))
+MOVED = ("S5", "another")
+NONE = (None, None)
+ONE_4, ONE_5, TWO_5 = (
+    {"song_id": song_id, "title": title} for song_id, title in (("S4", "one"), ("S5", "one"), ("S5", "two"))
+)
+# The loads of each case: song files that are written or deleted, which of its days are pending then, and their matches.
+CHANGES_OF_SONGS: Mapping[str, Sequence[tuple[Mapping[str, Any], list[int], list[Match]]]] = {
+    "a smaller id that matches as well takes the plays": [
+        ({"A": ONE_5}, [1, 3], [S5, NONE, S5]),
+        ({"B": ONE_4}, [1, 3], [S4, NONE, S4]),
+        ({"C": ONE_5 | {"song_id": "S9"}}, [], [S4, NONE, S4]),
+    ],
+    "a late song that changes is matched again": [
+        ({"A": ONE_5}, [1, 3], [S5, NONE, S5]),
+        ({"A": TWO_5}, [1, 2, 3], [NONE, S5, NONE]),
+        ({"A": TWO_5 | {"artist_id": "another"}}, [2], [NONE, MOVED, NONE]),
+        ({"A": TWO_5 | {"artist_id": "another", "year": 1950}}, [], [NONE, MOVED, NONE]),
+    ],
+    "plays of a song that goes have no song": [
+        ({"A": ONE_4, "B": ONE_5}, [1, 3], [S4, NONE, S4]),
+        ({"A": None}, [1, 3], [S5, NONE, S5]),
+        ({"B": None}, [1, 3], [NONE, NONE, NONE]),
+    ],
+    "a copy wins, or wins no more": [
+        ({"A": ONE_5}, [1, 3], [S5, NONE, S5]),
+        ({"B": TWO_5}, [1, 2, 3], [NONE, S5, NONE]),
+        ({"B": None}, [1, 2, 3], [S5, NONE, S5]),
+    ],
+}
+DAYS_OF_CASE = {
+    case: [f"2018-11-{3 * number + day:02}" for day in (1, 2, 3)] for number, case in enumerate(CHANGES_OF_SONGS)
+}
+LATE_DAY = "2018-11-20"
+NO_PLAYS = ({"page": "Home"}, {"userId": ""})
+
+
 @pytest.mark.slow
 class TestLateSongs:
     @pytest.fixture
@@ -289,19 +328,8 @@ class TestLateSongs:
         assert set(world.column("songplays", "song_id")) == {None}
         return world
 
-    def check(self, world: World, pending: list[str], matched: list[str | None]) -> None:
-        world.load_songs_alone()
-        assert world.pending() == pending
-        world.match_again(*pending)
-        self.check_matched(world, matched)
-
-    def check_matched(self, world: World, matched: list[str | None]) -> None:
-        assert world.pending() == []
-        assert [song_id for _, song_id in world.rows("songplays", "start_time", "song_id")] == matched
-        assert world.everything() == world.everything_from_scratch(DAY, FOURTH_DAY)
-
     def test_a_song_that_arrives_after_its_plays_resolves_them(self, played: World) -> None:
-        """By the jobs; the tests below do the same without them."""
+        """By the jobs; the test below does the same without them."""
         played.write_songs("A.json", song(song_id="S5", title="one"), song(song_id="S6", title="never played"))
         outcome = played.materialize(None, job="load_songs")
         assert outcome.ok
@@ -309,43 +337,65 @@ class TestLateSongs:
         assert played.pending() == [DAY, THIRD_DAY]
         assert played.materialize(DAY, job="load_log_days", assets=["songplays"]).ok
         played.match_again(THIRD_DAY)
-        self.check_matched(played, ["S5", None, "S5"])
+        assert played.pending() == []
+        assert [song_id for _, song_id in played.rows("songplays", "start_time", "song_id")] == ["S5", None, "S5"]
+        assert played.everything() == played.everything_from_scratch(DAY, FOURTH_DAY)
 
-    def test_a_smaller_id_that_matches_as_well_takes_the_plays(self, played: World) -> None:
-        played.write_songs("A.json", song(song_id="S5", title="one"))
-        self.check(played, [DAY, THIRD_DAY], ["S5", None, "S5"])
-        played.write_songs("B.json", song(song_id="S4", title="one"))
-        self.check(played, [DAY, THIRD_DAY], ["S4", None, "S4"])
-        played.write_songs("C.json", song(song_id="S9", title="one"))
-        self.check(played, [], ["S4", None, "S4"])
+    def test_songs_that_come_change_and_go_rematch_their_plays_and_no_others(self, world: World) -> None:
+        """All cases in one world: each has three days of its own, with plays of its songs one, two and one."""
+        for case, days in DAYS_OF_CASE.items():
+            for day, title in zip(days, ("one", "two", "one"), strict=True):
+                world.write_log(day, on(day, song=f"{title}, {case}"))
+        # Events that have a song and are no plays.
+        no_plays = [
+            on(LATE_DAY, song=f"one, {case}", itemInSession=item, **no_play)
+            for item, case in enumerate(DAYS_OF_CASE)
+            for no_play in NO_PLAYS
+        ]
+        world.write_log(LATE_DAY, *no_plays)
+        world.load(DAY, LATE_DAY)
+        assert len(world.rows(EVENTS)) == len(no_plays) + 3 * len(DAYS_OF_CASE)
+        assert set(world.column("songplays", "song_id")) == {None}
+        for number in range(4):
+            changes = {case: loads[number] for case, loads in CHANGES_OF_SONGS.items() if number < len(loads)}
+            for case, (files, _, _) in changes.items():
+                self.change_songs(world, case, files)
+            world.load_songs_alone()
+            pending = {day: case for case, days in DAYS_OF_CASE.items() if case in changes for day in days}
+            assert [(pending.get(day), day) for day in world.pending()] == [
+                (case, day)
+                for case, days in DAYS_OF_CASE.items()
+                if case in changes
+                for day in days
+                if days.index(day) + 1 in changes[case][1]
+            ]
+            world.match_again(*world.pending())
+            assert world.pending() == []
+            assert self.matches(world) == {
+                case: [(song_id and f"{song_id}, {case}", artist) for song_id, artist in loads[: number + 1][-1][2]]
+                for case, loads in CHANGES_OF_SONGS.items()
+            }
+            assert world.everything() == world.everything_from_scratch(DAY, LATE_DAY)
 
-    def test_a_late_song_that_changes_is_matched_again(self, played: World) -> None:
-        played.write_songs("A.json", song(song_id="S5", title="one"))
-        self.check(played, [DAY, THIRD_DAY], ["S5", None, "S5"])
-        played.write_songs("A.json", song(song_id="S5", title="two"))
-        self.check(played, [DAY, NEXT_DAY, THIRD_DAY], [None, "S5", None])
-        played.write_songs("A.json", song(song_id="S5", title="two", artist_id="another"))
-        self.check(played, [NEXT_DAY], [None, "S5", None])
-        assert {row[0] for row in played.rows("songplays", "artist_id")} == {None, "another"}
-        played.write_songs("A.json", song(song_id="S5", title="two", artist_id="another", year=1950))
-        self.check(played, [], [None, "S5", None])
+    @staticmethod
+    def change_songs(world: World, case: str, files: Mapping[str, Any]) -> None:
+        """Writes the song files of a case, whose songs no other case plays, or deletes them."""
+        for name, content in files.items():
+            key = f"{DAYS_OF_CASE[case][0]}/{name}.json"
+            if content is None:
+                world.delete(f"song_data/{key}")
+            else:
+                own = {column: f"{content[column]}, {case}" for column in ("song_id", "title")}
+                world.write_songs(key, song(**content | own))
 
-    def test_plays_of_a_song_that_goes_have_no_song(self, played: World) -> None:
-        played.write_songs("A.json", song(song_id="S4", title="one"))
-        played.write_songs("B.json", song(song_id="S5", title="one"))
-        self.check(played, [DAY, THIRD_DAY], ["S4", None, "S4"])
-        played.delete("song_data/A.json")
-        self.check(played, [DAY, THIRD_DAY], ["S5", None, "S5"])
-        played.delete("song_data/B.json")
-        self.check(played, [DAY, THIRD_DAY], [None, None, None])
-
-    def test_a_copy_that_wins_or_wins_no_more(self, played: World) -> None:
-        played.write_songs("A.json", song(song_id="S5", title="one"))
-        self.check(played, [DAY, THIRD_DAY], ["S5", None, "S5"])
-        played.write_songs("B.json", song(song_id="S5", title="two"))
-        self.check(played, [DAY, NEXT_DAY, THIRD_DAY], [None, "S5", None])
-        played.delete("song_data/B.json")
-        self.check(played, [DAY, NEXT_DAY, THIRD_DAY], ["S5", None, "S5"])
+    @staticmethod
+    def matches(world: World) -> dict[str, list[Match]]:
+        """Returns the songs and artists of the plays of each case, by day."""
+        plays = world.rows("songplays", "start_time", "song_id", "artist_id")
+        return {
+            case: [(song_id, artist) for start, song_id, artist in plays if start.date().isoformat() in days]
+            for case, days in DAYS_OF_CASE.items()
+        }
 
     def test_a_run_with_songs_and_days_matches_its_own_days_itself(self, played: World) -> None:
         played.write_songs("A.json", song(song_id="S5", title="one"))
