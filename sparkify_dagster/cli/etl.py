@@ -270,8 +270,6 @@ def _print_result(console: Console, warehouse: Warehouse, progress: Progress) ->
     if compared:
         matches_expected = [check.passed for check in compared.values() if "expected_rows" in check.metadata]
         print_summary(console, matches_expected, len(compared) - len(matches_expected), len(broken_queries()))
-    if progress.report:
-        console.print(f"Report: {progress.report}")
     if progress.ok:
         console.print("Next: `sparkify ui` shows the graph, the checks and this run on http://127.0.0.1:3000")
     else:

@@ -190,6 +190,9 @@ def etl(first_day: date | None, last_day: date | None, full: bool, allow_empty: 
     from sparkify_dagster.cli import etl as pipeline
 
     succeeded = pipeline.run(first_day, last_day, full=full, allow_empty=allow_empty)
+    # Also where nothing was new, and the report is that of an earlier run.
+    if settings.report and (settings.report.startswith("s3://") or Path(settings.report).exists()):
+        console().print(f"Report: {settings.report}")
     sys.exit(0 if succeeded else 1)
 
 

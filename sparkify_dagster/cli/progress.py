@@ -12,7 +12,6 @@ from rich.table import Table
 
 from sparkify_dagster.checks.analytics_checks import NOT_LOADED
 from sparkify_dagster.formatting import pluralize, visible
-from sparkify_dagster.presentation.metadata_keys import REPORT_LOCATION
 from sparkify_dagster.runtime import interrupts
 from sparkify_dagster.runtime.failures import failure_reason
 
@@ -30,8 +29,6 @@ class Progress:
     """The number of rows per asset."""
     checks: dict[dg.AssetCheckKey, dg.AssetCheckEvaluation] = field(default_factory=dict)
     """The worst evaluation per check, since each run evaluates its own days."""
-    report: str | None = None
-    """Where the report was written."""
     latest_evaluation_counts: bool = False
     """Set if the latest evaluation counts instead: a run for late songs may fix what an earlier run found."""
     _assets: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -86,8 +83,6 @@ class Progress:
         self._not_run.clear()
 
     def _asset_materialized(self, step: str, materialization: dg.AssetMaterialization) -> None:
-        if location := materialization.metadata.get(REPORT_LOCATION):
-            self.report = str(location.value)
         rows = materialization.metadata.get("dagster/row_count")
         if rows is not None and isinstance(rows.value, int):
             asset = materialization.asset_key.to_user_string()
