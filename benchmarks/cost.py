@@ -97,7 +97,7 @@ def month(folder: Path, rounds: int) -> None:
 
 
 def million(folder: Path, rounds: int) -> None:
-    source = simulate(folder / "million", users=12_400, songs=15_000)
+    source = simulate(folder / "million", users=12_800, songs=15_000)
     ours, empty, script = medians(rounds, folder, source, etl, floor, tuned)
     print(
         f"million: sparkify etl {ours:.2f} s, floor {empty:.2f} s, tuned script {script:.2f} s: "
@@ -109,7 +109,7 @@ def growth(folder: Path, rounds: int) -> None:
     """Days are copies of one simulated day, so that only the history grows."""
     first = date(2018, 11, 1)
     source = folder / "growth"
-    template = simulate(folder / "month-of-33k-days", users=12_400, songs=15_000)
+    template = simulate(folder / "month-of-33k-days", users=12_800, songs=15_000)
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(template / "song_data", source / "song_data")
     day_log = (template / "log_data/2018/11/2018-11-14-events.json").read_text("utf-8").splitlines()

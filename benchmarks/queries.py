@@ -20,8 +20,8 @@ from sparkify_dagster.analytics.query import Query, all_queries
 from sparkify_dagster.schema.tables import STAR_TABLES
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
 
-# A hundred simulated users play 6,745 songs in a month.
-PLAYS_PER_USER = 67
+# A hundred simulated users play 5,636 songs in a month.
+PLAYS_PER_USER = 56
 
 
 def timed(what: str, work: Callable[[], object]) -> None:

@@ -71,7 +71,7 @@ def load_events(warehouse: Warehouse, source: Source) -> None:
 
 
 def postgres_events(folder: Path, rounds: int) -> None:
-    place = simulate(folder / "million", users=12_400, songs=15_000)
+    place = simulate(folder / "million", users=12_800, songs=15_000)
     source = Source(log_data=str(place / "log_data"), song_data=str(place / "song_data"))
     rows_file = folder / "events.csv"
     ours, bare = [], []
@@ -103,7 +103,7 @@ def copy(connection: psycopg2.extensions.connection, rows_file: Path) -> None:
 
 
 def songs(folder: Path, rounds: int) -> None:
-    place = simulate(folder / "million", users=12_400, songs=15_000)
+    place = simulate(folder / "million", users=12_800, songs=15_000)
     with serving_redshift() as (redshift, server):
         bucket, keys = upload(server, place / "song_data", "song_data")
         source = Source(
@@ -212,6 +212,6 @@ if __name__ == "__main__":
             "postgres": postgres_events,
             "songs": songs,
             "month": partial(redshift_events, "month", 100, 400),
-            "million": partial(redshift_events, "million", 12_400, 15_000),
+            "million": partial(redshift_events, "million", 12_800, 15_000),
         },
     )

@@ -6,6 +6,7 @@ All use ``Random.random()``, the only method whose sequence for a given seed Pyt
 import math
 import random
 from collections.abc import Sequence
+from functools import cache
 from statistics import NormalDist
 from typing import Final, TypeVar
 
@@ -53,5 +54,11 @@ def log_normal(quantile: float) -> float:
 
 def even_pair(seed: int, number: int) -> tuple[float, float]:
     """Returns two values in [0, 1) that fill the square evenly as the number increases (Roberts' R2 sequence)."""
+    first, second = _pair(seed)
+    return (first + number * _R2[0]) % 1.0, (second + number * _R2[1]) % 1.0
+
+
+@cache
+def _pair(seed: int) -> tuple[float, float]:
     rng = generator(seed, "even pairs")
-    return (rng.random() + number * _R2[0]) % 1.0, (rng.random() + number * _R2[1]) % 1.0
+    return rng.random(), rng.random()

@@ -16,9 +16,9 @@ from decimal import ROUND_HALF_UP, Decimal
 from heapq import nsmallest
 from typing import Final, TypeVar
 
-from sparkify_dagster.simulator.behaviour import FREE, PAID
 from sparkify_dagster.simulator.catalogue import Song
 from sparkify_dagster.simulator.listening import Listening
+from sparkify_dagster.simulator.page_rates import FREE, PAID
 
 Value = str | int | Decimal | date | datetime
 Row = tuple[Value, ...]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sparkify_dagster.simulator.behaviour import LOGGED_IN, STATES
+from sparkify_dagster.simulator.behaviour import STATES
 from sparkify_dagster.simulator.catalogue import Song
 from sparkify_dagster.simulator.layout import log_json, log_text
 from sparkify_dagster.simulator.listeners import Listener
@@ -55,7 +55,7 @@ def _state_pieces() -> list[tuple[str, str, str, str, bool]]:
             f',"level":{log_json(state.level)},"location":',
             f',"method":{log_json(state.method)},"page":{log_json(state.page)},"registration":',
             f',"status":{state.status},"ts":',
-            state.auth != LOGGED_IN,
+            not state.signed_in,
         )
         for state in STATES
     ]
@@ -85,7 +85,7 @@ def _listener_attributes(listener: Listener, ms: int) -> _Attributes:
         listener.gender,
         listener.last_name,
         listener.location,
-        float(listener.registered * 1_000 + ms),
+        None if listener.registered is None else float(listener.registered * 1_000 + ms),
         listener.user_agent,
         str(listener.user_id),
     )

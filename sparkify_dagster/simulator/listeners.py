@@ -3,18 +3,23 @@
 # A literal list would put each word on a line of its own.
 # ruff: noqa: SIM905
 
+import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from sparkify_dagster.simulator.behaviour import FREE, LOGGED_IN, LOGGED_OUT, PAID
 from sparkify_dagster.simulator.draws import chance, even_pair, exponential, generator, log_normal, pick
+from sparkify_dagster.simulator.page_rates import FREE, GUEST, LOGGED_IN, LOGGED_OUT, PAID
 
 # eventsim never assigns the first id that it is configured with.
 FIRST_USER_ID: Final = 2
+MAX_LISTENERS: Final = 1_000_000
 
 _MEAN_PAGE_SECONDS: Final = 90.0
 _MEAN_SECONDS_BETWEEN_SESSIONS: Final = 7 * 86_400.0
 _MEAN_SECONDS_SINCE_REGISTRATION: Final = 3.65 * 86_400
+# Per listener. About as many come as leave, so that a long simulation neither dies out nor grows.
+_MEAN_SECONDS_BETWEEN_NEWCOMERS: Final = 500 * 86_400.0
 _PAID_SHARE: Final = 2 / 12
 _LOGGED_OUT_SHARE: Final = 1 / 11
 
@@ -94,7 +99,10 @@ class Listener:
     gender: str
     location: str
     user_agent: str
-    registered: int
+    arrived: int
+    """The time after which the user has the first session."""
+    registered: int | None
+    """None for a newcomer who has not registered."""
     level: str
     """The user's level before the first event."""
     auth: str
@@ -111,17 +119,66 @@ def listener(seed: int, number: int, start: int) -> Listener:
     # Few users pay and few listen daily, but these make up most of the volume. With independent draws, the volume of a
     # hundred users would vary threefold with the seed; spread evenly, it hardly depends on the seed.
     payment, frequency = even_pair(seed, number)
+    return _listener(
+        rng,
+        user_id=FIRST_USER_ID + number,
+        arrived=start,
+        registered=start - 1 - int(exponential(rng, _MEAN_SECONDS_SINCE_REGISTRATION)),
+        level=PAID if payment < _PAID_SHARE else FREE,
+        auth=LOGGED_OUT if chance(rng, _LOGGED_OUT_SHARE) else LOGGED_IN,
+        frequency=frequency,
+    )
+
+
+def newcomers(seed: int, listeners: int, start: int, end: int) -> list[Listener]:
+    """Returns those who come between the two times as guests, in the order of the ids that they get by registering.
+
+    Each listener attracts some, with ids of their own: neither more listeners nor a later end changes the others.
+    """
+    found = [newcomer for number in range(listeners) for newcomer in _newcomers(seed, number, start, end)]
+    return sorted(found, key=lambda newcomer: newcomer.user_id)
+
+
+def _newcomers(seed: int, number: int, start: int, end: int) -> Iterator[Listener]:
+    rng = generator(seed, f"newcomers {number}")
+    user_id = FIRST_USER_ID + number
+    time = start + exponential(rng, _MEAN_SECONDS_BETWEEN_NEWCOMERS)
+    while time < end:
+        user_id += MAX_LISTENERS
+        yield _listener(
+            rng,
+            user_id=user_id,
+            arrived=int(time),
+            registered=None,
+            level=FREE,
+            auth=GUEST,
+            frequency=rng.random(),
+        )
+        time += exponential(rng, _MEAN_SECONDS_BETWEEN_NEWCOMERS)
+
+
+def _listener(
+    rng: random.Random,
+    *,
+    user_id: int,
+    arrived: int,
+    registered: int | None,
+    level: str,
+    auth: str,
+    frequency: float,
+) -> Listener:
     gender = pick(rng, "FM")
     return Listener(
-        user_id=FIRST_USER_ID + number,
+        user_id=user_id,
         gender=gender,
         first_name=pick(rng, _FEMALE_NAMES if gender == "F" else _MALE_NAMES),
         last_name=pick(rng, _LAST_NAMES),
         location=pick(rng, _LOCATIONS),
         user_agent=pick(rng, _USER_AGENTS),
-        registered=start - 1 - int(exponential(rng, _MEAN_SECONDS_SINCE_REGISTRATION)),
-        level=PAID if payment < _PAID_SHARE else FREE,
-        auth=LOGGED_OUT if chance(rng, _LOGGED_OUT_SHARE) else LOGGED_IN,
+        arrived=arrived,
+        registered=registered,
+        level=level,
+        auth=auth,
         page_seconds=_MEAN_PAGE_SECONDS * log_normal(rng.random()),
         pause_seconds=_MEAN_SECONDS_BETWEEN_SESSIONS * log_normal(frequency),
     )

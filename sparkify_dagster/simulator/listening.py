@@ -1,16 +1,17 @@
-"""The simulated plays in columns, per day, for computing the expected query results."""
+"""The simulated events in columns, per day, for computing the expected query results."""
 
 import datetime
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, compress, groupby
 from typing import Final
 
-from sparkify_dagster.simulator.behaviour import LOGGED_IN, NEXT_SONG, STATES, State
+from sparkify_dagster.simulator.behaviour import STATES, State
 from sparkify_dagster.simulator.catalogue import Song
 from sparkify_dagster.simulator.listeners import Listener
+from sparkify_dagster.simulator.page_rates import NEXT_SONG
 from sparkify_dagster.simulator.sessions import DAY_SECONDS, Day, Window
 
 _EPOCH: Final = datetime.datetime(1970, 1, 1)
@@ -18,9 +19,11 @@ _EPOCH: Final = datetime.datetime(1970, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class EventsOfDay:
-    """Selected events of a UTC day, in parallel columns; the events of each listener are ordered by time.
+    """Selected events of a UTC day, in parallel columns: `zip` two or more of them to read event by event.
 
-    Listeners, sessions and songs are numbers: positions in the simulated lists, not the ids in the files.
+    The events of each listener are in the order of (ts, session_id, item_in_session), which is the contract's; those of
+    different listeners are not ordered. Listeners, sessions and songs are numbers: positions in the simulated lists,
+    not the ids in the files. The numbers of listeners have the order of their ids.
     """
 
     start: datetime.datetime
@@ -49,8 +52,18 @@ class EventsOfDay:
 
     @property
     def songs(self) -> Iterable[int]:
-        """The song of each event."""
+        """The song of each event; NO_SONG if it is no play."""
         return compress(self.all_events.song, self.selection)
+
+    @property
+    def pages(self) -> Iterable[str]:
+        """The page of each event."""
+        return map(_PAGES.__getitem__, compress(self.all_events.state, self.selection))
+
+    @property
+    def statuses(self) -> Iterable[int]:
+        """The HTTP status of each event."""
+        return map(_STATUSES.__getitem__, compress(self.all_events.state, self.selection))
 
     @property
     def levels(self) -> Iterable[str]:
@@ -64,7 +77,11 @@ class EventsOfDay:
 
 
 class Listening:
-    """All plays of a simulated window, with the listeners and the songs."""
+    """All events of a simulated window, with the listeners and the songs.
+
+    `days` has the plays, `days_of_users` the events of all pages by a known user, `days_on` those of some pages. None
+    of them has a day without an event of its kind.
+    """
 
     def __init__(self, window: Window, listeners: Sequence[Listener], songs: Sequence[Song], ms: int) -> None:
         self.listeners: Final = listeners
@@ -73,12 +90,22 @@ class Listening:
         """The number of sessions, including those without a play."""
         self.ms: Final = ms
         """The milliseconds of every event's time."""
-        self._window: Final = window
+        self.window: Final = window
+        """The events as recorded, of all pages and of guests and signed-out listeners too."""
 
     @cached_property
     def days(self) -> list[EventsOfDay]:
         """The plays per day, ordered by time, without days that have none."""
-        return [plays for plays in self._events(_PLAYING) if len(plays)]
+        return list(self._events(_PLAYING))
+
+    @cached_property
+    def days_of_users(self) -> list[EventsOfDay]:
+        """The events with a user per day, ordered by time: those of guests and of signed-out listeners have none."""
+        return list(self._events(_SIGNED_IN))
+
+    def days_on(self, *pages: str) -> list[EventsOfDay]:
+        """Returns the events of the given pages with a user per day, ordered by time."""
+        return list(self._events(_translation_table(lambda state: state.signed_in and state.page in pages)))
 
     @property
     def weeks(self) -> Iterator[tuple[datetime.date, Iterator[EventsOfDay]]]:
@@ -96,25 +123,27 @@ class Listening:
         return Counter(chain.from_iterable(day.listeners for day in self.days))
 
     def latest_levels(self) -> dict[int, str]:
-        """Returns each listener's level at the latest event, of any page, while logged in: only those have a user."""
+        """Returns each listener's level at the latest event with a user, of any page."""
         levels: dict[int, str] = {}
-        for events in self._events(_LOGGED_IN):
+        for events in self.days_of_users:
             levels.update(zip(events.listeners, events.levels, strict=True))
         return levels
 
     def _events(self, states: bytes) -> Iterator[EventsOfDay]:
-        start = _EPOCH + datetime.timedelta(seconds=self._window.start)
-        for offset, day in enumerate(self._window.days):
+        start = _EPOCH + datetime.timedelta(seconds=self.window.start)
+        for offset, day in enumerate(self.window.days):
             selection = day.state.tobytes().translate(states)
-            yield EventsOfDay(start + datetime.timedelta(seconds=offset * DAY_SECONDS), day, selection)
+            if 1 in selection:
+                yield EventsOfDay(start + datetime.timedelta(seconds=offset * DAY_SECONDS), day, selection)
 
 
-def _translation_table(states: Iterable[State]) -> bytes:
-    """Returns a table for bytes.translate that maps the numbers of the states to 1, all other bytes to 0."""
-    selected = frozenset(states)
-    return bytes(state in selected for state in STATES).ljust(256, b"\0")
+def _translation_table(is_selected: Callable[[State], bool]) -> bytes:
+    """Returns a table for bytes.translate that maps the numbers of the selected states to 1, all other bytes to 0."""
+    return bytes(map(is_selected, STATES)).ljust(256, b"\0")
 
 
 _LEVELS: Final = tuple(state.level for state in STATES)
-_PLAYING: Final = _translation_table(state for state in STATES if state.page == NEXT_SONG)
-_LOGGED_IN: Final = _translation_table(state for state in STATES if state.auth == LOGGED_IN)
+_PAGES: Final = tuple(state.page for state in STATES)
+_STATUSES: Final = tuple(state.status for state in STATES)
+_PLAYING: Final = _translation_table(lambda state: state.page == NEXT_SONG)
+_SIGNED_IN: Final = _translation_table(lambda state: state.signed_in)

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final
 
-from sparkify_dagster.simulator.behaviour import FIRST, FOLLOWING, NEXT_SONG, STATES
+from sparkify_dagster.simulator.behaviour import FIRST, FOLLOWING, STATES
 from sparkify_dagster.simulator.draws import exponential
 from sparkify_dagster.simulator.listeners import Listener
+from sparkify_dagster.simulator.page_rates import CANCELLED, NEXT_SONG, SUBMIT_REGISTRATION
 
 DAY_SECONDS: Final = 86_400
 NO_SONG: Final = -1
@@ -32,6 +33,7 @@ _SUNDAY: Final = 0
 
 _PLAYING: Final = tuple(state.page == NEXT_SONG for state in STATES)
 _REDIRECTING: Final = tuple(state.redirecting for state in STATES)
+_REGISTERING: Final = tuple(state.page == SUBMIT_REGISTRATION for state in STATES)
 
 
 class Songbook:
@@ -97,16 +99,20 @@ class Window:
         day.song.append(song)
 
 
-def listen(rng: random.Random, number: int, listener: Listener, window: Window, songbook: Songbook) -> None:
-    """Simulates a listener over the whole window. Events before a time do not depend on the end of the window."""
-    last = window.start
-    key = (listener.auth, listener.level)
-    while True:
+def listen(rng: random.Random, number: int, listener: Listener, window: Window, songbook: Songbook) -> int | None:
+    """Simulates a listener up to the end of the window, or up to the cancellation of the subscription.
+
+    Events before a time do not depend on the end of the window. Returns when the listener registered, if in the window.
+    """
+    last = listener.arrived
+    registered = None
+    auth, level = listener.auth, listener.level
+    while auth != CANCELLED:
         time = _next_session(rng, last, listener.pause_seconds)
         if time >= window.end:
-            return
+            break
         session = window.open_session(time)
-        state = FIRST[key].at(rng.random())
+        state = FIRST[auth, level].at(rng.random())
         item = 0
         song_end = time
         while state is not None and time < window.end:
@@ -114,10 +120,12 @@ def listen(rng: random.Random, number: int, listener: Listener, window: Window, 
             if _PLAYING[state]:
                 song = songbook.choose(rng)
                 song_end = time + songbook.whole_seconds[song]
+            elif _REGISTERING[state]:
+                registered = time
             window.record(time, number, session, item, state, song)
             item += 1
             last = time
-            key = (STATES[state].auth, STATES[state].level)
+            auth, level = STATES[state].auth, STATES[state].level
             state = FOLLOWING[state].at(rng.random())
             if state is None:
                 break
@@ -128,7 +136,8 @@ def listen(rng: random.Random, number: int, listener: Listener, window: Window, 
             else:
                 time += int(exponential(rng, listener.page_seconds))
         if time >= window.end:
-            return
+            break
+    return registered
 
 
 def _next_session(rng: random.Random, last: int, pause_seconds: float) -> int:

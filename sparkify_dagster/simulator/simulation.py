@@ -4,7 +4,7 @@ import datetime
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sparkify_dagster.simulator.catalogue import Song, catalogue
@@ -12,7 +12,7 @@ from sparkify_dagster.simulator.draws import generator
 from sparkify_dagster.simulator.ground_truth import EXPECTATIONS, expected_key, expected_result
 from sparkify_dagster.simulator.layout import JSONPATHS_KEY, jsonpaths_file, log_key, song_file, song_key
 from sparkify_dagster.simulator.lines import LogEncoder
-from sparkify_dagster.simulator.listeners import listener
+from sparkify_dagster.simulator.listeners import MAX_LISTENERS, listener, newcomers
 from sparkify_dagster.simulator.listening import Listening
 from sparkify_dagster.simulator.sessions import DAY_SECONDS, Songbook, Window, listen
 
@@ -52,28 +52,23 @@ def simulate(
     for name, value in (("users", users), ("days", days), ("songs", songs)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
+    if users > MAX_LISTENERS:
+        raise ValueError(f"users must be at most {MAX_LISTENERS}, not {users}")
     made = catalogue(seed, songs)
     store.put(JSONPATHS_KEY, jsonpaths_file())
     _write_songs(store, (song for song in made if song.catalogued))
 
-    first = (start - _EPOCH).days * DAY_SECONDS
-    window = Window(first, days)
-    songbook = Songbook([song.duration for song in made])
-    listeners = [listener(seed, number, first) for number in range(users)]
-    for number, each in enumerate(listeners):
-        listen(generator(seed, f"sessions {number}"), number, each, window, songbook)
-
-    ms = int(generator(seed, "clock").random() * 1_000)
-    encoder = LogEncoder(made, listeners, window.session_ids(), ms)
+    listening = simulate_listening(made, users=users, days=days, start=start, seed=seed)
+    window = listening.window
+    encoder = LogEncoder(made, listening.listeners, window.session_ids(), listening.ms)
     log_files = log_bytes = 0
     for offset, day in enumerate(window.days):
         if not day.second:
             continue
-        content = encoder.encode(day, first + offset * DAY_SECONDS)
+        content = encoder.encode(day, window.start + offset * DAY_SECONDS)
         store.put(log_key(start + datetime.timedelta(days=offset)), content)
         log_files += 1
         log_bytes += len(content)
-    listening = Listening(window, listeners, made, ms)
     for name, query in EXPECTATIONS.items():
         store.put(expected_key(name), expected_result(query, listening))
     plays = listening.plays_by_song
@@ -85,6 +80,21 @@ def simulate(
         matched_plays=_matched(plays, made),
         log_bytes=log_bytes,
     )
+
+
+def simulate_listening(made: Sequence[Song], *, users: int, days: int, start: datetime.date, seed: int) -> Listening:
+    """Simulates what happens, and writes nothing."""
+    first = (start - _EPOCH).days * DAY_SECONDS
+    window = Window(first, days)
+    songbook = Songbook([song.duration for song in made])
+    listeners = [listener(seed, number, first) for number in range(users)]
+    listeners += newcomers(seed, users, first, window.end)
+    for number, each in enumerate(listeners):
+        registered = listen(generator(seed, f"sessions {each.user_id}"), number, each, window, songbook)
+        if registered is not None:
+            listeners[number] = replace(each, registered=registered)
+    ms = int(generator(seed, "clock").random() * 1_000)
+    return Listening(window, listeners, made, ms)
 
 
 def _write_songs(store: "ObjectStore", songs: Iterable[Song]) -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from sparkify_dagster_tests.support.simulated_files import Written, write
 
 _DIGEST = """
@@ -65,8 +67,13 @@ def test_more_days_do_not_change_the_first_days() -> None:
 def test_more_users_do_not_change_the_others() -> None:
     few, many = _events_by_user(write(users=20)), _events_by_user(write(users=40))
 
-    assert few
+    assert {int(user) < 1_000_000 for user in few} == {True, False}
     assert {user: many[user] for user in few} == few
+
+
+def test_the_number_of_users_is_limited_by_their_ids() -> None:
+    with pytest.raises(ValueError, match="users must be at most 1000000, not 1000001"):
+        write(users=1_000_001)
 
 
 def test_a_larger_catalogue_contains_the_smaller() -> None:

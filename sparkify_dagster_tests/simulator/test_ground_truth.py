@@ -38,7 +38,7 @@ class Size:
 
 
 # Long enough for cohorts, with days without plays, changes of level, and more than 20 of everything.
-EVENTFUL = Size(users=25, days=60, songs=400, seed=3)
+EVENTFUL = Size(users=25, days=60, songs=400, seed=6)
 SIZES = (EVENTFUL, Size(users=60, days=12, songs=150, seed=1), Size(users=10, days=3, songs=20, seed=2))
 
 # Plays with the current level of their listener.
