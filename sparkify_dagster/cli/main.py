@@ -38,6 +38,8 @@ class SimulatedWorld(TypedDict):
 SIMULATED_MONTH = SimulatedWorld(users=100, days=30, start=date(2018, 11, 1), songs=400, seed=1)
 # Years have four digits in the names of log files.
 MIN_SIMULATED_DAY = date(1000, 1, 1)
+# Above them are the ids of those who register in the simulated time.
+MAX_SIMULATED_USERS = 1_000_000
 UI_PORT = 3000
 
 
@@ -309,7 +311,9 @@ def report(file: str | None, first_day: date | None, last_day: date | None) -> N
     metavar="DIR|s3://…",
     help="Location to write log_data, song_data, log_json_path.json and expected to.",
 )
-@click.option("--users", type=click.IntRange(1), default=SIMULATED_MONTH["users"], show_default=True)
+@click.option(
+    "--users", type=click.IntRange(1, MAX_SIMULATED_USERS), default=SIMULATED_MONTH["users"], show_default=True
+)
 @click.option("--days", type=click.IntRange(1), default=SIMULATED_MONTH["days"], show_default=True)
 @click.option("--start", type=Day(), default=SIMULATED_MONTH["start"], show_default=True, help="First day.")
 @click.option("--songs", type=click.IntRange(1), default=SIMULATED_MONTH["songs"], show_default=True)

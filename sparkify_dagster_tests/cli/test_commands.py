@@ -173,7 +173,7 @@ def test_the_same_seed_simulates_the_same_bytes(project: Project) -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--out", "x", "--users", "0"], "0 is not in the range x>=1"),
+        (["--out", "x", "--users", "0"], "0 is not in the range 1<=x<=1000000"),
         (["--out", "x", "--start", "2018-13-01"], "'2018-13-01' is not a day like 2018-11-01"),
         ([], "Missing option '--out'"),
     ],
