@@ -54,7 +54,7 @@ def test_queries_are_added_by_files_alone(example: Path, tmp_path: Path) -> None
     assert "13 of 13 queries as expected; 2 without an expected result" in loaded
     assert "\ngender_gap " in loaded
     assert "\nmarketing_example " in loaded
-    assert [line.split()[0] for line in queried.splitlines()] == ["level", "paid", "free"]
+    assert [line.split()[0] for line in queried.splitlines()] == ["level", "free", "paid"]
     assert project.world.column("analytics.gender_gap", "gender") == ["F", "M"]
     assert project.world.column("analytics.marketing_example", "level") == ["free", "paid"]
     with project.instance() as instance:

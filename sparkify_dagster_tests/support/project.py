@@ -78,7 +78,8 @@ class Project:
 
     def simulate(self, *, days: int = 3, users: int = 10, songs: int = 20) -> None:
         """A small source, and a window that is just as long."""
-        options = {"--out": "source", "--days": days, "--users": users, "--songs": songs}
+        # With this seed each day has plays, and there are free and paid listeners, women and men.
+        options = {"--out": "source", "--days": days, "--users": users, "--songs": songs, "--seed": 20}
         self.call("simulate", *(str(part) for option in options.items() for part in option))
         self.use(self.folder / "source", days=days)
         self.environment["SPARKIFY_EXPECTED_RESULTS"] = str(self.folder / "source" / "expected")
