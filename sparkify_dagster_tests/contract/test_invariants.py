@@ -397,27 +397,24 @@ class TestLateSongs:
             for case, days in DAYS_OF_CASE.items()
         }
 
-    def test_a_run_with_songs_and_days_matches_its_own_days_itself(self, played: World) -> None:
+    def test_a_rejected_song_load_leaves_nothing_pending_and_what_is_outlives_other_runs(self, played: World) -> None:
+        played.max_load_errors = 0
+        played.write_songs("A.json", song(song_id="S5", title="one"), "broken")
+        assert played.load_songs_alone().songs.rejected
+        assert played.pending() == []
+        # A run with songs and days matches its own days itself.
         played.write_songs("A.json", song(song_id="S5", title="one"))
         outcome = played.materialize(DAY, NEXT_DAY, assets=["staging_events", "staging_songs", "songplays"])
         assert outcome.metadata("staging_songs")["days_to_rematch"] == [DAY, THIRD_DAY]
         assert played.pending() == [THIRD_DAY]
-
-    def test_what_is_pending_outlives_a_run_that_breaks_off_and_later_song_loads(self, played: World) -> None:
-        played.write_songs("A.json", song(song_id="S5", title="one"))
-        played.load_songs_alone()
         played.write_songs("B.json", song(song_id="S6", title="two"))
+        played.load_songs_alone()
+        played.write_songs("C.json", song(song_id="S4", title="one"))
         played.load_songs_alone()
         assert played.pending() == [DAY, NEXT_DAY, THIRD_DAY]
         # A run without any change reports the whole list as well.
         outcome = played.materialize(None, job="load_songs", assets=["staging_songs"])
         assert outcome.metadata("staging_songs")["days_to_rematch"] == [DAY, NEXT_DAY, THIRD_DAY]
-
-    def test_a_refused_song_load_leaves_nothing_pending(self, played: World) -> None:
-        played.max_load_errors = 0
-        played.write_songs("A.json", song(song_id="S5", title="one"), "broken")
-        assert played.load_songs_alone().songs.rejected
-        assert played.pending() == []
 
 
 @pytest.mark.slow
