@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -186,6 +186,8 @@ def _select(scope: Scope) -> exp.Select:
 def _origin(scope: Scope, name: str) -> ColumnOrigin:
     from sqlglot import exp
 
+    if isinstance(scope.expression, exp.Union):
+        return _origin_in_union(scope.set_operation_scopes, name)
     selected = _selected(scope, name)
     columns = [(column.table, column.name) for column in selected.find_all(exp.Column, bfs=False)]
     inner = [_origin_in_source(scope, alias, column) for alias, column in columns]
@@ -198,6 +200,24 @@ def _origin(scope: Scope, name: str) -> ColumnOrigin:
         joined_on=tuple(dict.fromkeys([*joined_on, *(key for origin in inner for key in origin.joined_on)])),
         expression=expression,
     )
+
+
+def _origin_in_union(branches: Sequence[Scope], name: str) -> ColumnOrigin:
+    """Returns the origin of a column in the branches of a UNION, whose columns go by their position."""
+    columns = [_columns_of(branch) for branch in branches]
+    position = columns[0].index(name)
+    origins = [_origin(branch, names[position]) for branch, names in zip(branches, columns, strict=True)]
+    return ColumnOrigin(
+        sources=tuple(dict.fromkeys(source for origin in origins for source in origin.sources)),
+        joined_on=tuple(dict.fromkeys(key for origin in origins for key in origin.joined_on)),
+        expression=origins[0].expression,
+    )
+
+
+def _columns_of(scope: Scope) -> Sequence[str]:
+    from sqlglot import exp
+
+    return scope.expression.named_selects if isinstance(scope.expression, exp.Union) else _select(scope).named_selects
 
 
 def _selected(scope: Scope, name: str) -> exp.Expr:

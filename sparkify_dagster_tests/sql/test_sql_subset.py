@@ -17,13 +17,16 @@ PACKAGE = Path(sparkify_dagster.__file__).parent
 SQL_FILES = sorted(file for file in PACKAGE.rglob("*.sql") if file.parent.name != "redshift")
 
 ALLOWED: Mapping[type[exp.Expr], set[str]] = {
-    exp.Select: {"with_", "expressions", "distinct", "from_", "joins", "where", "group", "order", "limit"},
+    exp.Select: {"with_", "expressions", "distinct", "from_", "joins", "where", "group", "having", "order", "limit"},
+    # A UNION ALL: without ALL it is distinct.
+    exp.Union: {"this", "expression"},
     exp.With: {"expressions"},
     exp.CTE: {"this", "alias"},
     exp.From: {"this"},
     exp.Join: {"this", "on", "side", "kind"},
     exp.Subquery: {"this", "alias"},
     exp.Where: {"this"},
+    exp.Having: {"this"},
     exp.Group: {"expressions"},
     exp.Limit: {"expression"},
     # "on" would be DISTINCT ON; expressions are those of COUNT(DISTINCT …).

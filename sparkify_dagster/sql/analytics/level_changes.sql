@@ -1,33 +1,24 @@
 -- Who upgraded or downgraded, and when?
 --
 -- Asked by: Finance, for reconciliation with the payments.
--- A change is dated by the listener's first play at the new level; plays before the period are not considered.
+-- A change is dated by the user's first event at the new level, of any page.
 --
 -- Columns:
---   changed_at  TIMESTAMP      Start of the first play at the new level, UTC
---   user_id     BIGINT         Listener
---   first_name  VARCHAR(1024)  Listener's first name
---   last_name   VARCHAR(1024)  Listener's last name
+--   changed_at  TIMESTAMP      Time of the first event at the new level, UTC
+--   user_id     BIGINT         User
+--   first_name  VARCHAR(1024)  User's first name
+--   last_name   VARCHAR(1024)  User's last name
 --   old_level   VARCHAR(64)    free or paid
 --   new_level   VARCHAR(64)    free or paid
-WITH plays AS (
-    SELECT
-        p.user_id,
-        p.start_time,
-        p.level,
-        LAG(p.level) OVER (PARTITION BY p.user_id ORDER BY p.start_time, p.songplay_id) AS level_before
-    FROM songplays AS p
-    WHERE p.start_time >= :first_day AND p.start_time < :end_day
-)
-
 SELECT
-    p.start_time AS changed_at,
-    p.user_id,
+    l.valid_from AS changed_at,
+    l.user_id,
     u.first_name,
     u.last_name,
-    p.level_before AS old_level,
-    p.level AS new_level
-FROM plays AS p
-INNER JOIN users AS u ON p.user_id = u.user_id
-WHERE p.level <> p.level_before
-ORDER BY changed_at, p.user_id
+    b.level AS old_level,
+    l.level AS new_level
+FROM product.user_levels AS l
+INNER JOIN product.user_levels AS b ON l.user_id = b.user_id AND l.version = b.version + 1
+INNER JOIN users AS u ON l.user_id = u.user_id
+WHERE l.valid_from >= :first_day AND l.valid_from < :end_day
+ORDER BY changed_at, l.user_id, old_level
