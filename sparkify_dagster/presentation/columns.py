@@ -71,7 +71,7 @@ def _describe_join(origin: ColumnOrigin) -> str:
     if not origin.joined_on:
         return ""
     columns = {column.name: column for source, _ in origin.sources for column in _table(source).columns}
-    return f"joined on {', '.join(_original_name(columns[key]) for key in origin.joined_on)}"
+    return f"joined on {', '.join(_original_name(columns[key]) if key in columns else key for key in origin.joined_on)}"
 
 
 def _origins(table: Table) -> Mapping[str, ColumnOrigin]:

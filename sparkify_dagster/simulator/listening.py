@@ -103,6 +103,11 @@ class Listening:
         """The events with a user per day, ordered by time: those of guests and of signed-out listeners have none."""
         return list(self._events(_SIGNED_IN))
 
+    @property
+    def days_of_everybody(self) -> list[EventsOfDay]:
+        """The events of all pages per day, those of guests and signed-out listeners included."""
+        return list(self._events(_translation_table(lambda state: True)))
+
     def days_on(self, *pages: str) -> list[EventsOfDay]:
         """Returns the events of the given pages with a user per day, ordered by time."""
         return list(self._events(_translation_table(lambda state: state.signed_in and state.page in pages)))

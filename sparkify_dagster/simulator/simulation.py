@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from sparkify_dagster.simulator.catalogue import Song, catalogue
 from sparkify_dagster.simulator.draws import generator
-from sparkify_dagster.simulator.ground_truth import EXPECTATIONS, expected_key, expected_result
+from sparkify_dagster.simulator.expectations import expected_key, expected_result
+from sparkify_dagster.simulator.ground_truth import EXPECTATIONS
 from sparkify_dagster.simulator.layout import JSONPATHS_KEY, jsonpaths_file, log_key, song_file, song_key
 from sparkify_dagster.simulator.lines import LogEncoder
 from sparkify_dagster.simulator.listeners import MAX_LISTENERS, listener, newcomers

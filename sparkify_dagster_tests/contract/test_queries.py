@@ -66,6 +66,7 @@ def recomputed(world: World, *queries: Query) -> list[str]:
 
 @pytest.mark.slow
 def test_a_simulated_world_matches_its_expected_results(world: World, tmp_path: Path) -> None:
+    world.marts = True
     simulate(writable_store(str(tmp_path), AwsAccess()), users=30, days=12, start=date(2018, 11, 1), songs=60, seed=3)
     outcome = world.materialize("2018-11-01", "2018-11-12", queries=True)
     assert outcome.ok

@@ -48,6 +48,7 @@ ALLOWED: Mapping[type[exp.Expr], set[str]] = {
     exp.GTE: {"this", "expression"},
     exp.GT: {"this", "expression"},
     exp.LT: {"this", "expression"},
+    exp.LTE: {"this", "expression"},
     exp.Between: {"this", "low", "high"},
     exp.Is: {"this", "expression"},
     # Expressions. What is divided is a DOUBLE PRECISION: of two integers, DuckDB gives a fraction, the others do not.

@@ -29,7 +29,7 @@ SELECT
     h.day,
     h.adverts,
     CAST(h.seconds AS DOUBLE PRECISION) / 3600 AS hours,
-    CAST(h.adverts AS DOUBLE PRECISION) * 3600 / NULLIF(CAST(h.seconds AS DOUBLE PRECISION), 0) AS adverts_per_hour
+    CAST(h.adverts * 3600 AS DOUBLE PRECISION) / NULLIF(h.seconds, 0) AS adverts_per_hour
 FROM heard AS h
 WHERE h.adverts + h.plays > 0
 ORDER BY h.day

@@ -18,7 +18,7 @@ SELECT
     COUNT(*) AS sessions,
     SUM(s.plays) AS plays,
     CAST(SUM(s.plays) AS DOUBLE PRECISION) / COUNT(*) AS plays_per_session,
-    CAST(SUM(s.seconds_played) AS DOUBLE PRECISION) / 60 / COUNT(*) AS minutes,
+    CAST(SUM(s.seconds_played) AS DOUBLE PRECISION) / (60 * COUNT(*)) AS minutes,
     CAST(MAX(s.seconds_played) AS DOUBLE PRECISION) / 60 AS longest_minutes
 FROM product.sessions AS s
 WHERE
