@@ -78,6 +78,8 @@ def test_a_chart_of_a_personal_column_is_drawn_only_if_it_groups_people(world: W
 @pytest.mark.slow
 def test_personal_columns_of_an_earlier_version_are_not_repeated(world: World, instance: dg.DagsterInstance) -> None:
     key = dg.AssetKey("most_active_users")
+    world.marts = True
+    world.load()
 
     def refreshed() -> dict[str, dg.MetadataValue]:
         assert run(world, instance, "refresh_analytics", assets=("most_active_users",)).success

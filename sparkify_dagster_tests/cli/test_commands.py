@@ -194,7 +194,7 @@ def test_the_first_run_loads_everything_and_says_so(loaded_once: Project) -> Non
     output = (loaded_once.folder / "first_run.txt").read_text()
     assert "Loading 2018-11-01 to 2018-11-03 into duckdb:///.sparkify/warehouse.duckdb" in output
     assert f"Checks: {CHECKS} passed, 0 warn, 0 failed" in output
-    assert "13 of 13 queries as expected" in output
+    assert "23 of 23 queries as expected" in output
     assert "Match rate: " in output
     assert output.splitlines()[-1] == "Report: .sparkify/report.html"
     assert "`sparkify ui`" in output
@@ -497,7 +497,7 @@ def test_load_errors_are_shown_with_their_text(small: World, project: Project) -
 @pytest.mark.slow
 def test_verify_says_which_answers_are_as_expected(loaded: Project) -> None:
     output = loaded.sparkify("verify")
-    assert output.splitlines()[-1] == "13 of 13 queries as expected"
+    assert output.splitlines()[-1] == "23 of 23 queries as expected"
     (line,) = (line for line in output.splitlines() if line.startswith("plays_by_day "))
     assert line.split() == ["plays_by_day", "3", "3", "rows", "as", "expected"]
 
@@ -517,7 +517,7 @@ def test_verify_shows_what_a_row_changed_by_hand_changes(loaded: Project) -> Non
     assert "plays_by_day" not in failed
     assert "\nfree_and_paid: How much of the listening is paid for?\n" in output
     assert "found " in output
-    assert output.splitlines()[-1] == f"{13 - len(failed)} of 13 queries as expected"
+    assert output.splitlines()[-1] == f"{23 - len(failed)} of 23 queries as expected"
 
 
 @pytest.mark.slow

@@ -51,7 +51,7 @@ def test_queries_are_added_by_files_alone(example: Path, tmp_path: Path) -> None
 
     assert "Creating defs at " in scaffolded
     assert [(package / "defs" / "marketing" / "defs.yaml").read_text("utf-8")] == blocks("yaml")
-    assert "13 of 13 queries as expected; 2 without an expected result" in loaded
+    assert "23 of 23 queries as expected; 2 without an expected result" in loaded
     assert "\ngender_gap " in loaded
     assert "\nmarketing_example " in loaded
     assert [line.split()[0] for line in queried.splitlines()] == ["level", "free", "paid"]

@@ -223,9 +223,9 @@ def test_the_commands_are_the_same(tmp_path: Path, postgres: PostgresServer) -> 
     on_postgres = project.sparkify("etl")
     assert counts(on_postgres) | on_duckdb == counts(on_postgres)
     assert "37 passed, 0 warn, 0 failed" in on_postgres
-    assert "13 of 13 queries as expected" in on_postgres
+    assert "23 of 23 queries as expected" in on_postgres
     assert result(project.sparkify("etl")) == result(on_postgres)
-    assert "13 of 13 queries as expected" in project.call("verify")
+    assert "23 of 23 queries as expected" in project.call("verify")
     role = f"analysts_{secrets.token_hex(4)}"
     assert "may read the star" in project.sparkify("grant", "--role", role)
     warehouse = PostgresWarehouse(address=project.environment["SPARKIFY_WAREHOUSE"])
@@ -250,7 +250,7 @@ def an_analyst_reads_while_a_load_writes(
     with warehouse.connect("somebody's load") as engine, engine.begin() as connection:
         connection.execute(text("DELETE FROM songplays"))
         assert "song,artist,plays" in project.call("query", "top_songs", "--format", "csv", SPARKIFY_WAREHOUSE=address)
-        assert "13 of 13 queries as expected" in project.call("verify", SPARKIFY_WAREHOUSE=address)
+        assert "23 of 23 queries as expected" in project.call("verify", SPARKIFY_WAREHOUSE=address)
         connection.rollback()
     assert "permission denied" in project.call("load-errors", expect=1, SPARKIFY_WAREHOUSE=address)
 

@@ -620,9 +620,9 @@ def test_the_commands_are_the_same(
     on_redshift = project.sparkify("etl")
     assert counts(on_redshift) | on_duckdb == counts(on_redshift)
     assert "37 passed, 0 warn, 0 failed" in on_redshift
-    assert "13 of 13 queries as expected" in on_redshift
+    assert "23 of 23 queries as expected" in on_redshift
     assert result(project.sparkify("etl")) == result(on_redshift)
-    assert "13 of 13 queries as expected" in project.call("verify")
+    assert "23 of 23 queries as expected" in project.call("verify")
     assert "may read the star" in project.call("grant", "--role", f"analysts_{secrets.token_hex(4)}")
     project.call("create-tables", "--drop", expect=1)
     project.call("create-tables", "--drop", "--yes")
