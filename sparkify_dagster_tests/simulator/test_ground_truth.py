@@ -224,7 +224,7 @@ MISTAKES = (
     ("top_songs", "song ASC", "song DESC"),
     ("upgrade_funnel", "= 'Upgrade'", "= 'Submit Upgrade'"),
     ("upgrade_funnel", "f.saw + f.submitted = 2", "f.saw = 1"),
-    ("upgrade_funnel", "f.saw + f.submitted + f.is_paid = 3", "f.is_paid = 1"),
+    ("upgrade_funnel", "f.saw + f.submitted + f.is_paid = 3", "f.saw = 1"),
     ("upgrade_funnel", "HAVING MAX(CASE WHEN o.level = 'free' THEN 1 ELSE 0 END) = 1", ""),
     ("weekly_cohorts", "/ s.listeners", "/ SUM(COUNT(*)) OVER (PARTITION BY w.week)"),
     ("weekly_cohorts", "MIN(w.week)", "MAX(w.week)"),
