@@ -232,10 +232,9 @@ def _users_on(listening: Listening, page: str) -> set[int]:
 def _days_between(days: "dict[date, set[int]]", step: timedelta = _DAY) -> Iterator[date]:
     """Yields the days from the first to the last one, both included."""
     if days:
-        day = min(days)
-        while day <= max(days):
-            yield day
-            day += step
+        first = min(days)
+        for number in range((max(days) - first) // step + 1):
+            yield first + number * step
 
 
 def _monday(day: date) -> date:

@@ -76,6 +76,7 @@ def test_what_a_run_tells_of_its_tables(world: World) -> None:
 
 @pytest.mark.slow
 def test_nothing_that_a_run_tells_of_its_tables_names_a_listener(world: World) -> None:
+    world.marts = True
     world.write_log("2018-11-01", event(), event(itemInSession=2, page="Home", song=None, artist=None, length=None))
     world.write_songs("A/A/A/TRAAA.json", song())
     expected = "user_id,first_name,last_name,level,plays,sessions,days,hours\n8,Kay,Summers,free,2,1,1,0.07\n"

@@ -222,7 +222,7 @@ def test_the_commands_are_the_same(tmp_path: Path, postgres: PostgresServer) -> 
     project.call("create-tables")
     on_postgres = project.sparkify("etl")
     assert counts(on_postgres) | on_duckdb == counts(on_postgres)
-    assert "37 passed, 0 warn, 0 failed" in on_postgres
+    assert "57 passed, 0 warn, 0 failed" in on_postgres
     assert "23 of 23 queries as expected" in on_postgres
     assert result(project.sparkify("etl")) == result(on_postgres)
     assert "23 of 23 queries as expected" in project.call("verify")

@@ -619,7 +619,7 @@ def test_the_commands_are_the_same(
     project.call("create-tables")
     on_redshift = project.sparkify("etl")
     assert counts(on_redshift) | on_duckdb == counts(on_redshift)
-    assert "37 passed, 0 warn, 0 failed" in on_redshift
+    assert "57 passed, 0 warn, 0 failed" in on_redshift
     assert "23 of 23 queries as expected" in on_redshift
     assert result(project.sparkify("etl")) == result(on_redshift)
     assert "23 of 23 queries as expected" in project.call("verify")
