@@ -1,10 +1,10 @@
 """The marts of all pages: events, user_levels, sessions and daily_activity, each built by one SELECT (sql/product)."""
 
+from collections.abc import Mapping
 from datetime import date
-from typing import TypeAlias
 
 import dagster as dg
-from sqlalchemy import Connection, Date, Table, cast, func, select
+from sqlalchemy import Connection, Table
 
 from sparkify_dagster.assets.staging import staging_events
 from sparkify_dagster.assets.star import LOG_FRESHNESS
@@ -18,8 +18,6 @@ from sparkify_dagster.schema.code_versions import code_version
 from sparkify_dagster.schema.product_tables import daily_activity, events, sessions, user_levels
 from sparkify_dagster.warehouse import transforms
 from sparkify_dagster.warehouse.base import Warehouse, count_rows
-
-RowsByDay: TypeAlias = dict[date, int]
 
 _DESCRIPTIONS = {
     events: "Mart: one row per event of every page, also of those who are not signed in. SQL: `sql/product/events.sql`",
@@ -58,9 +56,10 @@ def _mart(table: Table) -> dg.AssetsDefinition:
     def mart(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
         first_day, last_day = required_partition_days(context)
 
-        def replace(connection: Connection) -> tuple[int, RowsByDay, AssetMetadata]:
+        def replace(connection: Connection) -> tuple[int, Mapping[date, int], AssetMetadata]:
             replace_days(connection, first_day, last_day)
-            by_day = _rows_by_day(connection, table, first_day, last_day)
+            # Sessions and levels count for the day on which they begin.
+            by_day = transforms.count_rows_by_day(connection, table, first_day, last_day)
             return count_rows(connection, table), by_day, preview_of_days(connection, table, by_day)
 
         with as_dagster_failures():
@@ -73,13 +72,6 @@ def _mart(table: Table) -> dg.AssetsDefinition:
         return result(warehouse, total)
 
     return mart
-
-
-def _rows_by_day(connection: Connection, table: Table, first_day: date, last_day: date) -> RowsByDay:
-    # Sessions and levels count for the day on which they begin.
-    day = cast(tables.DAY_COLUMNS[table], Date)
-    in_days = transforms.in_days(table, first_day, last_day)
-    return dict(connection.execute(select(day, func.count()).where(in_days).group_by(day)).all())
 
 
 marts = [_mart(table) for table in tables.PRODUCT_TABLES]

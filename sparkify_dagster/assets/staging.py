@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 
 import dagster as dg
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from sparkify_dagster.assets import rejected_partitions
 from sparkify_dagster.assets.sources import (
@@ -40,7 +40,7 @@ from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.runtime.liveness import root_run_id
 from sparkify_dagster.schema import tables
 from sparkify_dagster.sources.source import Source
-from sparkify_dagster.warehouse import staging_tables
+from sparkify_dagster.warehouse import staging_tables, transforms
 from sparkify_dagster.warehouse.base import Warehouse, count_rows
 from sparkify_dagster.warehouse.staging_tables import Rejection
 
@@ -124,7 +124,7 @@ def staging_events(
 
             def read(connection: Connection) -> tuple[int, Mapping[date, int], AssetMetadata, Sequence[Rejection]]:
                 table = tables.staging_events
-                rows_by_day = _rows_by_day(connection, first_day, last_day)
+                rows_by_day = transforms.count_rows_by_day(connection, table, first_day, last_day)
                 recent = staging_tables.events_by_day(connection, first_day_shown(last_day), last_day)
                 of_table = {**_last_four_weeks(recent, last_day), **preview_of_days(connection, table, rows_by_day)}
                 return (
@@ -261,12 +261,6 @@ def _last_four_weeks(by_day: Mapping[date, int], last_day: date) -> AssetMetadat
         f"To {last_day}: {pluralize(sum(by_day.values()), 'event')}.",
     ]
     return {"last_four_weeks": sparkline(captions, last_day, by_day)}
-
-
-def _rows_by_day(connection: Connection, first_day: date, last_day: date) -> dict[date, int]:
-    day = tables.staging_events.c.log_date
-    counts = select(day, func.count()).where(day.between(first_day, last_day)).group_by(day)
-    return dict(connection.execute(counts).all())
 
 
 def _day_metadata(result: LoadedDay | None) -> AssetMetadata:

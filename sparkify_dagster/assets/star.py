@@ -111,7 +111,7 @@ def time(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehous
 
     def replace(connection: Connection) -> tuple[int, Mapping[date, int], AssetMetadata]:
         transforms.replace_time(connection, first_day, last_day)
-        by_day = _times_by_day(connection, first_day, last_day)
+        by_day = transforms.count_rows_by_day(connection, tables.time, first_day, last_day)
         return count_rows(connection, tables.time), by_day, preview_of_days(connection, tables.time, by_day)
 
     with as_dagster_failures():
@@ -203,19 +203,9 @@ def _rebuild(context: dg.AssetExecutionContext, warehouse: Warehouse, table: Tab
 def _plays_by_day(connection: Connection, first_day: date, last_day: date) -> Mapping[date, Plays]:
     plays = tables.songplays.c
     day = cast(plays.start_time, Date)
-    start, end = transforms.day_bounds(first_day, last_day)
-    counts = select(day, func.count(), func.count(plays.song_id)).where(
-        plays.start_time >= start, plays.start_time < end
-    )
+    in_days = transforms.in_days(tables.songplays, first_day, last_day)
+    counts = select(day, func.count(), func.count(plays.song_id)).where(in_days)
     return {day: Plays(count, matched) for day, count, matched in connection.execute(counts.group_by(day))}
-
-
-def _times_by_day(connection: Connection, first_day: date, last_day: date) -> Mapping[date, int]:
-    start_time = tables.time.c.start_time
-    day = cast(start_time, Date)
-    start, end = transforms.day_bounds(first_day, last_day)
-    counts = select(day, func.count()).where(start_time >= start, start_time < end).group_by(day)
-    return dict(connection.execute(counts).all())
 
 
 def _last_four_weeks(by_day: Mapping[date, Plays], last_day: date) -> dg.MarkdownMetadataValue:

@@ -17,7 +17,9 @@ from sqlalchemy import (
     MetaData,
     Table,
     and_,
+    cast,
     delete,
+    func,
     insert,
     select,
     text,
@@ -31,19 +33,15 @@ ReplaceDays: TypeAlias = Callable[[Connection, date, date], None]
 
 def replace_songplays(connection: Connection, first_day: date, last_day: date) -> None:
     """Rebuilds the plays of the days (both included) and matches them with the current songs."""
-    _delete_days(connection, tables.songplays, first_day, last_day)
-    _insert(connection, tables.songplays, first_day=first_day, last_day=last_day)
+    _replace_days(connection, tables.songplays, first_day, last_day)
     pending = tables.pending_rematch
     connection.execute(delete(pending).where(pending.c.log_date.between(first_day, last_day)))
-    _note_rebuilt(connection, tables.songplays, first_day, last_day)
 
 
 def replace_time(connection: Connection, first_day: date, last_day: date) -> None:
     """Rebuilds the start times of the days (both included)."""
     start, end = day_bounds(first_day, last_day)
-    _delete_days(connection, tables.time, first_day, last_day)
-    _insert(connection, tables.time, first_day=start, end_day=end)
-    _note_rebuilt(connection, tables.time, first_day, last_day)
+    _replace_days(connection, tables.time, first_day, last_day, {"first_day": start, "end_day": end})
 
 
 def replace_users(connection: Connection, first_day: date, last_day: date) -> None:
@@ -53,17 +51,12 @@ def replace_users(connection: Connection, first_day: date, last_day: date) -> No
 
 def replace_events(connection: Connection, first_day: date, last_day: date) -> None:
     """Rebuilds the events of the days (both included)."""
-    _delete_days(connection, product_tables.events, first_day, last_day)
-    _insert(connection, product_tables.events, first_day=first_day, last_day=last_day)
-    _note_rebuilt(connection, product_tables.events, first_day, last_day)
+    _replace_days(connection, product_tables.events, first_day, last_day)
 
 
 def replace_daily_activity(connection: Connection, first_day: date, last_day: date) -> None:
     """Rebuilds the users' activity on the days (both included)."""
-    table = product_tables.daily_activity
-    _delete_days(connection, table, first_day, last_day)
-    _insert(connection, table, first_day=first_day, last_day=last_day)
-    _note_rebuilt(connection, table, first_day, last_day)
+    _replace_days(connection, product_tables.daily_activity, first_day, last_day)
 
 
 def replace_user_levels(connection: Connection, first_day: date, last_day: date) -> None:
@@ -119,8 +112,17 @@ def _replace_touched(
     _note_rebuilt(connection, table, first_day, last_day)
 
 
-def _delete_days(connection: Connection, table: Table, first_day: date, last_day: date) -> None:
+def _replace_days(
+    connection: Connection,
+    table: Table,
+    first_day: date,
+    last_day: date,
+    parameters: Mapping[str, date] | None = None,
+) -> None:
+    """Rebuilds the rows of the days; without `parameters`, the SELECT has the first and the last day."""
     connection.execute(delete(table).where(in_days(table, first_day, last_day)))
+    _insert(connection, table, **(parameters or {"first_day": first_day, "last_day": last_day}))
+    _note_rebuilt(connection, table, first_day, last_day)
 
 
 def _note_rebuilt(connection: Connection, table: Table, first_day: date, last_day: date) -> None:
@@ -143,6 +145,13 @@ def in_days(table: Table, first_day: date, last_day: date) -> ColumnElement[bool
         return when.between(first_day, last_day)
     start, end = day_bounds(first_day, last_day)
     return and_(when >= start, when < end)
+
+
+def count_rows_by_day(connection: Connection, table: Table, first_day: date, last_day: date) -> Mapping[date, int]:
+    """Returns the rows of a table of DAY_COLUMNS per day, without days that have none."""
+    day = cast(tables.DAY_COLUMNS[table], Date)
+    counts = select(day, func.count()).where(in_days(table, first_day, last_day)).group_by(day)
+    return dict(connection.execute(counts).all())
 
 
 def day_bounds(first_day: date, last_day: date) -> tuple[datetime, datetime]:
