@@ -2,18 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import dagster as dg
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Date,
     FunctionElement,
     Table,
     and_,
-    case,
-    cast,
     distinct,
     func,
     or_,
@@ -22,18 +19,23 @@ from sqlalchemy import (
 )
 
 from sparkify_dagster.checks.check_results import Metadata, rows_table
-from sparkify_dagster.checks.unique_keys import unique_key, unique_key_spec
+from sparkify_dagster.checks.table_checks import (
+    Days,
+    count_if,
+    of_days,
+    row_count_matches_staging,
+    unique_key,
+    unique_key_spec,
+)
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.partitions import partition_days
 from sparkify_dagster.presentation.rows import SHOWN_ROWS
 from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.schema.event_columns import NEXT_SONG
 from sparkify_dagster.schema.product_tables import PRODUCT_TABLES, events, sessions, user_levels
-from sparkify_dagster.schema.tables import songplays, staging_events
+from sparkify_dagster.schema.tables import songplays
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.transforms import in_days
-
-Days: TypeAlias = tuple[date, date] | None
 
 _KEYS: Final = {table.name: dg.AssetKey(table.name) for table in PRODUCT_TABLES}
 # The pages that both sums count, and those of daily_activity alone.
@@ -113,7 +115,7 @@ def _evaluate(connection: Connection, key: dg.AssetCheckKey, days: Days) -> dg.A
         case "unique_key":
             return unique_key(connection, table, _touched(table, days))
         case "row_count_matches_staging":
-            return _row_count_matches_staging(connection, days)
+            return row_count_matches_staging(connection, events, days, true(), "Events")
         case "plays_match_songplays":
             return _plays_match_songplays(connection, days)
         case "contiguous_levels":
@@ -122,12 +124,8 @@ def _evaluate(connection: Connection, key: dg.AssetCheckKey, days: Days) -> dg.A
             return _plays_have_level(connection, days)
     if table is sessions:
         return _sums_match_events(connection, table, _PAGES, *_sessions_and_events(connection, days))
-    with_user = and_(events.c.user_id.is_not(None), _in_days(events, days))
-    return _sums_match_events(connection, table, _PAGES_PER_DAY, _in_days(table, days), with_user)
-
-
-def _in_days(table: Table, days: Days) -> ColumnElement[bool]:
-    return true() if days is None else in_days(table, *days)
+    with_user = and_(events.c.user_id.is_not(None), of_days(events, days))
+    return _sums_match_events(connection, table, _PAGES_PER_DAY, of_days(table, days), with_user)
 
 
 def _touched(table: Table, days: Days) -> ColumnElement[bool]:
@@ -145,49 +143,17 @@ def _seen(key: ColumnElement[int], seen: ColumnElement[int], days: tuple[date, d
     return key.in_(select(seen).where(in_days(events, *days), seen.is_not(None)).distinct())
 
 
-def _row_count_matches_staging(connection: Connection, days: Days) -> dg.AssetCheckResult:
-    day = cast(events.c.ts, Date).label("log_date")
-    staged, built = (
-        select(day_of, func.count().label("rows")).where(_in_days(table, days)).group_by(day_of).subquery()
-        for table, day_of in ((staging_events, staging_events.c.log_date), (events, day))
-    )
-    by_day = connection.execute(
-        select(
-            func.coalesce(staged.c.log_date, built.c.log_date).label("log_date"),
-            func.coalesce(staged.c.rows, 0).label("staged"),
-            func.coalesce(built.c.rows, 0).label("events"),
-        )
-        .select_from(staged.join(built, staged.c.log_date == built.c.log_date, full=True))
-        .order_by("log_date")
-    ).all()
-    wrong = [row for row in by_day if row.staged != row.events]
-    metadata: Metadata = {
-        "staged": sum(row.staged for row in by_day),
-        "events": sum(row.events for row in by_day),
-        "differing_days": len(wrong),
-    }
-    if wrong:
-        metadata["first_days"] = rows_table(wrong)
-    return dg.AssetCheckResult(
-        passed=not wrong,
-        metadata=metadata,
-        description=f"Events of {pluralize(len(wrong), 'day')} differ from staging: materialize events again"
-        if wrong
-        else None,
-    )
-
-
 def _plays_match_songplays(connection: Connection, days: Days) -> dg.AssetCheckResult:
-    is_play = and_(events.c.page == NEXT_SONG, events.c.user_id.is_not(None), _in_days(events, days))
+    is_play = and_(events.c.page == NEXT_SONG, events.c.user_id.is_not(None), of_days(events, days))
     played = select(events.c.event_id).where(is_play).subquery()
-    plays = select(songplays.c.songplay_id).where(_in_days(songplays, days)).subquery()
+    plays = select(songplays.c.songplay_id).where(of_days(songplays, days)).subquery()
     joined = played.join(plays, played.c.event_id == plays.c.songplay_id, full=True)
     counts = connection.execute(
         select(
             func.count(played.c.event_id).label("events"),
             func.count(plays.c.songplay_id).label("songplays"),
-            _count_if(plays.c.songplay_id.is_(None)).label("without_songplay"),
-            _count_if(played.c.event_id.is_(None)).label("without_event"),
+            count_if(plays.c.songplay_id.is_(None)).label("without_songplay"),
+            count_if(played.c.event_id.is_(None)).label("without_event"),
         ).select_from(joined)
     ).one()
     passed = counts.without_songplay == 0 and counts.without_event == 0
@@ -230,7 +196,7 @@ def _contiguous_levels(connection: Connection, days: Days) -> dg.AssetCheckResul
         "repetitions": row.level == row.next_level,
     }
     counts = connection.execute(
-        select(func.count().label("rows"), *(_count_if(fault).label(name) for name, fault in faults.items()))
+        select(func.count().label("rows"), *(count_if(fault).label(name) for name, fault in faults.items()))
     ).one()
     metadata: Metadata = {name: int(value) for name, value in counts._mapping.items()}
     passed = not any(metadata[name] for name in faults)
@@ -247,7 +213,7 @@ def _contiguous_levels(connection: Connection, days: Days) -> dg.AssetCheckResul
 
 
 def _plays_have_level(connection: Connection, days: Days) -> dg.AssetCheckResult:
-    with_level = and_(songplays.c.level.is_not(None), _in_days(songplays, days))
+    with_level = and_(songplays.c.level.is_not(None), of_days(songplays, days))
     at_the_time = and_(
         user_levels.c.user_id == songplays.c.user_id,
         user_levels.c.level == songplays.c.level,
@@ -298,8 +264,8 @@ def _sums_match_events(
     counts = connection.execute(
         select(
             func.count().label("events"),
-            _count_if(events.c.status >= 400).label("errors"),
-            *(_count_if(events.c.page == page).label(name) for name, page in pages.items()),
+            count_if(events.c.status >= 400).label("errors"),
+            *(count_if(events.c.page == page).label(name) for name, page in pages.items()),
         ).where(of_events)
     ).one()
     differing = [name for name in names if int(sums._mapping[name]) != int(counts._mapping[name])]
@@ -318,7 +284,3 @@ def _sums_match_events(
         if differing
         else None,
     )
-
-
-def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
