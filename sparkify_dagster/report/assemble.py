@@ -9,11 +9,11 @@ from sqlalchemy import Connection, func, select
 from sparkify_dagster.analytics.query import broken_queries
 from sparkify_dagster.report.check_states import CheckState
 from sparkify_dagster.report.dictionary import dictionary
-from sparkify_dagster.report.figures import days_of_data, headline_figures
+from sparkify_dagster.report.figures import first_and_last_play, headline_figures
 from sparkify_dagster.report.page import Report, render
-from sparkify_dagster.report.period import report_days
+from sparkify_dagster.report.period import Period, report_days
 from sparkify_dagster.report.results import shown_results
-from sparkify_dagster.schema.tables import loaded_objects, songplays
+from sparkify_dagster.schema.tables import loaded_objects
 from sparkify_dagster.warehouse.base import Warehouse
 
 
@@ -30,8 +30,8 @@ def report_page(
     """
 
     def collect(connection: Connection) -> Report:
-        data = days_of_data(connection)
-        days = report_days(data, first_day, last_day) if data else None
+        plays = first_and_last_play(connection)
+        days = report_days(Period(plays[0].date(), plays[1].date()), first_day, last_day) if plays else None
         return Report(
             days=days,
             figures=headline_figures(connection, days.data, days.headline) if days else None,
@@ -40,7 +40,7 @@ def report_page(
             checks=checks,
             tables=dictionary(),
             loaded_at=connection.scalar(select(func.max(loaded_objects.c.loaded_at))),
-            last_play=connection.scalar(select(func.max(songplays.c.start_time))),
+            last_play=plays[1] if plays else None,
             warehouse=warehouse.kind,
             version=version("sparkify-dagster"),
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ SERIES_DAYS: Final = 56
 
 @dataclass(frozen=True)
 class Figures:
-    """What happened in some days."""
+    """Sums over some days."""
 
     plays: int = 0
     listeners: int = 0
@@ -85,11 +85,11 @@ _HEADLINES: Final[Sequence[tuple[str, str, bool, _Value]]] = (
 )
 
 
-def days_of_data(connection: Connection) -> Period | None:
-    """Returns the days from the first play to the last, or None without a play."""
+def first_and_last_play(connection: Connection) -> tuple[datetime, datetime] | None:
+    """Returns the times of the first and of the last play, UTC, or None without a play."""
     start = songplays.c.start_time
     first, last = connection.execute(select(func.min(start), func.max(start))).one()
-    return Period(first.date(), last.date()) if first else None
+    return (first, last) if first else None
 
 
 def headline_figures(connection: Connection, data: Period, period: Period) -> HeadlineFigures:

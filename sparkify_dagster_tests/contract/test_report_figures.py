@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from sparkify_dagster.report.figures import HeadlineFigures, days_of_data, headline_figures
+from sparkify_dagster.report.figures import HeadlineFigures, first_and_last_play, headline_figures
 from sparkify_dagster.report.period import Period
 from sparkify_dagster_tests.support.events import event, song
 from sparkify_dagster_tests.support.world import World
@@ -67,7 +67,9 @@ def expected(first: int, last: int) -> dict[str, float | None]:
 
 def figures(world: World, *periods: Period) -> list[HeadlineFigures]:
     with world.warehouse.connect("a test") as engine, engine.begin() as connection:
-        data = days_of_data(connection)
+        plays = first_and_last_play(connection)
+        assert plays
+        data = Period(plays[0].date(), plays[1].date())
         assert data == period(1, 4)
         return [headline_figures(connection, data, chosen) for chosen in periods]
 
