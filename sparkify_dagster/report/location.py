@@ -20,7 +20,7 @@ class ReportError(SparkifyError):
 
 
 class ReportLocation(ConfigurableResource[None]):
-    """Where the report is written: a local path or `s3://bucket/key`."""
+    """The location of the report: a local path or `s3://bucket/key`."""
 
     location: str
 

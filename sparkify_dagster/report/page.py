@@ -29,7 +29,7 @@ _SPARK_HEIGHT: Final = 24
 
 @dataclass(frozen=True)
 class Report:
-    """What the page shows."""
+    """The content of the page."""
 
     days: ReportDays | None
     """None if the warehouse has no play."""

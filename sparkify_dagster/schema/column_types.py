@@ -1,4 +1,4 @@
-"""What all tables are made of: the MetaData, the types, the schemas' names, and the marks in a column's `info`.
+"""Parts of all tables: the MetaData, the types, the schemas' names, and the marks in a column's `info`.
 
 Text sizes are UTF-8 bytes, as Redshift counts them. All timestamps are UTC without a zone, kept to the millisecond.
 """

@@ -1,4 +1,4 @@
-"""Where log files are written: a folder or an S3 prefix, in which a file has its name only when it is complete."""
+"""Destinations of log files: a folder or an S3 prefix, in which a file has its name only when it is complete."""
 
 import tempfile
 from abc import ABC, abstractmethod

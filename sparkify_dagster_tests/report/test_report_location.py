@@ -1,4 +1,4 @@
-"""Where the report is written: a file that is replaced as a whole, or an object in S3."""
+"""The location of the report: a file that is replaced as a whole, or an object in S3."""
 
 from pathlib import Path
 from uuid import uuid4
