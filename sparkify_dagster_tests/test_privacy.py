@@ -20,6 +20,7 @@ import dagster as dg
 import pytest
 
 from sparkify_dagster.automation import failure_alerts
+from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers
 from sparkify_dagster_tests.support.events import event, song
 from sparkify_dagster_tests.support.project import ROOT, Project
 from sparkify_dagster_tests.support.servers.postgres import PostgresServer
@@ -77,8 +78,8 @@ GROUP BY p.user_agent
 """
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
-def project(tmp_path: Path, request: pytest.FixtureRequest) -> Project:
+@pytest.fixture(params=["duckdb", "postgres", "redshift"])
+def project(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project with one query more, of whose queries none declares that a column groups people."""
     project = Project(tmp_path)
     project.use(tmp_path, days=len(DAYS))
@@ -97,6 +98,12 @@ def project(tmp_path: Path, request: pytest.FixtureRequest) -> Project:
     if request.param == "postgres":
         postgres: PostgresServer = request.getfixturevalue("postgres")
         project.environment["SPARKIFY_WAREHOUSE"] = postgres.new_database()
+    if request.param == "redshift":
+        servers: RedshiftServers = request.getfixturevalue("redshift_servers")
+        servers.login(monkeypatch)
+        warehouse = servers()
+        project.environment["SPARKIFY_WAREHOUSE"] = warehouse.address
+        project.environment["SPARKIFY_COPY_STAGING"] = str(warehouse.copy_staging)
     return project
 
 
