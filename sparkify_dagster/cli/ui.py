@@ -1,17 +1,18 @@
 """`sparkify ui`: Dagster's webserver and daemon on this machine, one of each per folder."""
 
-import fcntl
 import os
 import socket
 import sys
 from pathlib import Path
 from typing import NoReturn
 
-from sparkify_dagster.cli.etl import STATE_FOLDER, fail_dead_runs
-from sparkify_dagster.runtime import interrupts
+from sparkify_dagster.cli.etl import STATE_FOLDER, fail_dead_runs, persisted_instance
+from sparkify_dagster.runtime import interrupts, process_lock
 from sparkify_dagster.runtime.errors import SparkifyError
+from sparkify_dagster.runtime.history import RunTable
 
 _HOST = "127.0.0.1"
+_WHY_NOT_TWO = "a second daemon would run each sensor and schedule twice"
 
 
 class UiError(SparkifyError):
@@ -19,9 +20,13 @@ class UiError(SparkifyError):
 
 
 def serve(port: int) -> NoReturn:
-    """Becomes the process of `dg dev`. Raises UiError if the folder has a UI already, or the port a server."""
+    """Becomes the process of `dg dev`.
+
+    Raises UiError if the folder has a UI or a daemon already, or the port a server.
+    """
     fail_dead_runs()
     _lock_folder(port)
+    _require_no_daemon()
     _require_free(port)
     interrupts.take_by_default()
     dg = Path(sys.executable).with_name("dg")
@@ -35,18 +40,19 @@ def serve(port: int) -> NoReturn:
 
 def _lock_folder(port: int) -> None:
     """Takes the folder's lock, which lasts as long as this process. Raises UiError if another process has it."""
-    # Not a FileLock, which ends when this process becomes another program.
-    lock = os.open(STATE_FOLDER / "ui.lock", os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        address = os.read(lock, 100).decode()
-        raise UiError(
-            f"this folder has a UI already, {address}: a second daemon would run each sensor and schedule twice"
-        ) from None
-    os.truncate(lock, 0)
-    os.write(lock, f"http://{_HOST}:{port} (process {os.getpid()})".encode())
-    os.set_inheritable(lock, True)
+    address = f"http://{_HOST}:{port} (process {os.getpid()})"
+    if first := process_lock.take(STATE_FOLDER / "ui.lock", address, inheritable=True):
+        raise UiError(f"this folder has a UI already, {first}: {_WHY_NOT_TWO}")
+
+
+def _require_no_daemon() -> None:
+    """Raises UiError if a daemon runs that something else has started."""
+    with persisted_instance() as instance:
+        runs = instance.run_storage
+        # Another kind of storage, such as that of several machines, shows no processes.
+        first = process_lock.holder(runs.daemon_lock) if isinstance(runs, RunTable) else None
+    if first:
+        raise UiError(f"this folder's history has a daemon already, {first}: {_WHY_NOT_TWO}")
 
 
 def _require_free(port: int) -> None:

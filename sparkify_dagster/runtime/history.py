@@ -22,9 +22,12 @@ from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorag
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
 from dagster._core.storage.sqlite import create_db_conn_string
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+from dagster._daemon.types import DaemonHeartbeat
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
+
+from sparkify_dagster.runtime import process_lock
 
 # How long a process waits for another one that writes, as with Dagster's own event log.
 _BUSY_SECONDS = 30
@@ -145,7 +148,18 @@ class _KeptOpen:
 
 
 class RunTable(_KeptOpen, SqliteRunStorage):
-    """Dagster's table of runs."""
+    """Dagster's table of runs. The daemon holds the lock, by which `sparkify ui` finds it."""
+
+    def __init__(self, conn_string: str, daemon_lock: Path) -> None:
+        super().__init__(conn_string)
+        self.daemon_lock = daemon_lock
+        self._is_daemon = False
+
+    def add_daemon_heartbeat(self, daemon_heartbeat: DaemonHeartbeat) -> None:
+        super().add_daemon_heartbeat(daemon_heartbeat)
+        # Nothing but a daemon writes heartbeats. They themselves do not show when it has ended.
+        if not self._is_daemon:
+            self._is_daemon = process_lock.take(self.daemon_lock, f"process {os.getpid()}") is None
 
 
 class ScheduleTable(_KeptOpen, SqliteScheduleStorage):
@@ -167,7 +181,7 @@ class SqliteHistory(DagsterSqliteStorage):
         runs, index, schedules = ((str(file.parent), file.stem) for file in files)
         self.base_dir = base_dir
         self._inst_data = inst_data
-        self._run_storage = RunTable(create_db_conn_string(*runs))
+        self._run_storage = RunTable(create_db_conn_string(*runs), folder / "daemon.lock")
         self._event_log_storage = EventLog(index[0])
         self._schedule_storage = ScheduleTable(create_db_conn_string(*schedules))
         # Its own creates the files, or looks into them, which costs as much.
