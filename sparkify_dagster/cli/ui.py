@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sparkify_dagster.cli.etl import STATE_FOLDER, fail_dead_runs, persisted_instance
-from sparkify_dagster.runtime import interrupts, process_lock
+from sparkify_dagster.runtime import interrupts, process_group, process_lock
 from sparkify_dagster.runtime.errors import SparkifyError
 from sparkify_dagster.runtime.history import RunTable
 
@@ -20,7 +20,7 @@ class UiError(SparkifyError):
 
 
 def serve(port: int) -> NoReturn:
-    """Becomes the process of `dg dev`.
+    """Becomes the process that runs `dg dev`.
 
     Raises UiError if the folder has a UI or a daemon already, or the port a server.
     """
@@ -35,7 +35,9 @@ def serve(port: int) -> NoReturn:
     environment["PATH"] = os.pathsep.join([str(dg.parent), environment.get("PATH", "")])
     # With the file named, dg looks for no project of its own, which only a clone is.
     command = [str(dg), "dev", "--workspace", "workspace.yaml", "--host", _HOST, "--port", str(port)]
-    os.execve(dg, command, environment)  # noqa: S606
+    # In place of this process, which has imported all of Dagster.
+    keeper = [sys.executable, "-m", process_group.__name__]
+    os.execve(keeper[0], [*keeper, *command], environment)  # noqa: S606
 
 
 def _lock_folder(port: int) -> None:

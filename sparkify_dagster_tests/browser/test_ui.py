@@ -331,9 +331,12 @@ def test_a_broken_query_says_what_to_correct_and_keeps_its_result(ui: UI, projec
     expect(reason).to_be_visible()
 
 
-def test_the_ui_ends_and_leaves_no_process(served_ui: Served) -> None:
-    """The last one. It was started by a script, in an empty folder, from the wheel."""
+def test_the_ui_leaves_no_process_when_it_is_killed(served_ui: Served) -> None:
+    """The last one. It was started by a script, in an empty folder, from the wheel.
+
+    Its group gets SIGTERM, as if it had got that itself.
+    """
     assert len(served_ui.processes) > 3
-    served_ui.started.process.send_signal(signal.SIGTERM)
+    served_ui.started.process.send_signal(signal.SIGKILL)
     served_ui.started.process.wait(STOP_SECONDS)
     wait_until(lambda: not served_ui.processes, "the end of all", seconds=STOP_SECONDS)

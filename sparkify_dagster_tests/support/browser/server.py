@@ -1,6 +1,7 @@
 """The UI and its daemon, as `sparkify ui` starts them in a project's folder."""
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -38,7 +39,14 @@ def served(project: Project, **environment: str) -> Iterator[Served]:
     """The UI, which is there for the block, started by a script with `&`: SIGINT is ignored there."""
     (port,) = free_ports(1)
     with project.start_in_background("sparkify", "ui", "--port", str(port), **environment) as started:
-        yield Served(started, wait_for_ui(started, port))
+        served = Served(started, wait_for_ui(started, port))
+        try:
+            yield served
+        finally:
+            # They would end by themselves, but write to the project's folder until then.
+            for process in served.processes:
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
 
 
 def wait_for_ui(started: Started, port: int) -> str:
