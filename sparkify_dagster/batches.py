@@ -1,7 +1,7 @@
 """The records that an inspection hands to a warehouse's loader. Both sides know these records and not each other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -110,6 +110,10 @@ class InspectedDay:
     def inflated_bytes(self) -> int:
         """Returns the decompressed size of the files."""
         return sum(file.inflated_bytes for file in self.files)
+
+    def without_content(self) -> "InspectedDay":
+        """Returns the day without what a warehouse would read, for keeping when it is loaded."""
+        return replace(self, files=tuple(replace(file, content=b"") for file in self.files))
 
     def rejection(self, max_load_errors: int) -> str | None:
         """Returns why the day must not replace the staged one, or None if it may."""

@@ -1,12 +1,10 @@
 """Loads days of the log into staging: compares, inspects ahead, replaces each day, rejects what is too bad."""
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from itertools import chain
 from logging import Logger
-from threading import Event
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, DBAPIError, InternalError
@@ -14,6 +12,7 @@ from sqlalchemy.exc import DataError, DBAPIError, InternalError
 from sparkify_dagster.batches import InspectedDay, ListedDay, StoredObject
 from sparkify_dagster.days import Window, format_days
 from sparkify_dagster.formatting import pluralize
+from sparkify_dagster.ingest.inspect_ahead import inspect_ahead
 from sparkify_dagster.ingest.limits import Limits
 from sparkify_dagster.sources.emptiness import require_log_files
 from sparkify_dagster.sources.events import EventInspector
@@ -34,9 +33,6 @@ from sparkify_dagster.warehouse.staging_tables import StagedDay
 # A file that is written to all the time cannot be loaded; one that changed just now can, a moment later.
 MAX_DAY_ATTEMPTS = 3
 _TO_REPEAT = (RowCountMismatchError, FileChangedError, StagedMeanwhileError)
-# This much of the source, decompressed, is loaded per transaction, while as much again is being inspected: a warehouse
-# takes a few large loads faster than many small ones. What comes from S3 is kept in memory in the meantime.
-BATCH_BYTES = 256 << 20
 # This much of the source, as it is stored, is landed per COPY that comes first: enough for each slice of a large
 # cluster, and no more than may have to be inspected because COPY rejects too many records of it.
 COPY_FIRST_BYTES = 64 << 30
@@ -47,7 +43,8 @@ COPY_FIRST_DAYS = 366
 class LoadedDay:
     """The outcome of the load of one day. `rejection` says why the day was rejected, if it was.
 
-    `inspected` is None if an earlier load has rejected the day and nothing has changed since.
+    `inspected` is None if an earlier load has rejected the day and nothing has changed since. It
+    is without the content of its files.
     """
 
     day: date
@@ -174,7 +171,7 @@ class _Loading:
 
     def inspect(self, objects: Mapping[date, Sequence[StoredObject]]) -> Iterator[LoadedDay]:
         """Replaces each day by its files, several days per transaction, while the next days are being inspected."""
-        for inspected in _inspect_ahead(self.inspector, objects):
+        for inspected in inspect_ahead(self.inspector, objects):
             rejections = {day.day: day.rejection(self.limits.max_load_errors) for day in inspected}
             accepted = [day for day in inspected if rejections[day.day] is None]
             try:
@@ -187,7 +184,7 @@ class _Loading:
                 for day in accepted:
                     yield self._load_day(day)
             else:
-                yield from (LoadedDay(day.day, day) for day in accepted)
+                yield from (LoadedDay(day.day, day.without_content()) for day in accepted)
             for day in inspected:
                 if (reason := rejections[day.day]) is not None:
                     yield self._reject(day, reason)
@@ -226,7 +223,7 @@ class _Loading:
             return self._reject(day, reason)
         try:
             self._replace([day])
-            return LoadedDay(day.day, day)
+            return LoadedDay(day.day, day.without_content())
         except _TO_REPEAT as error:
             if attempt == MAX_DAY_ATTEMPTS:
                 raise WarehouseError(
@@ -266,7 +263,7 @@ class _Loading:
         with self.warehouse.inputs() as inputs:
             reject = staging_tables.prepare_rejection(inputs, day, self.limits.max_load_errors, reason, digest)
             self.warehouse.run_in_transaction(self.engine, reject)
-        return LoadedDay(day.day, day, reason)
+        return LoadedDay(day.day, day.without_content(), reason)
 
 
 def _batches_of(objects: Mapping[date, Sequence[StoredObject]]) -> Iterator[Sequence[date]]:
@@ -281,30 +278,3 @@ def _batches_of(objects: Mapping[date, Sequence[StoredObject]]) -> Iterator[Sequ
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def _inspect_ahead(
-    inspector: EventInspector, objects: Mapping[date, Sequence[StoredObject]]
-) -> Iterator[Sequence[InspectedDay]]:
-    """Yields batches of inspected days and inspects the next batch meanwhile, so at most two are in memory."""
-    remaining = iter(objects.items())
-    abandoned = Event()
-
-    def inspect_batch() -> Sequence[InspectedDay]:
-        batch: list[InspectedDay] = []
-        size = 0
-        for day, files in remaining:
-            batch.append(inspector.inspect(day, files))
-            size += batch[-1].inflated_bytes
-            if size >= BATCH_BYTES or abandoned.is_set():
-                break
-        return batch
-
-    with ThreadPoolExecutor(1, thread_name_prefix="inspection") as inspection:
-        try:
-            inspecting = inspection.submit(inspect_batch)
-            while inspected := inspecting.result():
-                inspecting = inspection.submit(inspect_batch)
-                yield inspected
-        finally:
-            abandoned.set()

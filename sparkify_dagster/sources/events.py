@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -36,7 +37,7 @@ from sparkify_dagster.sources.fast_path import CanonicalDecoder, Identity, read_
 from sparkify_dagster.sources.log_fields import FieldTracker
 from sparkify_dagster.sources.mojibake import repairs
 from sparkify_dagster.sources.object_keys import is_hidden
-from sparkify_dagster.sources.object_store import ObjectNotFoundError, ObjectStore
+from sparkify_dagster.sources.object_store import LocalFolder, ObjectNotFoundError, ObjectStore
 from sparkify_dagster.sources.records import Document, Record, json_values, log_records, raw_text
 
 _LOG_FILE = re.compile(r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})-events\.json(?:\.gz)?")
@@ -63,8 +64,33 @@ def log_date(key: str) -> date | None:
         return None
 
 
+@dataclass(frozen=True)
+class InspectionRules:
+    """The JSON keys of the log's columns, how many errors of a day are kept, and how far a file may inflate."""
+
+    keys: tuple[str, ...]
+    keep_errors: int
+    max_inflated_bytes: int = MAX_INFLATED_BYTES
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """A log file as it was read, and where a warehouse may read it too."""
+
+    source: StoredObject
+    content: bytes = field(repr=False)
+    local_path: Path | None = None
+    uri: str | None = None
+
+
+def read_log_file(store: ObjectStore, key: str, *, s3_in_place: bool = False) -> LogFile:
+    """Raises SourceError."""
+    source, content = store.read(key)
+    return LogFile(source, content, store.local_path(key), store.uri(key) if s3_in_place else None)
+
+
 class EventInspector:
-    """Inspects days of log files whose events have their values under `keys`, one per column of the log.
+    """Inspects days of the log files of a store.
 
     With `s3_in_place` the content of canonical S3 objects is not kept: the warehouse reads the objects themselves.
     """
@@ -80,40 +106,29 @@ class EventInspector:
     ) -> None:
         self._store = store
         self._s3_in_place = s3_in_place
-        self._keys = tuple(keys)
-        self._keep_errors = keep_errors
-        self._max_inflated_bytes = max_inflated_bytes
-        self._key_of = {column.name: key for column, key in zip(EVENT_COLUMNS, self._keys, strict=True)}
-        self._columns = {
-            column.name: (self._key_of[column.name], _CONVERSIONS[column.kind]) for column in EVENT_COLUMNS
-        }
-        # What the days before have shown of the keys that records may lack.
-        self._optional: set[str] = set()
-        # Redshift and DuckDB both read a number's digits as they are written.
-        self._encoder = msgspec.json.Encoder(decimal_format="number")
+        self.rules = InspectionRules(tuple(keys), keep_errors, max_inflated_bytes)
+        self._days = DayInspector(self.rules)
 
     def inspect(self, day: date, objects: Sequence[StoredObject], *, rewrite: bool = False) -> InspectedDay:
         """Reads and inspects all files of a day, in the order of their keys. Raises SourceError.
 
         With `rewrite` every line is rewritten: for a canonical file that a warehouse could not read.
         """
-        inspection = _DayInspection(
-            day, CanonicalDecoder(day, self._key_of, self._optional), keep_errors=self._keep_errors
-        )
-        files = tuple(self._inspect_file(listed.key, inspection, rewrite=rewrite) for listed in objects)
-        return InspectedDay(
-            day,
-            files,
-            tuple(inspection.errors),
-            repairs(inspection.non_ascii),
-            self._keys,
-            inspection.fields.fields(self._key_of),
-        )
+        return self._days.inspect(day, map(self.read, objects), rewrite=rewrite)
+
+    @property
+    def folder(self) -> Path | None:
+        """Returns the folder of the files, or None if they are in S3."""
+        return self._store.folder if isinstance(self._store, LocalFolder) else None
+
+    def read(self, listed: StoredObject) -> LogFile:
+        """Reads a file as it is by now. Raises SourceError."""
+        return read_log_file(self._store, listed.key, s3_in_place=self._s3_in_place)
 
     def list_day(self, day: date, objects: Sequence[StoredObject]) -> ListedDay:
         """Returns a day's files for a warehouse that reads them first."""
         uris = tuple(self._store.uri(stored.key) or "" for stored in objects)
-        return ListedDay(day, tuple(objects), uris, self._keys)
+        return ListedDay(day, tuple(objects), uris, self.rules.keys)
 
     def changed_files(self, days: Sequence[InspectedDay]) -> Sequence[str]:
         """Returns the keys of local files that changed after a warehouse read them in place. Raises SourceError.
@@ -128,14 +143,44 @@ class EventInspector:
         except ObjectNotFoundError:
             return True
 
-    def _inspect_file(self, key: str, inspection: "_DayInspection", *, rewrite: bool) -> InspectedFile:
-        source, content = self._store.read(key)
+
+class DayInspector:
+    """Inspects days of log files that have been read, whose events have their values under the rules' keys."""
+
+    def __init__(self, rules: InspectionRules) -> None:
+        self._rules = rules
+        self._key_of = {column.name: key for column, key in zip(EVENT_COLUMNS, rules.keys, strict=True)}
+        self._columns = {
+            column.name: (self._key_of[column.name], _CONVERSIONS[column.kind]) for column in EVENT_COLUMNS
+        }
+        # What the days before have shown of the keys that records may lack.
+        self._optional: set[str] = set()
+        # Redshift and DuckDB both read a number's digits as they are written.
+        self._encoder = msgspec.json.Encoder(decimal_format="number")
+
+    def inspect(self, day: date, files: Iterable[LogFile], *, rewrite: bool = False) -> InspectedDay:
+        """Inspects all files of a day, which are given in the order of their keys and held one at a time."""
+        inspection = _DayInspection(
+            day, CanonicalDecoder(day, self._key_of, self._optional), keep_errors=self._rules.keep_errors
+        )
+        inspected = tuple(self._inspect_file(file, inspection, rewrite=rewrite) for file in files)
+        return InspectedDay(
+            day,
+            inspected,
+            tuple(inspection.errors),
+            repairs(inspection.non_ascii),
+            self._rules.keys,
+            inspection.fields.fields(self._key_of),
+        )
+
+    def _inspect_file(self, file: LogFile, inspection: "_DayInspection", *, rewrite: bool) -> InspectedFile:
+        source, content = file.source, file.content
         is_compressed = is_gzip(content)
         if is_compressed:
             try:
-                content = decompress(content, max_bytes=self._max_inflated_bytes)
+                content = decompress(content, max_bytes=self._rules.max_inflated_bytes)
             except DecompressionError as error:
-                inspection.add_error(LoadError(key, None, None, f"cannot be decompressed: {error}", None))
+                inspection.add_error(LoadError(source.key, None, None, f"cannot be decompressed: {error}", None))
                 return InspectedFile(source, lines=1, errors=1, canonical=False)
         canonical = None if rewrite else read_canonical(content, inspection.decoder)
         if (
@@ -145,9 +190,9 @@ class EventInspector:
         ):
             inspection.accept(canonical.identities, canonical.texts, canonical.fields)
             # Warehouses recognise gzip by the name.
-            in_place = is_compressed == key.endswith(".gz")
-            path = self._store.local_path(key) if in_place else None
-            uri = self._store.uri(key) if in_place and self._s3_in_place else None
+            in_place = is_compressed == source.key.endswith(".gz")
+            path = file.local_path if in_place else None
+            uri = file.uri if in_place else None
             return InspectedFile(
                 source,
                 lines=canonical.lines,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sparkify_dagster.ingest import load_logs
+from sparkify_dagster.ingest import inspect_ahead
 from sparkify_dagster.sources.records import MAX_NESTING, MAX_RECORD_BYTES
 from sparkify_dagster_tests.support.events import event, lines, song
 from sparkify_dagster_tests.support.faults import hooked
@@ -180,7 +180,7 @@ def test_a_file_may_inflate_so_far(world: World) -> None:
 def test_a_batch_is_bounded_by_what_its_files_inflate_to(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of a few kilobytes each, one transaction for as many as inflate to the limit."""
     content = lines(*(event(itemInSession=item) for item in range(300)))
-    monkeypatch.setattr(load_logs, "BATCH_BYTES", 2 * len(content))
+    monkeypatch.setattr(inspect_ahead, "BATCH_BYTES", 2 * len(content))
     for number in range(5):
         that_day = content.replace(b"1541066400796", b"%d" % (1541066400796 + number * 86_400_000))
         path = world.write(f"log_data/{DAYS[number]}-events.json.gz", that_day)
