@@ -1,6 +1,9 @@
+import atexit
 import gc
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 
 import hypothesis
@@ -20,6 +23,11 @@ os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 # Each of hundreds of processes would compile the package.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Shared by the processes of pytest-xdist, which inherit it.
+if "TESTS_DRAWN_CHARTS" not in os.environ:
+    os.environ["TESTS_DRAWN_CHARTS"] = tempfile.mkdtemp(prefix="sparkify-charts-")
+    atexit.register(shutil.rmtree, os.environ["TESTS_DRAWN_CHARTS"], ignore_errors=True)
 
 # DuckDB looks for pandas at each parameter of a statement, a twelfth of the cost of a load; this project has none.
 sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ The layers above the analytics, which read settings when they are imported, are 
 
 import contextlib
 import gc
+import os
 import shutil
 import sys
 import tempfile
@@ -12,11 +13,13 @@ import threading
 from pathlib import Path
 
 import dagster as dg
+import vl_convert
 
 import sparkify_dagster
 import sparkify_dagster.cli.etl
 import sparkify_dagster.cli.main
 import sparkify_dagster.definitions
+from sparkify_dagster_tests.support.drawn_charts import draw_once
 
 # No other layer imports these; import-linter holds that.
 _READ_SETTINGS = {"assets", "automation", "checks", "cli", "definitions", "defs", "partitions", "presentation"}
@@ -38,6 +41,9 @@ with tempfile.TemporaryDirectory() as folder:
         run_config = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         dg.materialize([nothing, passes], instance=instance, run_config=run_config)
 assert threading.active_count() == 1, "a thread would be missing in what is forked"
+
+drawn = draw_once(vl_convert.vegalite_to_svg, Path(os.environ["TESTS_DRAWN_CHARTS"]))
+vl_convert.vegalite_to_svg = drawn  # type: ignore[assignment]
 
 # DuckDB looks for pandas at each parameter of a statement; this project has none.
 sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
