@@ -31,7 +31,7 @@ _UNSUPPORTED_COMMANDS = words("SAVEPOINT RELEASE LISTEN NOTIFY REINDEX CLUSTER D
 
 
 # Each test sends the same statements, of which sqlglot takes some milliseconds to read one.
-_remembered = lru_cache(maxsize=500)
+_remembered = lru_cache(maxsize=5_000)
 
 
 @_remembered
