@@ -93,7 +93,8 @@ def _describe(rejected: Sequence[Rejection], reasons: Sequence[str]) -> str:
     too_many = any(rejection.errors > rejection.max_load_errors for rejection in rejected)
     return (
         f"{which}: {first.reason}. {remedy(first.day, last.day, reasons, too_many=too_many)}. Then Jobs > load_all > "
-        "Materialize all > Failed and missing loads what is red, as `sparkify etl` does."
+        "Materialize all > Failed and missing loads what is red, as `sparkify etl` does; this run only shows it, also "
+        "when it is re-executed."
     )
 
 

@@ -17,7 +17,8 @@ LINKED_DAYS: Final = 30
 def with_links(spec: dg.AssetSpec, window: Window, job: str) -> dg.AssetSpec:
     """Returns the spec with a link to the job, and for a daily asset to its dialog with days chosen and to its checks.
 
-    Opened otherwise, the dialog of a daily asset has no day chosen and its button is disabled.
+    Opened otherwise, the dialog of a daily asset has no day chosen and its button is disabled. The link itself opens no
+    dialog, for which Dagster has no address: the page looks as before.
     """
     name = spec.key.to_user_string()
     materialize = f"[the whole pipeline](/locations/{LOCATION}/jobs/{job})"
@@ -30,6 +31,7 @@ def with_links(spec: dg.AssetSpec, window: Window, job: str) -> dg.AssetSpec:
     days = quote(f"[{first_day}...{window.last_day}]")
     return spec.replace_attributes(
         description=f"{spec.description}\n\n"
-        f"Materialize [{chosen}](/assets/{name}?view=overview&default_range={days}) of this table, or {materialize}. "
+        f"Choose [{chosen}](/assets/{name}?view=overview&default_range={days}), then **Materialize** at the top, to "
+        f"build this table; or materialize {materialize}. "
         f"When a day is red, its [checks](/assets/{name}?view=checks) say why and what to do."
     )
