@@ -7,7 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
-from dagster._annotations import is_beta, is_deprecated, is_preview, is_public, is_superseded
+from dagster._annotations import (
+    get_beta_params,
+    get_deprecated_params,
+    has_beta_params,
+    has_deprecated_params,
+    is_beta,
+    is_deprecated,
+    is_preview,
+    is_public,
+    is_superseded,
+)
 
 from sparkify_dagster_tests.support.project import ROOT
 
@@ -23,6 +33,8 @@ def names_in(module: Path) -> Iterator[str]:
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.Import):
             yield from (name.name for name in node.names if name.name.startswith("dagster."))
+        elif isinstance(node, ast.Call):
+            yield from unstable_parameters(node)
         elif isinstance(node, ast.Attribute):
             of = ast.unparse(node.value)
             exported = getattr(dg, node.attr, None) if of == "dg" else None
@@ -35,6 +47,23 @@ def names_in(module: Path) -> Iterator[str]:
                 function = member.fget if isinstance(member, property) else member
                 if not is_public(function):
                     yield node.attr
+
+
+def unstable_parameters(call: ast.Call) -> Iterator[str]:
+    """Yields the parameters of a call of Dagster's that are beta or deprecated."""
+    if isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "dg":
+        called = getattr(dg, call.func.attr)
+        for function in (called, called.__init__):
+            beta = get_beta_params(function) if has_beta_params(function) else {}
+            deprecated = get_deprecated_params(function) if has_deprecated_params(function) else {}
+            yield from (word.arg for word in call.keywords if word.arg and word.arg in {**beta, **deprecated})
+
+
+def test_unstable_parameters_are_found() -> None:
+    """None is in use, so the page has none that would show it."""
+    call = ast.parse("dg.asset(name='plays', backfill_policy=None)", mode="eval").body
+    assert isinstance(call, ast.Call)
+    assert list(unstable_parameters(call)) == ["backfill_policy"]
 
 
 def test_the_page_lists_the_names_in_use_by_module() -> None:
