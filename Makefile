@@ -6,7 +6,7 @@ INSTALL = if $(BIN)/pip install --quiet --disable-pip-version-check uv; \
 	then $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e $(1); \
 	else $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e $(1); fi
 
-.PHONY: help run ui test test-fast coverage browser screenshots check format docs reference charting-library benchmark benchmark-warehouses benchmark-queries constraints clean
+.PHONY: help run ui test test-fast coverage browser screenshots check format docs reference charting-library benchmark benchmark-first-load benchmark-warehouses benchmark-queries constraints clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ reference: .venv/installed-dev ## Write the generated pages of the documentation
 
 benchmark: .venv/installed ## Measure what the warehouse costs, as ratios (some minutes)
 	$(BIN)/python benchmarks/cost.py
+
+benchmark-first-load: .venv/installed ## Measure the first load of 1 and 14 million events (half an hour)
+	$(BIN)/python benchmarks/first_load.py
 
 benchmark-warehouses: .venv/installed-dev ## Measure what loading PostgreSQL and Redshift costs (some minutes)
 	$(BIN)/python benchmarks/warehouses.py
