@@ -62,11 +62,17 @@ class DuckDBWarehouse(Warehouse):
             try:
                 return _insert(connection, staging_events, select)
             except (DBAPIError, *duckdb_reader.READ_ERRORS) as error:
+                if _lacks_memory(error):
+                    raise
                 raise RowCountMismatchError(duckdb_reader.unreadable(days, error)) from None
 
     def read_songs(self, connection: Connection, songs: InspectedSongs) -> int:
         with duckdb_reader.songs_select(songs) as select:
             return _insert(connection, staging_songs, select)
+
+    def is_transient(self, error: DBAPIError) -> bool:
+        # Few statements need all their rows in memory, such as those that make lists.
+        return _lacks_memory(error) and duckdb_instance.lift_memory_limit()
 
     def fingerprint(self, connection: Connection, table: Table) -> str:
         columns = ", ".join(column.name for column in table.columns)
@@ -91,6 +97,10 @@ def _engine(path: Path) -> Engine:
         poolclass=StaticPool,
         hide_parameters=True,
     )
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    return isinstance(error, DBAPIError) and isinstance(error.orig, duckdb.OutOfMemoryException)
 
 
 def _insert(connection: Connection, table: Table, select: str) -> int:

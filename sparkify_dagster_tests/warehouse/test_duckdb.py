@@ -1,5 +1,7 @@
 """DuckDB: files that cannot be opened as a warehouse are errors of one line with the remedy."""
 
+import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -79,3 +81,34 @@ def test_files_of_any_name_are_open_at_once_and_closed_at_the_end(tmp_path: Path
         assert not path.with_name(f"{path.name}.wal").exists()
         with duckdb.connect(str(path)) as other_program:
             assert other_program.execute("SELECT number FROM numbers").fetchall() == [(number,)]
+
+
+def test_what_does_not_fit_into_memory_goes_to_a_folder_beside_the_file(tmp_path: Path) -> None:
+    rows = "SELECT DISTINCT i FROM range(4000000) AS t (i)"
+    assert _in_a_process(tmp_path, f"SELECT count(*) || current_setting('temp_directory') FROM ({rows})") == (
+        f"4000000{tmp_path}/x.duckdb.tmp\n",
+        "",
+    )
+
+
+def test_a_statement_that_needs_all_in_memory_is_repeated_without_the_limit(tmp_path: Path) -> None:
+    result, log = _in_a_process(tmp_path, "SELECT len(list(i)) FROM range(4000000) AS t (i)")
+    assert result == "4000000\n"
+    assert log.startswith("Out of Memory Error")
+    assert log.count("the transaction is repeated") == 1
+
+
+def _in_a_process(folder: Path, statement: str) -> tuple[str, str]:
+    """Returns the result of a statement in a DuckDB that is limited to 40 MB, and what was logged."""
+    program = (
+        "import sys\n"
+        "from sparkify_dagster.warehouse import duckdb_instance\n"
+        "from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse\n"
+        "duckdb_instance.cursor().execute(\"SET memory_limit = '40MB'\")\n"
+        "run = DuckDBWarehouse(path=sys.argv[1]).run\n"
+        "print(run('a test', lambda connection: connection.exec_driver_sql(sys.argv[2]).scalar()))\n"
+    )
+    command = [sys.executable, "-c", program, str(folder / "x.duckdb"), statement]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
+    assert {path.name.partition(".")[0] for path in folder.iterdir()} == {"x"}
+    return ran.stdout, ran.stderr
