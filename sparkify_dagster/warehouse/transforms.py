@@ -4,7 +4,7 @@ The rules are those of docs/contract.md. Each function replaces what it builds i
 readers see the old rows or the new ones.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Final, TypeAlias
 
@@ -29,6 +29,8 @@ from sqlalchemy import (
 from sparkify_dagster.schema import product_tables, sql_files, tables
 
 ReplaceDays: TypeAlias = Callable[[Connection, date, date], None]
+
+MAX_DAYS_PER_STATEMENT: Final = 31
 
 
 def replace_songplays(connection: Connection, first_day: date, last_day: date) -> None:
@@ -133,9 +135,23 @@ def _note_rebuilt(connection: Connection, table: Table, first_day: date, last_da
 
 def _insert(connection: Connection, table: Table, **parameters: date) -> None:
     columns = ", ".join(column.name for column in table.columns)
-    connection.execute(
-        text(f"INSERT INTO {table.fullname} ({columns})\n{sql_files.select_sql(table.name)}"), parameters
-    )
+    statement = text(f"INSERT INTO {table.fullname} ({columns})\n{sql_files.select_sql(table.name)}")
+    for some_days in _by_month(parameters) if parameters else [{}]:
+        connection.execute(statement, some_days)
+
+
+def _by_month(days: Mapping[str, date]) -> Iterator[Mapping[str, date]]:
+    """Yields the parameters of a SELECT of days, for some days at a time: nothing of one day depends on another.
+
+    DuckDB takes 3.8 GB for the daily activity of a year of 38,000 events per day at once, and 1.2 GB by month.
+    """
+    first = days["first_day"]
+    end = days["end_day"] if "end_day" in days else days["last_day"] + timedelta(days=1)
+    while first < end:
+        following = min(first + timedelta(days=MAX_DAYS_PER_STATEMENT), end)
+        last = {"end_day": following} if "end_day" in days else {"last_day": following - timedelta(days=1)}
+        yield {"first_day": first, **last}
+        first = following
 
 
 def in_days(table: Table, first_day: date, last_day: date) -> ColumnElement[bool]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sparkify_dagster.warehouse import transforms
 from sparkify_dagster_tests.support.events import event, utc
 from sparkify_dagster_tests.support.world import World
 
@@ -96,6 +97,16 @@ def test_what_a_user_did_on_a_day_that_is_gone_is_gone(three_days: World) -> Non
     assert set(three_days.column("product.sessions", "user_id")) == {1}
     assert set(three_days.column("product.daily_activity", "user_id")) == {1}
     assert three_days.everything() == three_days.everything_from_scratch(FIRST, THIRD)
+
+
+@pytest.mark.parametrize("days", [1, 2])
+def test_a_long_range_is_built_a_part_at_a_time(three_days: World, days: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The star and the marts, of which a session and a user's levels cross the parts."""
+    at_once = three_days.everything_from_scratch(FIRST, THIRD)
+    monkeypatch.setattr(transforms, "MAX_DAYS_PER_STATEMENT", days)
+    three_days.load(FIRST, THIRD)
+    assert three_days.everything() == at_once
+    assert set(three_days.column("product.daily_activity", "day")) == set(map(date.fromisoformat, DAYS))
 
 
 @pytest.mark.slow
