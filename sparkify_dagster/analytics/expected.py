@@ -1,7 +1,9 @@
 """Expected results of the queries: one CSV file per query in a folder or under an S3 prefix."""
 
 import csv
+import hashlib
 import io
+import json
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -38,6 +40,11 @@ class ExpectedResults(ConfigurableResource[None]):
     def store(self) -> ObjectStore:
         """The store, opened once because every opening in S3 looks for credentials."""
         return open_store(self.location, current.aws_access())
+
+    def digest(self) -> str:
+        """Returns a digest of the versions of all files, which it does not read. Raises SourceError."""
+        files = sorted((stored.key, stored.etag) for stored in self.store.list())
+        return hashlib.sha256(json.dumps([self.location, files]).encode()).hexdigest()
 
     def read(self, query: Query) -> Sequence[Values] | None:
         """Returns the expected rows, or None if there is no file. Raises SourceError, ExpectedResultsError."""

@@ -1,7 +1,7 @@
 """Runs analytics queries and stores their results as tables, recomputed only when the star or the query changed."""
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -22,16 +22,19 @@ from sqlalchemy import (
     insert,
     select,
     text,
+    update,
 )
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable, DropTable
 
 from sparkify_dagster.analytics.query import Query
 from sparkify_dagster.schema.column_types import ANALYTICS_SCHEMA
-from sparkify_dagster.schema.tables import READ_TABLES, analytics_refreshes
+from sparkify_dagster.schema.tables import analytics_refreshes
+from sparkify_dagster.warehouse import pending_steps
 from sparkify_dagster.warehouse.base import Warehouse, count_rows, utc_now
 from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line, with_remedy
 from sparkify_dagster.warehouse.ddl import columns_in
+from sparkify_dagster.warehouse.table_versions import TableVersion, read_versions
 from sparkify_dagster.warehouse.transforms import day_bounds
 
 ResultRow: TypeAlias = Row[*tuple[Any, ...]]
@@ -45,7 +48,7 @@ class QueryResult:
 
     query: Query
     version: str
-    """A hash of the query and of the content of the tables that it reads: equal versions have equal results."""
+    """A digest of the query and of the versions of the tables that it reads: equal versions have equal results."""
     recomputed: bool
     """True if this refresh ran the query; False if the stored result was up to date."""
     rows: int
@@ -79,7 +82,7 @@ def refresh(
 ) -> tuple[Sequence[QueryResult], Sequence[QueryFailedError]]:
     """Brings the queries' tables up to date. A query that fails keeps its stored result; its error is returned."""
     try:
-        # One transaction for all: the star is fingerprinted only once.
+        # One transaction for all: they show the same state of the star.
         return warehouse.run_in_transaction(engine, lambda connection: _refresh(warehouse, connection, queries)), []
     except QueryFailedError as error:
         if len(queries) == 1:
@@ -91,7 +94,7 @@ def refresh(
 
 def drop_orphaned_tables(connection: Connection, known: Collection[str]) -> Sequence[str]:
     """Drops the tables of queries whose file was deleted, because they would go stale. Returns their names."""
-    orphaned = sorted(_stored_versions(connection).keys() - set(known))
+    orphaned = sorted(set(connection.scalars(select(analytics_refreshes.c.query))) - set(known))
     for name in orphaned:
         connection.execute(text(f"DROP TABLE IF EXISTS {ANALYTICS_SCHEMA}.{name}"))
         connection.execute(delete(analytics_refreshes).where(analytics_refreshes.c.query == name))
@@ -111,45 +114,76 @@ def refresh_times(connection: Connection) -> Mapping[str, datetime]:
 
 
 class _StoredVersion(NamedTuple):
-    """Hashes of the table's DDL, and of the query and the data that its rows were computed from."""
+    """Digests of the table's DDL, and of the query and the data that its rows were computed from."""
 
     definition: str
     version: str
 
 
+def stale_queries(connection: Connection, queries: Iterable[Query]) -> Sequence[Query]:
+    """Returns the queries whose table is missing, or whose SQL or tables have changed since. It reads no result."""
+    tables, stored = read_versions(connection), _stored_versions(connection)
+    return [
+        query for query in queries if _is_stale(_current_version(connection, query, tables), stored.get(query.name))
+    ]
+
+
+def compared_queries(connection: Connection, expected: str) -> Set[str]:
+    """Returns the queries whose present result was compared with the expected results of that digest."""
+    stored = analytics_refreshes.c
+    return set(connection.scalars(select(stored.query).where(stored.compared_with == expected)))
+
+
+def result_versions(connection: Connection) -> Mapping[str, str]:
+    """Returns the version of each stored result, by the query's name."""
+    return {name: stored.version for name, stored in _stored_versions(connection).items()}
+
+
+def note_compared(connection: Connection, versions: Sequence[str], expected: str) -> None:
+    """Notes that the results of these versions were compared with the expected results of that digest."""
+    compared = update(analytics_refreshes).where(analytics_refreshes.c.version.in_(versions))
+    connection.execute(compared.values(compared_with=expected))
+
+
 def _refresh(warehouse: Warehouse, connection: Connection, queries: Sequence[Query]) -> Sequence[QueryResult]:
-    reads = frozenset().union(*(query.reads for query in queries))
-    fingerprints = {
-        table.name: warehouse.fingerprint(connection, table) for table in READ_TABLES if table.name in reads
-    }
-    existing = columns_in(connection, ANALYTICS_SCHEMA)
-    stored = {name: version for name, version in _stored_versions(connection).items() if name in existing}
-    return [_refresh_one(warehouse, connection, query, fingerprints, stored.get(query.name)) for query in queries]
+    tables, stored = read_versions(connection), _stored_versions(connection)
+    results = [_refresh_one(warehouse, connection, query, tables, stored.get(query.name)) for query in queries]
+    pending_steps.note(connection, [result.query.name for result in results if result.recomputed])
+    return results
 
 
 def _refresh_one(
     warehouse: Warehouse,
     connection: Connection,
     query: Query,
-    fingerprints: Mapping[str, str],
+    tables: Mapping[str, TableVersion],
     stored: _StoredVersion | None,
 ) -> QueryResult:
     started = perf_counter()
-    definition = _digest(str(CreateTable(query.table).compile(dialect=connection.dialect)))
-    version = _digest(definition, query.select, *(fingerprints[table] for table in sorted(query.reads)))
-    is_stale = stored is None or stored.version != version
+    current = _current_version(connection, query, tables)
+    is_stale = _is_stale(current, stored)
     with _names_failed_query(query, warehouse):
         if is_stale:
-            if stored is None or stored.definition != definition:
+            if stored is None or stored.definition != current.definition:
                 connection.execute(DropTable(query.table, if_exists=True))
                 query.table.create(connection, checkfirst=False)
             else:
                 connection.execute(delete(query.table))
             names = query.columns
             connection.execute(insert(query.table).from_select(names, _typed_select(query)), _parameters())
-            _record_version(connection, query, _StoredVersion(definition, version))
+            _record_version(connection, query, current)
         rows = count_rows(connection, query.table)
-    return QueryResult(query, version, is_stale, rows, perf_counter() - started)
+    return QueryResult(query, current.version, is_stale, rows, perf_counter() - started)
+
+
+def _current_version(connection: Connection, query: Query, tables: Mapping[str, TableVersion]) -> _StoredVersion:
+    definition = _digest(str(CreateTable(query.table).compile(dialect=connection.dialect)))
+    read = (tables[name].rows if name in tables else "" for name in sorted(query.reads))
+    return _StoredVersion(definition, _digest(definition, query.select, *read))
+
+
+def _is_stale(current: _StoredVersion, stored: _StoredVersion | None) -> bool:
+    return stored is None or stored.version != current.version
 
 
 def _typed_select(query: Query) -> Select[*tuple[Any, ...]]:
@@ -175,9 +209,11 @@ def _parameters(first_day: date | None = None, last_day: date | None = None) -> 
 
 
 def _stored_versions(connection: Connection) -> Mapping[str, _StoredVersion]:
+    """Returns the versions of the queries' tables that exist."""
+    existing = columns_in(connection, ANALYTICS_SCHEMA)
     stored = analytics_refreshes.c
     rows = connection.execute(select(stored.query, stored.definition, stored.version)).all()
-    return {name: _StoredVersion(definition, version) for name, definition, version in rows}
+    return {name: _StoredVersion(definition, version) for name, definition, version in rows if name in existing}
 
 
 def _record_version(connection: Connection, query: Query, version: _StoredVersion) -> None:

@@ -14,6 +14,7 @@ from sparkify_dagster.analytics.expected import ExpectedResults
 from sparkify_dagster.analytics.query import Query, all_queries, broken_queries
 from sparkify_dagster.analytics.refresh import QueryFailedError, run_query
 from sparkify_dagster.formatting import cell, pluralize
+from sparkify_dagster.warehouse import table_versions
 from sparkify_dagster.warehouse.base import Warehouse
 
 # The first differences show the problem; all of them would scroll it off the screen.
@@ -94,6 +95,16 @@ def print_verification(console: Console, verification: Verification) -> None:
     console.print()
     matches = [comparison.matches_expected for comparison in verification.comparisons]
     print_summary(console, matches, len(verification.without_expected), len(verification.failures))
+
+
+def audit(console: Console, warehouse: Warehouse) -> bool:
+    """Prints which tables have rows that no load has written, or lack some, and returns whether there is none."""
+    changed = warehouse.read("sparkify verify", table_versions.changed_by_hand)
+    if changed:
+        console.print(f"Rows changed by hand: {', '.join(changed)}. `sparkify etl --full` builds all tables again")
+    else:
+        console.print("All rows of the star and the marts are as loads have written them")
+    return not changed
 
 
 def print_summary(console: Console, matches: Sequence[bool], without_expected: int, failures: int = 0) -> None:

@@ -41,7 +41,7 @@ def _spec(query: Query) -> dg.AssetSpec:
 def queries(
     context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """Refreshes all selected tables in one step, so that the star is fingerprinted once. SQL: sql/analytics/NAME.sql"""
+    """Refreshes all selected tables in one step and one transaction. SQL: sql/analytics/NAME.sql"""
     selected = [all_queries()[key.path[-1]] for key in sorted(context.selected_asset_keys)]
     with as_dagster_failures(), warehouse.connect(f"queries of run {context.run.run_id}") as engine:
         # A query whose file is invalid keeps its table.

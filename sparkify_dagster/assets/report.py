@@ -10,6 +10,7 @@ from sparkify_dagster.report.assemble import report_page
 from sparkify_dagster.report.check_states import check_states
 from sparkify_dagster.report.location import ReportLocation
 from sparkify_dagster.runtime.failures import as_dagster_failures
+from sparkify_dagster.warehouse import pending_steps
 from sparkify_dagster.warehouse.base import Warehouse
 
 
@@ -30,10 +31,14 @@ def report_asset(checks: Sequence[dg.AssetCheckSpec]) -> dg.AssetsDefinition:
     def report(
         context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse], report_location: ReportLocation
     ) -> dg.MaterializeResult[None]:
+        purpose = f"report of run {context.run.run_id}"
         with as_dagster_failures():
+            shown = warehouse.read(purpose, lambda connection: pending_steps.read(connection, pending_steps.REPORT))
             states = check_states(context.instance, checks)
-            page = report_page(warehouse, f"report of run {context.run.run_id}", states)
+            page = report_page(warehouse, purpose, states)
             report_location.write(page)
+            if shown:
+                warehouse.run(purpose, lambda connection: pending_steps.remove(connection, shown))
         return dg.MaterializeResult(metadata={REPORT_LOCATION: report_location.location, "bytes": len(page.encode())})
 
     return report

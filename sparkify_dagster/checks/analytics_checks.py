@@ -1,22 +1,24 @@
 """Compares each analytics table with its expected result, if expected results are configured."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 
 import dagster as dg
 from sqlalchemy import Connection, func, select
 
+from sparkify_dagster.analytics import refresh
 from sparkify_dagster.analytics.comparison import MATCHES_EXPECTED, TOLERANCE, compare
 from sparkify_dagster.analytics.expected import ExpectedResults, ExpectedResultsError, Values
 from sparkify_dagster.analytics.query import Query, all_queries
 from sparkify_dagster.analytics.refresh import stored_result
-from sparkify_dagster.checks.check_results import Metadata
+from sparkify_dagster.checks.check_results import Metadata, is_settled
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.partitions import is_in_window
 from sparkify_dagster.presentation.rows import SHOWN_ROWS, rows_metadata
 from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.schema.column_types import ANALYTICS_SCHEMA
 from sparkify_dagster.schema.tables import loaded_objects, rejected_loads
+from sparkify_dagster.sources.object_store import SourceError
 from sparkify_dagster.sources.source import Source
 from sparkify_dagster.warehouse import staging_tables
 from sparkify_dagster.warehouse.base import Warehouse
@@ -46,8 +48,12 @@ def check_queries(
     source: Source,
     expected: ExpectedResults,
 ) -> Iterator[dg.AssetCheckResult]:
+    purpose = f"checks of run {context.run.run_id}"
     to_compare: dict[str, Sequence[Values]] = {}
     with as_dagster_failures():
+        # Before the files are read: one that changes in between is compared again.
+        digest = _digest(expected)
+        settled: set[str] = set()
         for key in sorted(context.selected_asset_check_keys):
             query = all_queries()[key.asset_key.path[-1]]
             try:
@@ -58,21 +64,36 @@ def check_queries(
             if rows is None:
                 description = f"no expected result: {query.name}.csv not found in {expected.location}"
                 yield _result(query, description, severity=dg.AssetCheckSeverity.WARN)
+                settled.add(query.name)
             else:
                 to_compare[query.name] = rows
 
-        def evaluate(connection: Connection) -> list[dg.AssetCheckResult]:
+        def compare_all(connection: Connection) -> tuple[Mapping[str, dg.AssetCheckResult], Mapping[str, str]]:
             # Listing the source is slow, and needed only if a result differs.
             not_loaded = cache(partial(_not_loaded, connection, source))
             materialized = columns_in(connection, ANALYTICS_SCHEMA)
-            return [
-                _compare(connection, all_queries()[name], rows, not_loaded)
+            results = {
+                name: _compare(connection, all_queries()[name], rows, not_loaded)
                 if name in materialized
                 else _result(all_queries()[name], NOT_MATERIALIZED, severity=dg.AssetCheckSeverity.WARN)
                 for name, rows in to_compare.items()
-            ]
+            }
+            return results, refresh.result_versions(connection)
 
-        yield from warehouse.read(f"checks of run {context.run.run_id}", evaluate)
+        results, versions = warehouse.read(purpose, compare_all)
+        settled |= {name for name, result in results.items() if is_settled(result)}
+        compared = [versions[name] for name in sorted(settled & versions.keys())]
+        if digest is not None and compared:
+            warehouse.run(purpose, lambda connection: refresh.note_compared(connection, compared, digest))
+    yield from results.values()
+
+
+def _digest(expected: ExpectedResults) -> str | None:
+    """Returns the digest of the files; None if they cannot be listed, so that each run compares with them."""
+    try:
+        return expected.digest()
+    except SourceError:
+        return None
 
 
 def _compare(

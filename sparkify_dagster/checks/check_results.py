@@ -1,6 +1,6 @@
-"""Helpers of the checks: the results that a run selects, and rows as a table for the UI."""
+"""Helpers of the checks: metadata, and rows as a table for the UI."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -11,14 +11,11 @@ from sparkify_dagster.presentation.rows import rows_metadata
 Metadata: TypeAlias = dict[str, dg.TableMetadataValue | int | float | str]
 
 
-def selected(
-    context: dg.AssetCheckExecutionContext, results: Mapping[str, dg.AssetCheckResult]
-) -> Iterator[dg.AssetCheckResult]:
-    """Yields those of the results, given by check name, that the run selects."""
-    for key in sorted(context.selected_asset_check_keys):
-        yield results[key.name]._replace(asset_key=key.asset_key, check_name=key.name)
-
-
 def rows_table(rows: Sequence[Row[*tuple[Any, ...]]]) -> dg.TableMetadataValue:
     """Returns the first rows as a table."""
     return rows_metadata([dict(row._mapping) for row in rows])
+
+
+def is_settled(result: dg.AssetCheckResult) -> bool:
+    """Returns whether the result stands until something changes; what failed is checked again."""
+    return bool(result.passed) or result.severity is dg.AssetCheckSeverity.WARN

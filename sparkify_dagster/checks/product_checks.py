@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 
 from sparkify_dagster.checks.check_results import Metadata, rows_table
+from sparkify_dagster.checks.evaluation import evaluate
 from sparkify_dagster.checks.table_checks import (
     Days,
     count_if,
@@ -30,7 +31,6 @@ from sparkify_dagster.checks.table_checks import (
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.partitions import partition_days
 from sparkify_dagster.presentation.rows import SHOWN_ROWS
-from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.schema.event_columns import NEXT_SONG
 from sparkify_dagster.schema.product_tables import PRODUCT_TABLES, events, sessions, user_levels
 from sparkify_dagster.schema.tables import songplays
@@ -53,60 +53,52 @@ _PAGES_PER_DAY: Final = _PAGES | {
 }
 
 
-@dg.multi_asset_check(
-    name="check_product",
-    specs=[
-        *(unique_key_spec(_KEYS[table.name], table) for table in PRODUCT_TABLES),
-        dg.AssetCheckSpec(
-            "row_count_matches_staging",
-            asset=_KEYS["events"],
-            description="For each day, rows of events = staged events.",
-        ),
-        dg.AssetCheckSpec(
-            "plays_match_songplays",
-            asset=_KEYS["events"],
-            additional_deps=["songplays"],
-            description="The events of page NextSong with a user are exactly the songplays, by id.",
-        ),
-        dg.AssetCheckSpec(
-            "contiguous_levels",
-            asset=_KEYS["user_levels"],
-            blocking=True,
-            description="A user's levels are numbered from 1 and have no gap, no overlap and no repetition.",
-        ),
-        dg.AssetCheckSpec(
-            "plays_have_level",
-            asset=_KEYS["user_levels"],
-            additional_deps=["songplays"],
-            description="Each play with a level happened while its user had that level.",
-        ),
-        dg.AssetCheckSpec(
-            "sums_match_events",
-            asset=_KEYS["sessions"],
-            additional_deps=["events"],
-            description="Counts of sessions add up to the events with a user and a session.",
-        ),
-        dg.AssetCheckSpec(
-            "sums_match_events",
-            asset=_KEYS["daily_activity"],
-            additional_deps=["events"],
-            description="Counts of daily_activity add up to the events with a user.",
-        ),
-    ],
-    can_subset=True,
+_PRODUCT_CHECKS: Final = (
+    *(unique_key_spec(_KEYS[table.name], table) for table in PRODUCT_TABLES),
+    dg.AssetCheckSpec(
+        "row_count_matches_staging",
+        asset=_KEYS["events"],
+        description="For each day, rows of events = staged events.",
+    ),
+    dg.AssetCheckSpec(
+        "plays_match_songplays",
+        asset=_KEYS["events"],
+        additional_deps=["songplays"],
+        description="The events of page NextSong with a user are exactly the songplays, by id.",
+    ),
+    dg.AssetCheckSpec(
+        "contiguous_levels",
+        asset=_KEYS["user_levels"],
+        blocking=True,
+        description="A user's levels are numbered from 1 and have no gap, no overlap and no repetition.",
+    ),
+    dg.AssetCheckSpec(
+        "plays_have_level",
+        asset=_KEYS["user_levels"],
+        additional_deps=["songplays"],
+        description="Each play with a level happened while its user had that level.",
+    ),
+    dg.AssetCheckSpec(
+        "sums_match_events",
+        asset=_KEYS["sessions"],
+        additional_deps=["events"],
+        description="Counts of sessions add up to the events with a user and a session.",
+    ),
+    dg.AssetCheckSpec(
+        "sums_match_events",
+        asset=_KEYS["daily_activity"],
+        additional_deps=["events"],
+        description="Counts of daily_activity add up to the events with a user.",
+    ),
 )
+
+
+@dg.multi_asset_check(name="check_product", specs=_PRODUCT_CHECKS, can_subset=True)
 def check_product(
     context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
 ) -> Iterator[dg.AssetCheckResult]:
     days = partition_days(context)
-    keys = sorted(context.selected_asset_check_keys)
-    with as_dagster_failures():
-        results = warehouse.read(
-            f"checks of run {context.run.run_id}",
-            lambda connection: [_evaluate(connection, key, days) for key in keys],
-        )
-    for key, result in zip(keys, results, strict=True):
-        yield result._replace(asset_key=key.asset_key, check_name=key.name)
+    yield from evaluate(context, warehouse, _PRODUCT_CHECKS, lambda connection, key: _evaluate(connection, key, days))
 
 
 def _evaluate(connection: Connection, key: dg.AssetCheckKey, days: Days) -> dg.AssetCheckResult:

@@ -1,8 +1,9 @@
 """Checks of the staging tables. Blocking checks stop bad data before it reaches the star."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any, TypeAlias
+from functools import cache
+from typing import Any, Final, TypeAlias
 
 import dagster as dg
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, case, func, select, true
@@ -10,12 +11,12 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, and_, case, func, 
 from sparkify_dagster.assets.rejected_partitions import NOT_SPLIT_BY_UTC_DAY, are_all_of_other_days, describe_days
 from sparkify_dagster.assets.staging import staging_events, staging_songs
 from sparkify_dagster.checks import completeness, drift, recognized_files
-from sparkify_dagster.checks.check_results import Metadata, rows_table, selected
+from sparkify_dagster.checks.check_results import Metadata, rows_table
+from sparkify_dagster.checks.evaluation import evaluate
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.partitions import partition_days
-from sparkify_dagster.presentation.metadata_keys import REJECTED_BEFORE, REJECTED_LOADS
+from sparkify_dagster.presentation.metadata_keys import NO_REJECTED_LOADS, REJECTED_BEFORE, REJECTED_LOADS
 from sparkify_dagster.presentation.rows import SHOWN_ROWS
-from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.runtime.liveness import root_run_id
 from sparkify_dagster.schema.tables import load_errors, loaded_objects, rejected_loads
 from sparkify_dagster.schema.tables import staging_events as events
@@ -26,145 +27,136 @@ from sparkify_dagster.warehouse.base import Warehouse
 Scope: TypeAlias = Callable[[Table], ColumnElement[bool]]
 
 
-@dg.multi_asset_check(
-    name="check_staging_events",
-    specs=[
-        dg.AssetCheckSpec(
-            "reconciliation",
-            asset=staging_events.key,
-            blocking=True,
-            description="For each day, lines in the source = staged rows + duplicates + load errors.",
-        ),
-        dg.AssetCheckSpec(
-            "no_rejected_loads",
-            asset=staging_events.key,
-            description="No day was rejected for having more load errors than SPARKIFY_MAX_LOAD_ERRORS, or a file with "
-            "errors only. A rejected day keeps the rows of its last load.",
-        ),
-        dg.AssetCheckSpec(
-            "no_load_errors",
-            asset=staging_events.key,
-            description="Every line was loaded. Warns with the first rejected lines.",
-        ),
-        dg.AssetCheckSpec(
-            "no_missing_days",
-            asset=staging_events.key,
-            description="Every day between the first and the last staged day has a log file, which may be empty. "
-            "Warns of days in the window without one.",
-        ),
-        dg.AssetCheckSpec(
-            "volume_anomaly",
-            asset=staging_events.key,
-            description="The number of events per day is close to the median of the same weekday in the weeks before "
-            f"({completeness.MIN_DAYS_BEFORE} to {completeness.WEEKS_BEFORE} weeks). Warns if a day has over "
-            f"{completeness.UNUSUAL_FACTOR} times more or fewer events and differs by at least "
-            f"{completeness.UNUSUAL_EVENTS}.",
-        ),
-        dg.AssetCheckSpec(
-            "expected_fields",
-            asset=staging_events.key,
-            description="Each day's records have all keys of the JSONPaths file, and no key that no other day has. "
-            "A key that other days have fails in the run that loads the day and warns later; a new key warns.",
-        ),
-        dg.AssetCheckSpec(
-            "null_rates",
-            asset=staging_events.key,
-            description="Each day has plays, and its share of NULLs per column differs from that of the other days by "
-            f"less than {drift.NULL_SHARE_DIFFERENCE:.0%}. Fails without plays or if a column is all NULL, else warns. "
-            f"Needs {drift.MIN_SIGNED_IN_EVENTS} signed-in events on the day and {drift.MIN_OTHER_DAYS} other days.",
-        ),
-        dg.AssetCheckSpec(
-            "accepted_values",
-            asset=staging_events.key,
-            description="page, level, gender, auth and method have only known values, or values that other days have "
-            "too. Warns of new values; fails if a day has songs but no NextSong.",
-        ),
-        dg.AssetCheckSpec(
-            "no_lost_events",
-            asset=staging_events.key,
-            description="No load of the run left a day with fewer than half of its earlier events, or without files.",
-        ),
-        dg.AssetCheckSpec(
-            "files_recognized",
-            asset=staging_events.key,
-            description="All files in the log location have the name of a log file, and some are in the window.",
-        ),
-    ],
-    can_subset=True,
+_EVENT_CHECKS: Final = (
+    dg.AssetCheckSpec(
+        "reconciliation",
+        asset=staging_events.key,
+        blocking=True,
+        description="For each day, lines in the source = staged rows + duplicates + load errors.",
+    ),
+    dg.AssetCheckSpec(
+        NO_REJECTED_LOADS,
+        asset=staging_events.key,
+        description="No day was rejected for having more load errors than SPARKIFY_MAX_LOAD_ERRORS, or a file with "
+        "errors only. A rejected day keeps the rows of its last load.",
+    ),
+    dg.AssetCheckSpec(
+        "no_load_errors",
+        asset=staging_events.key,
+        description="Every line was loaded. Warns with the first rejected lines.",
+    ),
+    dg.AssetCheckSpec(
+        "no_missing_days",
+        asset=staging_events.key,
+        description="Every day between the first and the last staged day has a log file, which may be empty. "
+        "Warns of days in the window without one.",
+    ),
+    dg.AssetCheckSpec(
+        "volume_anomaly",
+        asset=staging_events.key,
+        description="The number of events per day is close to the median of the same weekday in the weeks before "
+        f"({completeness.MIN_DAYS_BEFORE} to {completeness.WEEKS_BEFORE} weeks). Warns if a day has over "
+        f"{completeness.UNUSUAL_FACTOR} times more or fewer events and differs by at least "
+        f"{completeness.UNUSUAL_EVENTS}.",
+    ),
+    dg.AssetCheckSpec(
+        "expected_fields",
+        asset=staging_events.key,
+        description="Each day's records have all keys of the JSONPaths file, and no key that no other day has. "
+        "A key that other days have fails in the run that loads the day and warns later; a new key warns.",
+    ),
+    dg.AssetCheckSpec(
+        "null_rates",
+        asset=staging_events.key,
+        description="Each day has plays, and its share of NULLs per column differs from that of the other days by "
+        f"less than {drift.NULL_SHARE_DIFFERENCE:.0%}. Fails without plays or if a column is all NULL, else warns. "
+        f"Needs {drift.MIN_SIGNED_IN_EVENTS} signed-in events on the day and {drift.MIN_OTHER_DAYS} other days.",
+    ),
+    dg.AssetCheckSpec(
+        "accepted_values",
+        asset=staging_events.key,
+        description="page, level, gender, auth and method have only known values, or values that other days have "
+        "too. Warns of new values; fails if a day has songs but no NextSong.",
+    ),
+    dg.AssetCheckSpec(
+        "no_lost_events",
+        asset=staging_events.key,
+        description="No load of the run left a day with fewer than half of its earlier events, or without files.",
+    ),
+    dg.AssetCheckSpec(
+        "files_recognized",
+        asset=staging_events.key,
+        description="All files in the log location have the name of a log file, and some are in the window.",
+    ),
 )
+_SONG_CHECKS: Final = (
+    dg.AssetCheckSpec(
+        "reconciliation",
+        asset=staging_songs.key,
+        blocking=True,
+        description="For each song file, songs in the file = staged rows + load errors; no row lacks its file.",
+    ),
+    dg.AssetCheckSpec(
+        NO_REJECTED_LOADS,
+        asset=staging_songs.key,
+        description="The last load was not rejected for having more load errors than SPARKIFY_MAX_LOAD_ERRORS. A "
+        "rejected load changes nothing.",
+    ),
+    dg.AssetCheckSpec(
+        "no_load_errors",
+        asset=staging_songs.key,
+        description="Every song was loaded. Warns with the first rejected songs.",
+    ),
+    dg.AssetCheckSpec(
+        "no_lost_files",
+        asset=staging_songs.key,
+        description="No staged song file was removed or lost all of its songs since the last load.",
+    ),
+    dg.AssetCheckSpec(
+        "files_recognized",
+        asset=staging_songs.key,
+        description="All files in the song location have the name of a song file.",
+    ),
+)
+
+
+@dg.multi_asset_check(name="check_staging_events", specs=_EVENT_CHECKS, can_subset=True)
 def check_staging_events(
     context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
 ) -> Iterator[dg.AssetCheckResult]:
     days = partition_days(context)
 
-    def evaluate(connection: Connection) -> dict[str, dg.AssetCheckResult]:
-        drifted = drift.read_drift(connection, days, root_run_id(context.run))
-        return {
-            "reconciliation": _reconcile_days(connection, days),
-            "no_rejected_loads": _rejected_loads(connection, _of_days(days)),
-            "no_load_errors": _load_errors(connection, _of_days(days), _options(days)),
-            "no_missing_days": completeness.no_missing_days(connection),
-            "volume_anomaly": completeness.volume_anomaly(connection, days),
-            "expected_fields": drift.expected_fields(drifted),
-            "null_rates": drift.null_rates(drifted),
-            "accepted_values": drift.accepted_values(drifted),
-            "no_lost_events": drift.no_lost_events(drifted),
-            "files_recognized": recognized_files.log_files_recognized(context),
-        }
+    @cache
+    def drifted(connection: Connection) -> drift.Drift:
+        return drift.read_drift(connection, days, root_run_id(context.run))
 
-    with as_dagster_failures():
-        results = warehouse.read(f"checks of run {context.run.run_id}", evaluate)
-    yield from selected(context, results)
+    checks: Mapping[str, Callable[[Connection], dg.AssetCheckResult]] = {
+        "reconciliation": lambda connection: _reconcile_days(connection, days),
+        NO_REJECTED_LOADS: lambda connection: _rejected_loads(connection, _of_days(days)),
+        "no_load_errors": lambda connection: _load_errors(connection, _of_days(days), _options(days)),
+        "no_missing_days": completeness.no_missing_days,
+        "volume_anomaly": lambda connection: completeness.volume_anomaly(connection, days),
+        "expected_fields": lambda connection: drift.expected_fields(drifted(connection)),
+        "null_rates": lambda connection: drift.null_rates(drifted(connection)),
+        "accepted_values": lambda connection: drift.accepted_values(drifted(connection)),
+        "no_lost_events": lambda connection: drift.no_lost_events(drifted(connection)),
+        "files_recognized": lambda connection: recognized_files.log_files_recognized(context),
+    }
+    yield from evaluate(context, warehouse, _EVENT_CHECKS, lambda connection, key: checks[key.name](connection))
 
 
-@dg.multi_asset_check(
-    name="check_staging_songs",
-    specs=[
-        dg.AssetCheckSpec(
-            "reconciliation",
-            asset=staging_songs.key,
-            blocking=True,
-            description="For each song file, songs in the file = staged rows + load errors; no row lacks its file.",
-        ),
-        dg.AssetCheckSpec(
-            "no_rejected_loads",
-            asset=staging_songs.key,
-            description="The last load was not rejected for having more load errors than SPARKIFY_MAX_LOAD_ERRORS. A "
-            "rejected load changes nothing.",
-        ),
-        dg.AssetCheckSpec(
-            "no_load_errors",
-            asset=staging_songs.key,
-            description="Every song was loaded. Warns with the first rejected songs.",
-        ),
-        dg.AssetCheckSpec(
-            "no_lost_files",
-            asset=staging_songs.key,
-            description="No staged song file was removed or lost all of its songs since the last load.",
-        ),
-        dg.AssetCheckSpec(
-            "files_recognized",
-            asset=staging_songs.key,
-            description="All files in the song location have the name of a song file.",
-        ),
-    ],
-    can_subset=True,
-)
+@dg.multi_asset_check(name="check_staging_songs", specs=_SONG_CHECKS, can_subset=True)
 def check_staging_songs(
     context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
 ) -> Iterator[dg.AssetCheckResult]:
-    def evaluate(connection: Connection) -> dict[str, dg.AssetCheckResult]:
-        return {
-            "reconciliation": _reconcile_song_files(connection),
-            "no_rejected_loads": _rejected_loads(connection, _of_songs),
-            "no_load_errors": _load_errors(connection, _of_songs),
-            "no_lost_files": recognized_files.no_lost_song_files(context),
-            "files_recognized": recognized_files.song_files_recognized(context),
-        }
-
-    with as_dagster_failures():
-        results = warehouse.read(f"checks of run {context.run.run_id}", evaluate)
-    yield from selected(context, results)
+    checks: Mapping[str, Callable[[Connection], dg.AssetCheckResult]] = {
+        "reconciliation": _reconcile_song_files,
+        NO_REJECTED_LOADS: lambda connection: _rejected_loads(connection, _of_songs),
+        "no_load_errors": lambda connection: _load_errors(connection, _of_songs),
+        "no_lost_files": lambda connection: recognized_files.no_lost_song_files(context),
+        "files_recognized": lambda connection: recognized_files.song_files_recognized(context),
+    }
+    yield from evaluate(context, warehouse, _SONG_CHECKS, lambda connection, key: checks[key.name](connection))
 
 
 def _reconcile_days(connection: Connection, days: tuple[date, date] | None) -> dg.AssetCheckResult:

@@ -1,12 +1,13 @@
 """Checks of the star: its keys, its references, and as many plays as were staged."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
 import dagster as dg
 from sqlalchemy import ColumnElement, Connection, FromClause, Table, and_, func, select, true
 
 from sparkify_dagster.assets import star
-from sparkify_dagster.checks.check_results import selected
+from sparkify_dagster.checks.evaluation import evaluate
 from sparkify_dagster.checks.table_checks import (
     Days,
     count_if,
@@ -17,7 +18,6 @@ from sparkify_dagster.checks.table_checks import (
 )
 from sparkify_dagster.ingest.limits import Limits
 from sparkify_dagster.partitions import partition_days
-from sparkify_dagster.runtime.failures import as_dagster_failures
 from sparkify_dagster.schema.event_columns import NEXT_SONG
 from sparkify_dagster.schema.tables import artists, songplays, songs, staging_events, time, user_days, users
 from sparkify_dagster.warehouse.base import Warehouse
@@ -25,84 +25,69 @@ from sparkify_dagster.warehouse.base import Warehouse
 _REFERENCES = {"user_id": users, "song_id": songs, "artist_id": artists, "start_time": time}
 
 
-@dg.multi_asset_check(
-    name="check_songplays",
-    specs=[
-        unique_key_spec(star.songplays.key, songplays),
-        dg.AssetCheckSpec(
-            "row_count_matches_staging",
-            asset=star.songplays.key,
-            description="For each day, rows of songplays = staged events of page NextSong with a user.",
-        ),
-        dg.AssetCheckSpec(
-            "match_rate",
-            asset=star.songplays.key,
-            description="Share of plays that match a song. Warns if it is below SPARKIFY_MIN_MATCH_RATE.",
-        ),
-    ],
-    can_subset=True,
+_SONGPLAY_CHECKS: Final = (
+    unique_key_spec(star.songplays.key, songplays),
+    dg.AssetCheckSpec(
+        "row_count_matches_staging",
+        asset=star.songplays.key,
+        description="For each day, rows of songplays = staged events of page NextSong with a user.",
+    ),
+    dg.AssetCheckSpec(
+        "match_rate",
+        asset=star.songplays.key,
+        description="Share of plays that match a song. Warns if it is below SPARKIFY_MIN_MATCH_RATE.",
+    ),
 )
+_DIMENSION_CHECKS: Final = (
+    unique_key_spec(star.users.key, users),
+    unique_key_spec(star.songs.key, songs),
+    unique_key_spec(star.artists.key, artists),
+    unique_key_spec(star.time.key, time),
+    dg.AssetCheckSpec(
+        "distinct_start_times",
+        asset=star.time.key,
+        description="time contains exactly the distinct start_times of songplays.",
+    ),
+    dg.AssetCheckSpec(
+        "referential_integrity",
+        asset=star.songplays.key,
+        additional_deps=[star.users.key, star.songs.key, star.artists.key, star.time.key],
+        description="The user, song, artist and start_time of each play exist in their dimensions.",
+    ),
+)
+
+
+@dg.multi_asset_check(name="check_songplays", specs=_SONGPLAY_CHECKS, can_subset=True)
 def check_songplays(
     context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse], limits: Limits
 ) -> Iterator[dg.AssetCheckResult]:
     days = partition_days(context)
-
     is_play = and_(func.rtrim(staging_events.c.page, " ") == NEXT_SONG, staging_events.c.user_id.is_not(None))
-
-    def evaluate(connection: Connection) -> dict[str, dg.AssetCheckResult]:
-        return {
-            "unique_key": unique_key(connection, songplays, of_days(songplays, days)),
-            "row_count_matches_staging": row_count_matches_staging(connection, songplays, days, is_play, "Plays"),
-            "match_rate": _match_rate(connection, days, limits.min_match_rate),
-        }
-
-    with as_dagster_failures():
-        results = warehouse.read(f"checks of run {context.run.run_id}", evaluate)
-    yield from selected(context, results)
-
-
-@dg.multi_asset_check(
-    name="check_dimensions",
-    specs=[
-        unique_key_spec(star.users.key, users),
-        unique_key_spec(star.songs.key, songs),
-        unique_key_spec(star.artists.key, artists),
-        unique_key_spec(star.time.key, time),
-        dg.AssetCheckSpec(
-            "distinct_start_times",
-            asset=star.time.key,
-            description="time contains exactly the distinct start_times of songplays.",
+    checks: Mapping[str, Callable[[Connection], dg.AssetCheckResult]] = {
+        "unique_key": lambda connection: unique_key(connection, songplays, of_days(songplays, days)),
+        "row_count_matches_staging": lambda connection: row_count_matches_staging(
+            connection, songplays, days, is_play, "Plays"
         ),
-        dg.AssetCheckSpec(
-            "referential_integrity",
-            asset=star.songplays.key,
-            additional_deps=[star.users.key, star.songs.key, star.artists.key, star.time.key],
-            description="The user, song, artist and start_time of each play exist in their dimensions.",
-        ),
-    ],
-    can_subset=True,
-)
+        "match_rate": lambda connection: _match_rate(connection, days, limits.min_match_rate),
+    }
+    yield from evaluate(context, warehouse, _SONGPLAY_CHECKS, lambda connection, key: checks[key.name](connection))
+
+
+@dg.multi_asset_check(name="check_dimensions", specs=_DIMENSION_CHECKS, can_subset=True)
 def check_dimensions(
     context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
 ) -> Iterator[dg.AssetCheckResult]:
     days = partition_days(context)
 
-    def evaluate(connection: Connection) -> list[dg.AssetCheckResult]:
-        results = []
-        for key in sorted(context.selected_asset_check_keys):
-            if key.name == "unique_key":
-                (table,) = (table for table in _REFERENCES.values() if table.name == key.asset_key.path[-1])
-                result = unique_key(connection, table, _written_on(table, days))
-            elif key.name == "distinct_start_times":
-                result = _distinct_start_times(connection, days)
-            else:
-                result = _referential_integrity(connection, days)
-            results.append(result._replace(asset_key=key.asset_key, check_name=key.name))
-        return results
+    def check(connection: Connection, key: dg.AssetCheckKey) -> dg.AssetCheckResult:
+        if key.name == "distinct_start_times":
+            return _distinct_start_times(connection, days)
+        if key.name == "referential_integrity":
+            return _referential_integrity(connection, days)
+        (table,) = (table for table in _REFERENCES.values() if table.name == key.asset_key.path[-1])
+        return unique_key(connection, table, _written_on(table, days))
 
-    with as_dagster_failures():
-        results = warehouse.read(f"checks of run {context.run.run_id}", evaluate)
-    yield from results
+    yield from evaluate(context, warehouse, _DIMENSION_CHECKS, check)
 
 
 def _match_rate(connection: Connection, days: Days, minimum: float) -> dg.AssetCheckResult:

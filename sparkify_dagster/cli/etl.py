@@ -3,9 +3,10 @@
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dagster as dg
 from rich.console import Console
@@ -15,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from sparkify_dagster import formatting
 from sparkify_dagster.analytics.comparison import MATCHES_EXPECTED
+from sparkify_dagster.analytics.expected import ExpectedResults
 from sparkify_dagster.analytics.query import broken_queries
 from sparkify_dagster.analytics.verification import print_summary
 from sparkify_dagster.automation import jobs
@@ -22,8 +24,12 @@ from sparkify_dagster.automation.jobs import LOG_DAY_ASSETS, QUERIES, RESULTS, S
 from sparkify_dagster.checks.analytics_checks import comparison_text
 from sparkify_dagster.cli.progress import Progress, print_counts
 from sparkify_dagster.cli.project_folder import dagster_home
+from sparkify_dagster.cli.staleness import Staleness, find_stale
+from sparkify_dagster.cli.standing import print_checks, print_rejections
+from sparkify_dagster.config import current
 from sparkify_dagster.days import contiguous_blocks
 from sparkify_dagster.definitions import RUN_TAGS, defs
+from sparkify_dagster.ingest.limits import Limits
 from sparkify_dagster.partitions import WINDOW, is_in_window, range_tags
 from sparkify_dagster.presentation.metadata_keys import CODE_VERSION_TAG
 from sparkify_dagster.presentation.rejections import not_shown
@@ -34,10 +40,11 @@ from sparkify_dagster.schema.code_versions import code_version
 from sparkify_dagster.schema.tables import READ_TABLES, songplays, staging_events, staging_songs
 from sparkify_dagster.sources.emptiness import require_log_files
 from sparkify_dagster.sources.object_store import SourceError
-from sparkify_dagster.sources.source import Listing
-from sparkify_dagster.warehouse import staging_tables
+from sparkify_dagster.sources.source import Listing, Source
+from sparkify_dagster.warehouse import staging_tables, table_versions
 from sparkify_dagster.warehouse.base import Warehouse, count_rows
 from sparkify_dagster.warehouse.database_errors import first_line
+from sparkify_dagster.warehouse.staging_tables import Rejection, SongRejection
 
 STATE_FOLDER = Path(".sparkify")
 # A day without a file costs about a thirtieth of another run.
@@ -51,56 +58,165 @@ class EtlError(SparkifyError):
 def run(
     first_day: date | None, last_day: date | None, *, full: bool, allow_empty: Collection[str] = frozenset()
 ) -> bool:
-    """Loads the days and all songs, re-matches plays that a song load concerns on other days, refreshes the queries.
+    """Loads and builds what is stale, or with `full` everything, or all of the chosen days.
 
     `allow_empty` names the sources (logs, songs) that may be empty although the warehouse holds rows of them.
 
-    Returns whether every asset and every check of severity ERROR succeeded. Raises SparkifyError.
+    Returns whether every asset and every check of severity ERROR succeeded, and no load stands rejected. Raises
+    SparkifyError.
     """
     console = formatting.console()
-    resources = defs.resources or {}
-    source, warehouse = resources["source"], resources["warehouse"]
-    progress = Progress(console)
     with persisted_instance() as instance:
         for run_id in liveness.fail_dead_runs(instance):
             console.print(f"Run {run_id} had died and is marked as failed.")
         _require_days(first_day, last_day)
-        blocks, nothing_to_load = [], None
+        return _Etl(console, instance, full=full, allow_empty=allow_empty).run(first_day, last_day)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The parts of the graph that the command brings up to date."""
+
+    blocks: Sequence[tuple[date, date]]
+    """First and last days, each a run."""
+    songs: bool = True
+    results: bool = True
+    nothing_to_load: str | None = None
+    """The fault of a source that has no day to load."""
+
+
+class _Etl:
+    """One execution of the command."""
+
+    def __init__(
+        self, console: Console, instance: dg.DagsterInstance, *, full: bool, allow_empty: Collection[str]
+    ) -> None:
+        resources = defs.resources or {}
+        self._source: Source = resources["source"]
+        self._warehouse: Warehouse = resources["warehouse"]
+        self._limits: Limits = resources["limits"]
+        self._expected: ExpectedResults | None = resources.get("expected")
+        self._console = console
+        self._instance = instance
+        self._full = full
+        self._allow_empty = allow_empty
+        self._progress = Progress(console)
+
+    def run(self, first_day: date | None, last_day: date | None) -> bool:
+        chosen = first_day is not None or last_day is not None
+        everything = self._full and not chosen
+        plan = self._plan(first_day, last_day)
+        self._print_edited_sql(plan.blocks, all_days=not chosen)
+        if everything:
+            # So that their rows are hashed as they are, whatever somebody has done to them.
+            self._warehouse.run("sparkify etl", table_versions.forget)
+        self._load(plan)
+        left = self._warehouse.read("sparkify etl", _left_to_do)
+        _show_rejected(self._instance, left.rejections)
+        if not self._progress.failed_steps:
+            self._rematch(left.pending_days)
+        if everything and not self._progress.failed_steps:
+            self._console.print("Checking all rows")
+            _execute(self._instance, jobs.audit.name, self._progress)
+        if self._progress.runs:
+            _print_result(self._console, self._warehouse, self._progress)
+        elif plan.nothing_to_load is None:
+            self._console.print("Nothing to do: no file, SQL or setting has changed since the last run")
+            print_checks(self._console, self._instance)
+        stands = not chosen and self._print_standing(left, plan.blocks)
+        if plan.nothing_to_load is not None:
+            self._console.print(plan.nothing_to_load, markup=False)
+        return self._progress.ok and not stands and plan.nothing_to_load is None
+
+    def _plan(self, first_day: date | None, last_day: date | None) -> "_Plan":
         if first_day and last_day:
-            blocks = [(first_day, last_day)]
+            return _Plan([(first_day, last_day)])
+        listing = self._source.list_log_files()
+        _warn_outside_window(self._console, listing)
+        if first_day or last_day or self._full or self._allow_empty:
+            plan = _Plan(blocks_to_load(listing, self._warehouse, first_day, last_day))
+            knows_days = bool(plan.blocks)
         else:
-            listing = source.list_log_files()
-            _warn_outside_window(console, listing)
-            blocks = blocks_to_load(listing, warehouse, first_day, last_day)
-            nothing_to_load = None if blocks else _without_a_day(listing, "logs" in allow_empty)
-        _print_edited_sql(console, instance, blocks, all_days=first_day is last_day is None)
-        if not blocks:
-            console.print("No day of the window has a log file or rows: loading only the songs")
-            config = _load_config(["staging_songs"], full, allow_empty)
-            _execute(instance, "load_songs", progress, config=config)
+            stale = self._find_stale(listing)
+            plan = _Plan(contiguous_blocks(stale.days, MAX_GAP_DAYS), stale.songs, stale.results)
+            knows_days = stale.knows_days
+        if plan.songs and not plan.blocks:
+            why = "No day is stale" if knows_days else "No day of the window has a log file or rows"
+            self._console.print(f"{why}: loading only the songs")
+        return (
+            plan if knows_days else replace(plan, nothing_to_load=_without_a_day(listing, "logs" in self._allow_empty))
+        )
+
+    def _print_standing(self, left: "_LeftToDo", loaded: Sequence[tuple[date, date]]) -> bool:
+        """Prints what stands rejected and was not printed by a run of this command. Returns whether anything does."""
+        days = [rejection for rejection in left.rejections if not _is_in(rejection.day, loaded)]
+        songs = None if "staging_songs" in self._progress.rows else left.rejection_of_songs
+        print_rejections(self._console, days, songs)
+        return bool(days or songs)
+
+    def _find_stale(self, listing: Listing) -> Staleness:
+        return find_stale(
+            self._instance,
+            self._source,
+            self._warehouse,
+            self._limits,
+            listing,
+            expected=self._expected,
+            report=current.report_location(),
+        )
+
+    def _load(self, plan: "_Plan") -> None:
+        """Loads the blocks, each in a run of its own, the songs with the first, and the results with the last."""
+        for days in plan.blocks:
+            self._console.print(f"Loading {days[0]} to {days[1]} into {self._warehouse.database}")
+            assets: list[str] = [*LOG_DAY_ASSETS]
+            job, loaded = "load_log_days", ["staging_events"]
+            if plan.songs and days == plan.blocks[0]:
+                job, loaded = "load_all", ["staging_events", "staging_songs"]
+                assets += SONG_ASSETS
+            if days == plan.blocks[-1] and not self._progress.failed_steps:
+                assets += RESULTS
+            self._execute(job, assets, days=days, loaded=loaded)
+        if not plan.blocks and plan.songs:
+            self._execute("load_songs", [*SONG_ASSETS, *RESULTS], loaded=["staging_songs"])
+        elif not plan.blocks and plan.results:
+            self._console.print("Nothing else is stale: refreshing the queries")
+            self._execute("refresh_analytics", RESULTS)
+
+    def _rematch(self, pending_days: Sequence[date]) -> None:
+        self._progress.latest_evaluation_counts = True
+        blocks = contiguous_blocks(pending_days)
         for days in blocks:
-            console.print(f"Loading {days[0]} to {days[1]} into {warehouse.database}")
-            songs = SONG_ASSETS if days == blocks[0] else ()
-            job = "load_all" if songs else "load_log_days"
-            config = _load_config(["staging_events", *songs[:1]], full, allow_empty)
-            results = RESULTS if days == blocks[-1] and not progress.failed_steps else ()
-            _execute(instance, job, progress, days=days, config=config, assets=[*LOG_DAY_ASSETS, *songs, *results])
-        rejections, pending_days = warehouse.read("sparkify etl", _left_to_do)
-        _show_rejected(instance, rejections)
-        if not progress.failed_steps:
-            progress.latest_evaluation_counts = True
-            pending = contiguous_blocks(pending_days)
-            for days in pending:
-                console.print(f"The song catalogue changed: re-matching the plays of {days[0]} to {days[1]}")
-                results = RESULTS if days == pending[-1] and not progress.failed_steps else ()
-                _execute(instance, "load_log_days", progress, days=days, assets=["songplays", *results])
-        if full and first_day is last_day is None and not progress.failed_steps:
-            console.print("Checking all rows")
-            _execute(instance, jobs.audit.name, progress)
-        _print_result(console, warehouse, progress)
-        if nothing_to_load is not None:
-            console.print(nothing_to_load, markup=False)
-    return progress.ok and nothing_to_load is None
+            self._console.print(f"The song catalogue changed: re-matching the plays of {days[0]} to {days[1]}")
+            results = RESULTS if days == blocks[-1] and not self._progress.failed_steps else ()
+            self._execute("load_log_days", ["songplays", *results], days=days)
+
+    def _execute(
+        self,
+        job: str,
+        assets: Sequence[str],
+        *,
+        days: tuple[date, date] | None = None,
+        loaded: Sequence[str] = (),
+    ) -> None:
+        config = _load_config(loaded, self._full, self._allow_empty) if loaded else None
+        _execute(self._instance, job, self._progress, days=days, config=config, assets=assets)
+
+    def _print_edited_sql(self, blocks: Sequence[tuple[date, date]], *, all_days: bool) -> None:
+        """Prints which tables another SELECT has built, as the UI shows them, before they are built again."""
+        for name in (table.name for table in READ_TABLES):
+            latest = self._instance.get_latest_materialization_event(dg.AssetKey(name))
+            tags = latest.asset_materialization.tags if latest and latest.asset_materialization else None
+            if (tags or {}).get(CODE_VERSION_TAG) in (None, code_version(name)):
+                continue
+            if name not in LOG_DAY_ASSETS:
+                consequence = "this builds it again"
+            elif all_days:
+                days = sum((last - first).days + 1 for first, last in blocks)
+                consequence = f"this builds {formatting.pluralize(days, 'day')} again"
+            else:
+                consequence = "this builds the chosen days again, and `sparkify etl` without days all of them"
+            self._console.print(f"{name}: its SQL has changed since it was last built; {consequence}")
 
 
 @contextmanager
@@ -176,6 +292,7 @@ def _execute(
             raise_on_error=False,
         )
     progress.print_not_run()
+    progress.runs += 1
     if interrupts.received():
         # Dagster ends the run, and not the process.
         raise KeyboardInterrupt
@@ -204,25 +321,6 @@ def _warn_outside_window(console: Console, listing: Listing) -> None:
         )
 
 
-def _print_edited_sql(
-    console: Console, instance: dg.DagsterInstance, blocks: Sequence[tuple[date, date]], *, all_days: bool
-) -> None:
-    """Prints which tables had another SELECT when they were last built, before they are built again."""
-    for name in (table.name for table in READ_TABLES):
-        latest = instance.get_latest_materialization_event(dg.AssetKey(name))
-        tags = latest.asset_materialization.tags if latest and latest.asset_materialization else None
-        if (tags or {}).get(CODE_VERSION_TAG) in (None, code_version(name)):
-            continue
-        if name not in LOG_DAY_ASSETS:
-            consequence = "this builds it again"
-        elif all_days:
-            days = sum((last - first).days + 1 for first, last in blocks)
-            consequence = f"this builds {formatting.pluralize(days, 'day')} again"
-        else:
-            consequence = "this builds the chosen days again, and `sparkify etl` without days all of them"
-        console.print(f"{name}: its SQL has changed since it was last built; {consequence}")
-
-
 def _without_a_day(listing: Listing, allow_empty: bool) -> str | None:
     """Returns what is wrong if no day can be loaded, or None if the location is just empty."""
     try:
@@ -237,13 +335,27 @@ def _without_a_day(listing: Listing, allow_empty: bool) -> str | None:
     return None
 
 
-def _left_to_do(connection: Connection) -> tuple[Sequence[staging_tables.Rejection], list[date]]:
-    """Returns the rejected days, and those whose plays have to be matched again."""
-    pending = [day for day in staging_tables.pending_days(connection) if is_in_window(day)]
-    return staging_tables.rejections(connection), pending
+class _LeftToDo(NamedTuple):
+    rejections: Sequence[Rejection]
+    """Of days of the window."""
+    rejection_of_songs: SongRejection | None
+    pending_days: Sequence[date]
+    """Days whose plays have to be matched again."""
 
 
-def _show_rejected(instance: dg.DagsterInstance, rejections: Sequence[staging_tables.Rejection]) -> None:
+def _left_to_do(connection: Connection) -> _LeftToDo:
+    return _LeftToDo(
+        [each for each in staging_tables.rejections(connection) if is_in_window(each.day)],
+        staging_tables.rejection_of_songs(connection),
+        [day for day in staging_tables.pending_days(connection) if is_in_window(day)],
+    )
+
+
+def _is_in(day: date, blocks: Sequence[tuple[date, date]]) -> bool:
+    return any(first <= day <= last for first, last in blocks)
+
+
+def _show_rejected(instance: dg.DagsterInstance, rejections: Sequence[Rejection]) -> None:
     """Shows the rejected days as failed in the UI. The checks of the run that rejected them have been printed."""
     days = not_shown(instance, rejections)
     if days:

@@ -24,6 +24,8 @@ class Progress:
     """Listens to the events of one or several runs, prints them, and collects failures and check results."""
 
     console: Console
+    runs: int = 0
+    """The number of runs that have ended."""
     failed_steps: list[str] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
     """The number of rows per asset."""

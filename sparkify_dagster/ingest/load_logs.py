@@ -28,7 +28,7 @@ from sparkify_dagster.warehouse.database_errors import (
     first_line,
 )
 from sparkify_dagster.warehouse.day_profiles import DayBefore, staged_before
-from sparkify_dagster.warehouse.staging_tables import StagedDay
+from sparkify_dagster.warehouse.staging_tables import Rejection, StagedDay
 
 # A file that is written to all the time cannot be loaded; one that changed just now can, a moment later.
 MAX_DAY_ATTEMPTS = 3
@@ -89,6 +89,33 @@ def load_log_days(
     return chain(rejected, loaded)
 
 
+def stale_days(
+    connection: Connection, listing: Listing, keys: Sequence[str], limits: Limits, window: Window
+) -> list[date]:
+    """Returns the days of the window whose files are not staged, or rejected, in their present version."""
+    known = staging_tables.loaded_days(connection, date.min, date.max, keys)
+    return sorted(
+        day
+        for day in known.keys() | listing.by_day.keys()
+        if day in window and _is_stale(known.get(day, StagedDay()), listing.by_day.get(day, []), keys, limits)
+    )
+
+
+def _is_stale(staged: StagedDay, files: Sequence[StoredObject], keys: Sequence[str], limits: Limits) -> bool:
+    is_current = staged.is_current(files, limits.max_load_errors)
+    return not is_current and _standing_rejection(staged, files, keys, limits) is None
+
+
+def _standing_rejection(
+    staged: StagedDay, files: Sequence[StoredObject], keys: Sequence[str], limits: Limits
+) -> Rejection | None:
+    """Returns the day's rejection if a load of these files would come to the same."""
+    rejection = staged.rejection
+    if rejection is not None and rejection.inspected == _inspection_digest(files, keys, limits):
+        return rejection
+    return None
+
+
 def _files_to_load(
     engine: Engine,
     warehouse: Warehouse,
@@ -113,19 +140,15 @@ def _files_to_load(
         ),
     )
     require_log_files(listing, window, holds_days=any(day in window for day in staged_days), allow_empty=allow_empty)
+    staged = {day: current.get(day, StagedDay()) for day in days}
     present = {day: listing.by_day.get(day, []) for day in days}
-    to_load = {
-        day: files
-        for day, files in present.items()
-        if full or not current.get(day, StagedDay()).is_current(files, limits.max_load_errors)
-    }
-    rejected = []
-    for day in [] if full else list(to_load):
-        rejection = current.get(day, StagedDay()).rejection
-        if rejection is not None and rejection.inspected == _inspection_digest(present[day], keys, limits):
-            rejected.append(LoadedDay(day, None, rejection.reason))
-            del to_load[day]
-    return to_load, {day: current.get(day, StagedDay()).etags for day in to_load}, rejected
+    to_load = {day: files for day, files in present.items() if full or _is_stale(staged[day], files, keys, limits)}
+    rejected = [
+        LoadedDay(day, None, rejection.reason)
+        for day in days
+        if day not in to_load and (rejection := _standing_rejection(staged[day], present[day], keys, limits))
+    ]
+    return to_load, {day: staged[day].etags for day in to_load}, rejected
 
 
 def _inspection_digest(files: Sequence[StoredObject], keys: Sequence[str], limits: Limits) -> str:

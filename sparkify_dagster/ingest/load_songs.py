@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Engine
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from sparkify_dagster.batches import InspectedSongs, LoadError
+from sparkify_dagster.batches import InspectedSongs, LoadError, StoredObject
 from sparkify_dagster.ingest.limits import Limits
 from sparkify_dagster.sources.emptiness import require_song_files
 from sparkify_dagster.sources.object_store import ObjectStore
@@ -60,6 +60,29 @@ def load_songs(
     )(loading.load)
 
 
+def are_songs_stale(connection: Connection, listing: Listing, limits: Limits) -> bool:
+    """Returns whether a load of these song files may change anything, or fails. It reads bookkeeping only."""
+    if listing.unrecognized and not listing.files:
+        return True
+    rejection = staging_tables.rejection_of_songs(connection)
+    if rejection is not None:
+        return rejection.inspected != _inspection_digest(listing, limits)
+    staged = staging_tables.staged_song_files(connection)
+    return (
+        len(staged) != len(listing.files)
+        or any(not _is_staged(staged, stored) for stored in listing.files)
+        or sum(file.errors for file in staged.values()) > limits.max_load_errors
+    )
+
+
+def _is_staged(staged: Mapping[str, StagedSongFile], stored: StoredObject) -> bool:
+    return stored.key in staged and staged[stored.key].is_current(stored.etag)
+
+
+def _inspection_digest(listing: Listing, limits: Limits) -> str:
+    return staging_tables.inspection_digest(listing.files, (), limits.max_load_errors, limits.max_inflated_bytes)
+
+
 @dataclass(frozen=True)
 class _Loading:
     """One load of song files."""
@@ -74,8 +97,16 @@ class _Loading:
 
     def load(self) -> SongLoad:
         """Replaces what has changed, or records why nothing is kept. Raises StagedMeanwhileError."""
-        staged = self.warehouse.run_in_transaction(self.engine, staging_tables.staged_song_files)
+        staged, rejection = self.warehouse.run_in_transaction(
+            self.engine,
+            lambda connection: (
+                staging_tables.staged_song_files(connection),
+                staging_tables.rejection_of_songs(connection),
+            ),
+        )
         require_song_files(self.listing, holds_songs=bool(staged), allow_empty=self.allow_empty)
+        if not self.full and rejection and rejection.inspected == _inspection_digest(self.listing, self.limits):
+            return SongLoad(errors_standing=rejection.errors, rejected=True)
         present = {stored.key: stored.etag for stored in self.listing.files}
         current = set() if self.full else {key for key, file in staged.items() if file.is_current(present.get(key))}
         to_read = [key for key in present if key not in current]
@@ -96,7 +127,11 @@ class _Loading:
             load.rejected = load.errors_standing > self.limits.max_load_errors
             if load.rejected:
                 write = staging_tables.prepare_rejection_of_songs(
-                    inputs, load.first_errors, load.errors_standing, self.limits.max_load_errors
+                    inputs,
+                    load.first_errors,
+                    load.errors_standing,
+                    self.limits.max_load_errors,
+                    _inspection_digest(self.listing, self.limits),
                 )
             loaded = {key: staged[key] for key in current} | read
 

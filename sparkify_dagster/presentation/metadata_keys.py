@@ -13,6 +13,9 @@ EMPTIED_FILES: Final = "emptied_files"
 DAYS_TO_REMATCH: Final = "days_to_rematch"
 DAYS_TO_SHOW_REJECTED: Final = "days_to_show_rejected"
 
+# The check that shows rejected loads
+NO_REJECTED_LOADS: Final = "no_rejected_loads"
+
 # Of a listing of the source
 FILES: Final = "files"
 FILES_OUTSIDE_WINDOW: Final = "files_outside_window"

@@ -199,6 +199,38 @@ stale_days = Table(
     info=SMALL,
 )
 
+table_versions = Table(
+    "table_versions",
+    metadata,
+    Column("table_name", String(64), nullable=False, comment="Table of the star, of the marts, or staging_songs"),
+    Column(
+        "version",
+        String(64),
+        nullable=False,
+        comment="Sum of a hash per row, changed by each transaction that writes rows; of staging_songs a random number",
+    ),
+    Column("sql_version", String(64), comment="Digest of the SELECT that builds the table; NULL of staging_songs"),
+    Column("built_from", String(64), comment="Version of staging_songs of which songs or artists was built"),
+    schema=STAGING_SCHEMA,
+    comment="One row per table that was built: equal versions have equal rows. Written in the transaction of its rows",
+    info=SMALL,
+)
+
+pending_steps = Table(
+    "pending_steps",
+    metadata,
+    Column("step", String(64), nullable=False, comment="Step of a run that follows when the table changes"),
+    Column("table_name", String(64), nullable=False, comment="Table that has new rows"),
+    Column("first_day", Date, comment="First day of the new rows; NULL of a table that is not built by days"),
+    Column("last_day", Date, comment="Last day of the new rows, included"),
+    Column(
+        "token", String(64), nullable=False, comment="Random, so that a step removes only the rows that it has seen"
+    ),
+    schema=STAGING_SCHEMA,
+    comment="One row per check, or report, that has yet to see new rows. Written in the transaction of these rows",
+    info=SMALL,
+)
+
 # Columns whose values are counted: artist, song and length among plays, all others among signed-in events.
 PROFILED_COLUMNS = tuple(name for name in COLUMN_NAMES if name not in ("page", "ts", "user_id"))
 
@@ -267,9 +299,10 @@ analytics_refreshes = Table(
         "version",
         String(64),
         nullable=False,
-        comment="Digest of the query and of the rows of the star that it has read",
+        comment="Digest of the query and of the versions of the tables that it has read",
     ),
     Column("refreshed_at", TIMESTAMP, nullable=False, comment="Time of the refresh, UTC"),
+    Column("compared_with", String(64), comment="Digest of the expected results with which the rows were compared"),
     schema=STAGING_SCHEMA,
     comment="One row per table of the analytics schema, written in the transaction of its rows",
     info=SMALL,

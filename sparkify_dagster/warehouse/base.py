@@ -101,10 +101,6 @@ class Warehouse(ConfigurableResource[None], ABC):
     def inputs(self) -> AbstractContextManager[Inputs]:
         """Yields the inputs of one transaction, which has to end within the block. Raises WarehouseError."""
 
-    @abstractmethod
-    def fingerprint(self, connection: Connection, table: Table) -> str:
-        """Returns a hash of the table's rows in any order. It is comparable within one kind of warehouse only."""
-
     def reads_in_place(self, location: str) -> bool:
         """Returns whether the warehouse itself reads canonical objects of an S3 location."""
         return False

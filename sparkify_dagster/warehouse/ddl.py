@@ -17,6 +17,8 @@ from sparkify_dagster.schema.tables import (
     PRODUCT_TABLES,
     STAR_TABLES,
     analytics_refreshes,
+    day_profiles,
+    load_errors,
     loaded_objects,
     metadata,
     pending_rematch,
@@ -24,7 +26,9 @@ from sparkify_dagster.schema.tables import (
     schema_versions,
     songplays,
     staging_events,
+    staging_songs,
     stale_days,
+    table_versions,
     time,
     user_days,
     users,
@@ -38,6 +42,8 @@ _RENAMED_COLUMNS: Final[Mapping[Table, Mapping[str, str]]] = {
     rejected_loads: {"refused_at": "rejected_at"},
     analytics_refreshes: {"question": "query", "answered_at": "refreshed_at"},
 }
+# What loads write: if one of them is lost, all files are read again.
+_LOADED_TABLES: Final = (staging_events, staging_songs, loaded_objects, load_errors, rejected_loads, day_profiles)
 _DROPPED_VIEWS: Final = ("catalogue",)
 _DEPENDENT_OBJECTS = "2BP01"
 
@@ -76,6 +82,25 @@ def _version(connection: Connection) -> str:
     """Returns a digest of the tables and views as they are created here."""
     tables = [str(CreateTable(wanted).compile(dialect=connection.dialect)) for wanted in metadata.sorted_tables]
     return hashlib.sha256("\n".join([*tables, *map(sql_files.select_sql, VIEWS)]).encode()).hexdigest()
+
+
+def replace_lost_tables(connection: Connection) -> Sequence[str]:
+    """Creates tables that somebody has dropped, empty, and forgets what the bookkeeping says of their rows.
+
+    So the next load reads or builds everything again. Returns the names of these tables. Raises ForeignTablesError.
+    """
+    schemas = {table.schema: table.schema or _star_schema(connection) for table in metadata.sorted_tables}
+    existing = {schema: columns_in(connection, name) for schema, name in schemas.items()}
+    lost = [table for table in metadata.sorted_tables if table.name not in existing[table.schema]]
+    if not lost:
+        return ()
+    create_tables(connection)
+    if any(table in _LOADED_TABLES for table in lost):
+        for table in _LOADED_TABLES:
+            connection.execute(delete(table))
+        _note_stale_days(connection)
+    connection.execute(delete(table_versions))
+    return [table.fullname for table in lost]
 
 
 def create_tables(connection: Connection) -> None:

@@ -74,12 +74,6 @@ class DuckDBWarehouse(Warehouse):
         # Few statements need all their rows in memory, such as those that make lists.
         return _lacks_memory(error) and duckdb_instance.lift_memory_limit()
 
-    def fingerprint(self, connection: Connection, table: Table) -> str:
-        columns = ", ".join(column.name for column in table.columns)
-        # The sum of a hash per row does not depend on their order, and duplicates do not cancel each other.
-        rows = connection.exec_driver_sql(f"SELECT COUNT(*), SUM(hash({columns})) FROM {table.fullname}").one()  # noqa: S608
-        return f"{rows[0]} {rows[1]}"
-
     def insert_rows(self, connection: Connection, table: Table, rows: Rows) -> None:
         # By way of a file, since DuckDB takes a fraction of a millisecond per value of a parameter.
         if not rows:

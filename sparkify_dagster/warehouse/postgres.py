@@ -135,12 +135,6 @@ class PostgresWarehouse(ServerWarehouse):
         _analyze(connection, staging_songs)
         return copied
 
-    def fingerprint(self, connection: Connection, table: Table) -> str:
-        rows = connection.exec_driver_sql(
-            f"SELECT COUNT(*), SUM(hash_record_extended(r, 0)) FROM {table.fullname} AS r"  # noqa: S608
-        ).one()
-        return f"{rows[0]} {rows[1]}"
-
     def insert_rows(self, connection: Connection, table: Table, rows: Rows) -> None:
         if rows:
             with duckdb_reader.rows_select(table, rows) as select:

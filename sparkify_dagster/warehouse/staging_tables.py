@@ -35,6 +35,7 @@ from sparkify_dagster.schema.tables import (
     staging_songs,
     stale_days,
 )
+from sparkify_dagster.warehouse import pending_steps, table_versions
 from sparkify_dagster.warehouse.base import Inputs, Insert, LandedDays, Rows, Warehouse, utc_now
 from sparkify_dagster.warehouse.day_profiles import DayBefore, replace_profiles
 
@@ -84,7 +85,7 @@ def reading_rules(event_keys: Sequence[str] = ()) -> str:
 def inspection_digest(
     objects: Sequence[StoredObject], event_keys: Sequence[str], max_load_errors: int, max_inflated_bytes: int
 ) -> str:
-    """Returns a digest of all that decides whether a day is rejected: its files, how they are read, and the limits."""
+    """Returns a digest of all that decides whether a load is rejected: its files, how they are read, and the limits."""
     files = sorted((stored.key, stored.etag, stored.size) for stored in objects)
     content = json.dumps([files, reading_rules(event_keys), max_load_errors, max_inflated_bytes])
     return hashlib.sha256(content.encode()).hexdigest()
@@ -135,6 +136,24 @@ def rejections(
             found.order_by(table.log_date)
         )
     ]
+
+
+@dataclass(frozen=True)
+class SongRejection:
+    """The rejection of the latest load of songs, with the digest of what was inspected."""
+
+    errors: int
+    reason: str
+    inspected: str | None
+
+
+def rejection_of_songs(connection: Connection) -> SongRejection | None:
+    """Returns the rejection of the latest load of songs; None if it was not rejected."""
+    table = rejected_loads.c
+    row = connection.execute(
+        select(table.errors, table.reason, table.inspected).where(table.log_date.is_(None))
+    ).one_or_none()
+    return SongRejection(int(row.errors), row.reason or "", row.inspected) if row else None
 
 
 def note_shown(connection: Connection, days: Sequence[date], run_id: str) -> None:
@@ -255,6 +274,7 @@ def replace_days(
     _empty_days(connection, [day.day for day in to_load.days])
     to_load.insert(connection)
     replace_profiles(connection, warehouse, to_load.days, before, run_id)
+    _note_loaded(connection, to_load.days)
 
 
 def replace_landed_days(
@@ -273,6 +293,12 @@ def replace_landed_days(
         )
         record(connection)
         replace_profiles(connection, warehouse, landed.certain, before, run_id)
+        _note_loaded(connection, landed.certain)
+
+
+def _note_loaded(connection: Connection, days: Sequence[InspectedDay]) -> None:
+    numbers = [day.day for day in days]
+    pending_steps.note(connection, [str(staging_events.name)], (min(numbers), max(numbers)))
 
 
 def _empty_days(connection: Connection, days: Sequence[date]) -> None:
@@ -320,12 +346,14 @@ def prepare_songs(inputs: Inputs, gone: Sequence[str], batches: Iterable[Inspect
         _in_order(*inserts)(connection)
         _note_days_to_rematch(connection)
         connection.execute(text("DROP TABLE matches_before"))
+        table_versions.renew(connection, staging_songs)
+        pending_steps.note(connection, [str(staging_songs.name)])
 
     return replace
 
 
 def prepare_rejection_of_songs(
-    inputs: Inputs, errors: Sequence[LoadError], error_count: int, max_load_errors: int
+    inputs: Inputs, errors: Sequence[LoadError], error_count: int, max_load_errors: int, inspected: str
 ) -> Insert:
     """Returns what records why a load of songs was rejected, with its first errors. The staged songs stay."""
     record_errors = inputs.rows(load_errors, _error_rows([(None, error) for error in errors]))
@@ -339,7 +367,7 @@ def prepare_rejection_of_songs(
             )
         record_errors(connection)
         connection.execute(delete(rejected_loads).where(rejected_loads.c.log_date.is_(None)))
-        _record_rejection(connection, None, error_count, max_load_errors, reason)
+        _record_rejection(connection, None, error_count, max_load_errors, reason, inspected=inspected)
 
     return reject
 

@@ -5,6 +5,7 @@ readers see the old rows or the new ones.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from typing import Final, TypeAlias
 
@@ -21,16 +22,21 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
     select,
     text,
+    true,
     union,
 )
 
 from sparkify_dagster.schema import product_tables, sql_files, tables
+from sparkify_dagster.schema.code_versions import code_version
+from sparkify_dagster.warehouse import pending_steps, table_versions
 
 ReplaceDays: TypeAlias = Callable[[Connection, date, date], None]
 
 MAX_DAYS_PER_STATEMENT: Final = 31
+_MADE_OF_ITS_ROWS: Final = {"songplays": ("time",)}
 
 
 def replace_songplays(connection: Connection, first_day: date, last_day: date) -> None:
@@ -87,8 +93,11 @@ DAILY_TRANSFORMS: Final[Mapping[str, ReplaceDays]] = {
 
 def replace_song_dimension(connection: Connection, table: Table) -> None:
     """Rebuilds songs or artists from all staged songs."""
-    connection.execute(delete(table))
-    _insert(connection, table)
+    songs = table_versions.version_of_songs(connection)
+    with table_versions.rewriting(connection, table, true(), built_from=songs):
+        connection.execute(delete(table))
+        _insert(connection, table)
+    pending_steps.note(connection, [str(table.name)])
 
 
 def _replace_touched(
@@ -108,10 +117,11 @@ def _replace_touched(
     connection.execute(insert(touched).from_select([key], union(before, now)))
     connection.execute(delete(day_table).where(day_table.c.log_date.between(first_day, last_day)))
     _insert(connection, day_table, first_day=first_day, last_day=last_day)
-    connection.execute(delete(table).where(table.c[key].in_(select(touched.c[key]))))
-    _insert(connection, table)
+    rows = table.c[key].in_(select(touched.c[key]))
+    with _rebuilding(connection, table, rows, first_day, last_day):
+        connection.execute(delete(table).where(rows))
+        _insert(connection, table)
     touched.drop(connection, checkfirst=False)
-    _note_rebuilt(connection, table, first_day, last_day)
 
 
 def _replace_days(
@@ -122,15 +132,35 @@ def _replace_days(
     parameters: Mapping[str, date] | None = None,
 ) -> None:
     """Rebuilds the rows of the days; without `parameters`, the SELECT has the first and the last day."""
-    connection.execute(delete(table).where(in_days(table, first_day, last_day)))
-    _insert(connection, table, **(parameters or {"first_day": first_day, "last_day": last_day}))
-    _note_rebuilt(connection, table, first_day, last_day)
+    rows = in_days(table, first_day, last_day)
+    with _rebuilding(connection, table, rows, first_day, last_day):
+        connection.execute(delete(table).where(rows))
+        _insert(connection, table, **(parameters or {"first_day": first_day, "last_day": last_day}))
 
 
-def _note_rebuilt(connection: Connection, table: Table, first_day: date, last_day: date) -> None:
+@contextmanager
+def _rebuilding(
+    connection: Connection, table: Table, rows: ColumnElement[bool], first_day: date, last_day: date
+) -> Iterator[None]:
+    """Keeps the bookkeeping of a daily table up to date with the block, which replaces the rows of the days."""
+    with table_versions.rewriting(connection, table, rows) as before:
+        yield
+    name = str(table.name)
+    if before is None or before.sql != code_version(name):
+        for changed in (name, *_MADE_OF_ITS_ROWS.get(name, ())):
+            _note_stale(connection, changed)
     stale = tables.stale_days.c
     days = stale.log_date.between(first_day, last_day)
-    connection.execute(delete(tables.stale_days).where(stale.table_name == table.name, days))
+    connection.execute(delete(tables.stale_days).where(stale.table_name == name, days))
+    pending_steps.note(connection, [name], (first_day, last_day))
+
+
+def _note_stale(connection: Connection, table: str) -> None:
+    """Notes all staged days as stale in a table: they were built by another SELECT, if at all."""
+    stale, staged = tables.stale_days.c, tables.loaded_objects.c.log_date
+    noted = select(stale.log_date).where(stale.table_name == table)
+    days = select(staged, literal(table)).where(staged.is_not(None), staged.not_in(noted)).distinct()
+    connection.execute(insert(tables.stale_days).from_select(["log_date", "table_name"], days))
 
 
 def _insert(connection: Connection, table: Table, **parameters: date) -> None:

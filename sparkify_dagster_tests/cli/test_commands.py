@@ -50,15 +50,6 @@ def loaded(loaded_once: Project, tmp_path: Path) -> Project:
     return Project(tmp_path, dict(loaded_once.environment))
 
 
-@pytest.fixture(scope="module")
-def run_again(loaded_once: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Project, str]:
-    """A project before and after a second run, with nothing new, and what that run printed."""
-    folder = tmp_path_factory.mktemp("run_again")
-    shutil.copytree(loaded_once.folder, folder, dirs_exist_ok=True)
-    again = Project(folder, dict(loaded_once.environment))
-    return loaded_once, again, again.sparkify("etl")
-
-
 def small_world(project: Project) -> World:
     """A source that a test writes itself, for three days."""
     project.use(project.folder)
@@ -265,23 +256,60 @@ def test_no_secret_is_kept_in_the_state(loaded_once: Project) -> None:
 
 
 @pytest.mark.slow
-def test_a_second_run_loads_nothing_again(run_again: tuple[Project, Project, str]) -> None:
-    first, again, output = run_again
-    assert again.world.everything() == first.world.everything()
-    assert loads(again.world) == loads(first.world)
-    assert _from_counts_on(output) == _from_counts_on((first.folder / "first_run.txt").read_text())
-    with again.instance() as instance:
-        newest = instance.fetch_materializations(dg.AssetKey("staging_events"), limit=3).records
-        states = [record.asset_materialization for record in newest]
-    assert {state.metadata["load_status"].value for state in states if state} == {"unchanged"}
+def test_a_second_run_says_that_there_is_nothing_to_do_and_starts_no_run(loaded: Project) -> None:
+    before, runs = loaded.warehouse_file.read_bytes(), runs_of(loaded)
+    assert loaded.sparkify("etl").splitlines() == [
+        "Nothing to do: no file, SQL or setting has changed since the last run",
+        f"Checks, as of their last run: {CHECKS} passed, 0 warn, 0 failed",
+        "Report: .sparkify/report.html",
+    ]
+    assert loaded.warehouse_file.read_bytes() == before
+    assert len(runs_of(loaded)) == len(runs)
 
 
 @pytest.mark.slow
-def test_queries_are_not_refreshed_if_nothing_changed(run_again: tuple[Project, Project, str]) -> None:
-    first, again, _ = run_again
+def test_what_stands_rejected_is_named_and_fails_a_run_that_has_nothing_to_do(
+    rejected_once: tuple[Project, str], tmp_path: Path
+) -> None:
+    shutil.copytree(rejected_once[0].folder, tmp_path, dirs_exist_ok=True)
+    # The source is where it was: a copied file would be a changed one.
+    project = Project(tmp_path, dict(rejected_once[0].environment))
+    output = project.sparkify("etl", expect=1, SPARKIFY_MAX_LOAD_ERRORS="1", SPARKIFY_LOG_END="")
+    nothing, *standing, checks, first, second, remedy = output.splitlines()
+    assert nothing == "Nothing to do: no file, SQL or setting has changed since the last run"
+    # The far day was loaded last, and is all that the latest results are about.
+    assert [line.partition(": ")[0] for line in standing] == ["WARN"] * len(standing)
+    assert checks.startswith("Checks, as of their last run: ")
+    assert first == "2018-11-02 stands rejected: 2 of 3 records have errors, the limit is 1"
+    assert second.startswith("2018-11-03 stands rejected: ")
+    assert remedy == "Correct the files (`sparkify load-errors` shows the records) and run `sparkify etl` again"
+    assert [run.job_name for run in runs_of(project)] == ["load_all", "load_log_days", "show_rejected_days"]
+
+
+@pytest.mark.slow
+def test_a_command_that_is_killed_before_its_checks_leaves_them_to_the_next(loaded: Project) -> None:
+    """All tables are built, and some checks, the comparison of the queries, or the report have not seen them."""
+    logs = shutil.copytree(loaded.environment["SPARKIFY_LOG_DATA"], loaded.folder / "logs")
+    loaded.environment["SPARKIFY_LOG_DATA"] = str(logs)
+    for step in ("check_songplays", "write_query_tables"):
+        with loaded.start("sparkify", "etl") as killed:
+            killed.wait_for(f" {step} ")
+            killed.kill_group()
+        assert "Loading 2018-11-01 to 2018-11-03" in killed.output
+    output = loaded.sparkify("etl")
+    assert "Nothing else is stale: refreshing the queries" in output
+    assert "23 of 23 queries as expected" in output
+    assert loaded.world.query("SELECT COUNT(*) FROM staging.pending_steps") == [(0,)]
+    assert "Nothing to do" in loaded.sparkify("etl")
+
+
+@pytest.mark.slow
+def test_queries_are_not_refreshed_if_the_same_days_are_built_again(loaded_once: Project, loaded: Project) -> None:
+    loaded.sparkify("etl", "--from", DAYS[0], "--to", DAYS[-1])
     asked = "SELECT query, refreshed_at FROM staging.analytics_refreshes ORDER BY query"
-    assert again.world.query(asked) == first.world.query(asked)
-    with again.instance() as instance:
+    assert loaded.world.query(asked) == loaded_once.world.query(asked)
+    assert loads(loaded.world) == loads(loaded_once.world)
+    with loaded.instance() as instance:
         newest = instance.get_latest_materialization_event(dg.AssetKey("plays_by_day"))
     assert newest is not None
     assert newest.asset_materialization is not None
@@ -289,10 +317,6 @@ def test_queries_are_not_refreshed_if_nothing_changed(run_again: tuple[Project, 
     assert metadata["refresh"].value == "up_to_date"
     # The page shows what it showed.
     assert {"preview", "chart", "dagster/row_count"} <= metadata.keys()
-
-
-def _from_counts_on(output: str) -> str:
-    return output[output.index("\nTable ") :]
 
 
 @pytest.mark.parametrize(
@@ -496,8 +520,11 @@ def test_load_errors_are_shown_with_their_text(small: World, project: Project) -
 
 @pytest.mark.slow
 def test_verify_says_which_answers_are_as_expected(loaded: Project) -> None:
-    output = loaded.sparkify("verify")
-    assert output.splitlines()[-1] == "23 of 23 queries as expected"
+    output = loaded.sparkify("verify", "--audit")
+    assert output.splitlines()[-2:] == [
+        "23 of 23 queries as expected",
+        "All rows of the star and the marts are as loads have written them",
+    ]
     (line,) = (line for line in output.splitlines() if line.startswith("plays_by_day "))
     assert line.split() == ["plays_by_day", "3", "3", "rows", "as", "expected"]
 
@@ -511,7 +538,8 @@ def test_verify_shows_what_a_row_changed_by_hand_changes(loaded: Project) -> Non
                 " WHERE start_time = (SELECT MAX(start_time) FROM songplays)"
             )
         )
-    output = loaded.call("verify", expect=1)
+    audit, output = loaded.call("verify", "--audit", expect=1), loaded.call("verify", expect=1)
+    assert audit.splitlines()[-1] == "Rows changed by hand: songplays. `sparkify etl --full` builds all tables again"
     failed = {line.split()[0] for line in output.splitlines() if re.search("; [0-9]+ rows? expected", line)}
     assert "free_and_paid" in failed
     assert "plays_by_day" not in failed
@@ -590,6 +618,9 @@ def test_an_edited_select_is_reported_and_its_days_are_built_again(loaded: Proje
     assert all((agent == "PUT") == (start.date().isoformat() in DAYS[1:]) for start, agent in plays)
     after = code_versions(loaded)
     assert {name for name in after if after[name] != before[name]} == {"songplays"}
+    # What the chosen days have left is what the edit still concerns.
+    assert f"Loading {DAYS[0]} to {DAYS[0]} into" in loaded.sparkify("etl")
+    assert {agent for _, agent in loaded.world.rows("songplays", "start_time", "user_agent")} == {"PUT"}
 
 
 @pytest.mark.slow

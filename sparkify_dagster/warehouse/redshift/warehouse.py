@@ -15,7 +15,6 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Engine,
-    Table,
     create_engine,
     event,
     make_url,
@@ -173,15 +172,6 @@ class RedshiftWarehouse(ServerWarehouse):
     def inputs(self) -> Iterator[Inputs]:
         with copy_folder(required(self.copy_staging), self._staging_region(), current.aws_access()) as folder:
             yield CopyInputs(self, folder, self.iam_role)
-
-    def fingerprint(self, connection: Connection, table: Table) -> str:
-        # CHR(31) separates the values, CHR(30) stands for NULL; a BIGINT holds at most 15 hexadecimal digits.
-        values = " || CHR(31) || ".join(
-            f"COALESCE(CAST({column.name} AS VARCHAR), CHR(30))" for column in table.columns
-        )
-        row = f"CAST(STRTOL(LEFT(MD5({values}), 15), 16) AS DECIMAL(38, 0))"
-        rows = connection.exec_driver_sql(f"SELECT COUNT(*), SUM({row}) FROM {table.fullname}").one()  # noqa: S608
-        return f"{rows[0]} {rows[1]}"
 
     def maintain(self, engine: Engine) -> Sequence[str]:
         """Refreshes the statistics and runs VACUUM, which skips a table that is sorted.
