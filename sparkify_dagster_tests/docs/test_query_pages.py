@@ -10,6 +10,7 @@ import pytest
 
 from sparkify_dagster.analytics.query import read_query
 from sparkify_dagster_tests.sql.test_sql_subset import refusals
+from sparkify_dagster_tests.support.package_copy import copy_package
 from sparkify_dagster_tests.support.project import ROOT, Project
 
 PAGE = ROOT / "docs" / "how-to" / "new-query.md"
@@ -41,8 +42,7 @@ def test_queries_are_added_by_files_alone(example: Path, tmp_path: Path) -> None
     """One in the project's folder, and those of a team, by the commands of its page."""
     project = Project(tmp_path)
     project.simulate()
-    package = tmp_path / "sparkify_dagster"
-    shutil.copytree(ROOT / "sparkify_dagster", package, ignore=shutil.ignore_patterns("__pycache__"))
+    package = copy_package(tmp_path, queries=["plays_by_day", "top_songs"])
     # Before the package that is installed.
     project.environment["PYTHONPATH"] = str(tmp_path)
     shutil.copy(example, package / "sql" / "analytics")
@@ -51,7 +51,7 @@ def test_queries_are_added_by_files_alone(example: Path, tmp_path: Path) -> None
 
     assert "Creating defs at " in scaffolded
     assert [(package / "defs" / "marketing" / "defs.yaml").read_text("utf-8")] == blocks("yaml")
-    assert "23 of 23 queries as expected; 2 without an expected result" in loaded
+    assert "2 of 2 queries as expected; 2 without an expected result" in loaded
     assert "\ngender_gap " in loaded
     assert "\nmarketing_example " in loaded
     assert [line.split()[0] for line in queried.splitlines()] == ["level", "free", "paid"]
