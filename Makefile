@@ -6,7 +6,7 @@ INSTALL = if $(BIN)/pip install --quiet --disable-pip-version-check uv; \
 	then $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e $(1); \
 	else $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e $(1); fi
 
-.PHONY: help run ui test test-fast coverage browser screenshots check format docs reference charting-library benchmark benchmark-first-load benchmark-warehouses benchmark-queries constraints clean
+.PHONY: help run ui test test-fast coverage browser screenshots check format docs reference charting-library benchmark benchmark-first-load benchmark-change benchmark-warehouses benchmark-queries constraints clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ benchmark: .venv/installed ## Measure what the warehouse costs, as ratios (some 
 
 benchmark-first-load: .venv/installed ## Measure the first load of 1 and 14 million events (half an hour)
 	$(BIN)/python benchmarks/first_load.py
+
+benchmark-change: .venv/installed ## Measure what nothing new and one new day cost after 10 to 3,650 days (half an hour)
+	$(BIN)/python benchmarks/change.py
 
 benchmark-warehouses: .venv/installed-dev ## Measure what loading PostgreSQL and Redshift costs (some minutes)
 	$(BIN)/python benchmarks/warehouses.py

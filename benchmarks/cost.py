@@ -5,7 +5,7 @@ the median of some rounds counts.
 
 - month:   8,000 events against Dagster's floor, the same graph with empty bodies. Target: at most 1.3.
 - million: 1,000,000 events and 15,000 songs in 30 days against the floor plus a hand-tuned DuckDB script. Target: 2.
-- growth:  one more day of 33,000 events after 10 and after 360 days. Target: the same.
+- growth:  one more day of 33,000 events, always of the same content, after 10 and after 360 days. Target: the same.
 """
 
 import argparse
@@ -78,10 +78,10 @@ def tuned(folder: Path, source: Path) -> float:
     return place.seconds(sys.executable, str(BENCHMARKS / "tuned.py"), str(source), "tuned.duckdb", *MONTH)
 
 
-def simulate(out: Path, *, users: int, songs: int, days: int = 30) -> Path:
+def simulate(out: Path, *, users: int, songs: int, days: int = 30, start: date = date(2018, 11, 1)) -> Path:
     if not out.exists():
         command = [SPARKIFY, "simulate", "--out", str(out), "--users", str(users), "--songs", str(songs)]
-        subprocess.run([*command, "--days", str(days), "--seed", "1"], check=True, cwd=ROOT)
+        subprocess.run([*command, "--days", str(days), "--start", str(start), "--seed", "1"], check=True, cwd=ROOT)
     return out
 
 
