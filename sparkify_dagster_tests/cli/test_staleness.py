@@ -396,7 +396,7 @@ SCRIPTS = st.lists(st.tuples(changes(), st.one_of(st.none(), st.integers(0, 14))
 @pytest.mark.slow
 @given(script=SCRIPTS)
 @settings(
-    max_examples=4,
+    max_examples=2,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -240,15 +240,15 @@ next(batches)
 @pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_processes_end_with_their_parent(end: signal.Signals, tmp_path: Path) -> None:
-    """Also while they inspect, which takes half a minute here. They hold the pipe of errors open until they end."""
+    """Also while they inspect, which takes two minutes here. They hold the pipe of errors open until they end."""
     (tmp_path / "2018-11-01-events.json").write_bytes(lines(event()))
-    (tmp_path / "2018-11-02-events.json").write_bytes(b"not JSON\n" * 1_000_000)
+    (tmp_path / "2018-11-02-events.json").write_bytes(b"not JSON\n" * 4_000_000)
     started = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert started.stdout is not None
     assert started.stdout.readline() == "inspecting\n"
     started.send_signal(end)
-    _, errors = started.communicate(timeout=10)
+    _, errors = started.communicate(timeout=60)
     assert started.returncode == -end
     assert errors.count("Traceback") == (1 if end is signal.SIGINT else 0)
