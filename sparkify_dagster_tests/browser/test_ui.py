@@ -131,7 +131,7 @@ def everything_is_loaded(shared_ui: UI, project: Project, world: World, correcte
     """The simulated days have come, the broken one is corrected, and the failed and missing days are materialized."""
     world.write_log(BROKEN, *plays(BROKEN, 1), event(time=f"{BROKEN}T11:00:00", itemInSession=2, song=HOSTILE))
     shutil.copytree(project.folder / "simulated", world.folder / "log_data", dirs_exist_ok=True)
-    shared_ui.launch(choose="Failed and missing")
+    shared_ui.launch(choose="Failed and missing", days="[2018-11-01...2018-11-05]")
     run, *_ = wait_for_runs(shared_ui, project, 5)
     assert range_tags(date(2018, 11, 1), date(2018, 11, 5)).items() <= run.tags.items()
     expect(shared_ui.page.get_by_text("100% completed")).to_be_visible()

@@ -38,8 +38,8 @@ class UI:
         else:
             self.page.evaluate(_FOLLOW, path)
 
-    def launch(self, *, choose: str) -> None:
-        """Jobs > load_all > Materialize all, then days: what the field takes, or the name of a button such as All."""
+    def launch(self, *, choose: str, days: str = "") -> None:
+        """Jobs > load_all > Materialize all, then days: what the field takes, or a button such as All and its days."""
         # Loaded again, so that neither the choice nor the notice of an earlier launch is there.
         self.page.goto("/locations/sparkify_dagster/jobs/load_all")
         dialog = self.page.get_by_role("dialog")
@@ -54,8 +54,13 @@ class UI:
         else:
             launch = dialog.get_by_role("button", name="Launch backfill", exact=True)
             chosen = dialog.get_by_role("button", name=choose, exact=True)
-            # Before the days have come, it chooses none.
-            wait_until(lambda: _click(chosen) and launch.is_enabled(), "days to launch", pause=0.5)
+            field = dialog.get_by_placeholder(re.compile("^ex: "))
+
+            def are_chosen() -> bool:
+                return _click(chosen) and launch.is_enabled() and field.input_value() == days
+
+            # While the status of the days is still coming, it chooses none, or others.
+            wait_until(are_chosen, f"{days} to be chosen", pause=0.5)
             launch.click()
         self.page.get_by_role("link", name="View", exact=True).click()
 
