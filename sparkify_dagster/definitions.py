@@ -41,6 +41,7 @@ _checks = [
     check_product,
     *([check_queries] if _settings.expected else []),
 ]
+CHECK_SPECS = [spec for check in _checks for spec in check.check_specs]
 _assets = [
     staging.staging_events,
     staging.staging_songs,
@@ -52,7 +53,7 @@ _assets = [
     *product.marts,
     analytics.queries,
     *broken_query_assets(),
-    *([report_asset([spec for check in _checks for spec in check.check_specs])] if _settings.report else []),
+    *([report_asset(CHECK_SPECS)] if _settings.report else []),
 ]
 
 defs = dg.Definitions(

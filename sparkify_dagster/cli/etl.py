@@ -128,7 +128,7 @@ class _Etl:
             self._console.print(plan.nothing_to_load, markup=False)
         return self._progress.ok and not stands and plan.nothing_to_load is None
 
-    def _plan(self, first_day: date | None, last_day: date | None) -> "_Plan":
+    def _plan(self, first_day: date | None, last_day: date | None) -> _Plan:
         if first_day and last_day:
             return _Plan([(first_day, last_day)])
         listing = self._source.list_log_files()
@@ -165,7 +165,7 @@ class _Etl:
             report=current.report_location(),
         )
 
-    def _load(self, plan: "_Plan") -> None:
+    def _load(self, plan: _Plan) -> None:
         """Loads the blocks, each in a run of its own, the songs with the first, and the results with the last."""
         for days in plan.blocks:
             self._console.print(f"Loading {days[0]} to {days[1]} into {self._warehouse.database}")

@@ -43,11 +43,11 @@ class Staleness:
     days: Sequence[date]
     """Days of the window to load, or to build again."""
     songs: bool
-    """Whether song files have to be loaded, or songs and artists to be built again."""
+    """True if song files have to be loaded, or songs and artists to be built again."""
     results: bool
-    """Whether queries, their comparison or the report have to be brought up to date."""
+    """True if queries, their comparison or the report have to be brought up to date."""
     knows_days: bool
-    """Whether a day of the window has a file or rows."""
+    """True if a day of the window has a file or rows."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import dagster as dg
 from rich.console import Console
 
-from sparkify_dagster.definitions import defs
+from sparkify_dagster.definitions import CHECK_SPECS
 from sparkify_dagster.formatting import pluralize
 from sparkify_dagster.presentation.metadata_keys import NO_REJECTED_LOADS
 from sparkify_dagster.report.check_states import Outcome, check_states
@@ -29,8 +29,7 @@ def print_rejections(console: Console, days: Sequence[Rejection], songs: SongRej
 
 def print_checks(console: Console, instance: dg.DagsterInstance) -> None:
     """Prints the latest results of the checks, from the run history."""
-    specs = [spec for checks in defs.asset_checks or () for spec in checks.check_specs]
-    states = check_states(instance, specs)
+    states = check_states(instance, CHECK_SPECS)
     for state in states:
         if state.outcome in (Outcome.WARNED, Outcome.FAILED) and state.name != NO_REJECTED_LOADS:
             severity = "WARN" if state.outcome is Outcome.WARNED else "ERROR"

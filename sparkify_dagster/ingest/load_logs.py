@@ -43,8 +43,8 @@ COPY_FIRST_DAYS = 366
 class LoadedDay:
     """The outcome of the load of one day. `rejection` says why the day was rejected, if it was.
 
-    `inspected` is None if an earlier load has rejected the day and nothing has changed since. It
-    is without the content of its files.
+    `inspected` is None if an earlier load has rejected the day and nothing has changed since. It is without
+    the content of its files.
     """
 
     day: date

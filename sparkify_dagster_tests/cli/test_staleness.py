@@ -1,4 +1,4 @@
-"""What is stale: a thing that has changed, and nothing else. A stale thing is never taken for fresh."""
+"""Only things that have changed are stale, and a stale thing is never taken for fresh."""
 
 import shutil
 from collections.abc import Callable, Iterator

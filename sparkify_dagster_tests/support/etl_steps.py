@@ -1,4 +1,4 @@
-"""What `sparkify etl` does without days, as functions in this process, so that a test can stop it after each of them.
+"""The steps of `sparkify etl` without days, in this process, so that a test can stop after each of them.
 
 The command itself is tested in cli/test_commands.py; here Dagster's runs are left out, at a tenth of the price.
 """
