@@ -445,6 +445,9 @@ DAY_COLUMNS: Mapping[Table, Column[Any]] = {
     sessions: sessions.c.started_at,
     daily_activity: daily_activity.c.day,
 }
+# The rows per day from which the tables of whole users and sessions are built. They also know the keys of these tables
+# that have events on a day.
+DAY_TABLES: Mapping[Table, Table] = {users: user_days, user_levels: level_days, sessions: session_days}
 # All that a reader may use, and those that a load of days rebuilds.
 READ_TABLES = (*STAR_TABLES, *PRODUCT_TABLES)
 DAILY_TABLES = (songplays, users, time, *PRODUCT_TABLES)

@@ -14,6 +14,7 @@ from sparkify_dagster.schema.column_types import ANALYTICS_SCHEMA, PRODUCT_SCHEM
 from sparkify_dagster.schema.sql_files import VIEWS
 from sparkify_dagster.schema.tables import (
     DAILY_TABLES,
+    DAY_TABLES,
     PRODUCT_TABLES,
     STAR_TABLES,
     analytics_refreshes,
@@ -96,9 +97,13 @@ def replace_lost_tables(connection: Connection) -> Sequence[str]:
         return ()
     create_tables(connection)
     if any(table in _LOADED_TABLES for table in lost):
-        for table in _LOADED_TABLES:
-            connection.execute(delete(table))
+        for loaded in _LOADED_TABLES:
+            connection.execute(delete(loaded))
         _note_stale_days(connection)
+    for rebuilt, day_table in DAY_TABLES.items():
+        if day_table in lost:
+            # Nothing says any more which of its rows have lost their events.
+            connection.execute(delete(rebuilt))
     connection.execute(delete(table_versions))
     return [table.fullname for table in lost]
 

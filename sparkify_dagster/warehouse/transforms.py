@@ -54,7 +54,7 @@ def replace_time(connection: Connection, first_day: date, last_day: date) -> Non
 
 def replace_users(connection: Connection, first_day: date, last_day: date) -> None:
     """Rebuilds the users seen on the days (both included), now or when users was last built from these days."""
-    _replace_touched(connection, tables.users, tables.user_days, "user_id", first_day, last_day)
+    _replace_touched(connection, tables.users, "user_id", first_day, last_day)
 
 
 def replace_events(connection: Connection, first_day: date, last_day: date) -> None:
@@ -69,14 +69,12 @@ def replace_daily_activity(connection: Connection, first_day: date, last_day: da
 
 def replace_user_levels(connection: Connection, first_day: date, last_day: date) -> None:
     """Rebuilds all levels of the users seen on the days (both included), now or when they were last built."""
-    table = product_tables.user_levels
-    _replace_touched(connection, table, product_tables.level_days, "user_id", first_day, last_day)
+    _replace_touched(connection, product_tables.user_levels, "user_id", first_day, last_day)
 
 
 def replace_sessions(connection: Connection, first_day: date, last_day: date) -> None:
     """Rebuilds the sessions that have events on the days (both included), now or when they were last built."""
-    table = product_tables.sessions
-    _replace_touched(connection, table, product_tables.session_days, "session_id", first_day, last_day)
+    _replace_touched(connection, product_tables.sessions, "session_id", first_day, last_day)
 
 
 # In an order in which each is built after what it reads.
@@ -100,14 +98,13 @@ def replace_song_dimension(connection: Connection, table: Table) -> None:
     pending_steps.note(connection, [str(table.name)])
 
 
-def _replace_touched(
-    connection: Connection, table: Table, day_table: Table, key: str, first_day: date, last_day: date
-) -> None:
-    """Rebuilds the rows of a table whose keys have events on the days, from the rows per day of `day_table`.
+def _replace_touched(connection: Connection, table: Table, key: str, first_day: date, last_day: date) -> None:
+    """Rebuilds the rows of a table whose keys have events on the days, from its rows per day.
 
     The day table changes only here, in the transaction that changes the table: it still knows the keys of the days as
     they were when the table was last built from them.
     """
+    day_table = tables.DAY_TABLES[table]
     name = f"touched_{key.removesuffix('_id')}s"
     touched = Table(name, MetaData(), Column(key, BigInteger), prefixes=["TEMPORARY"])
     events = tables.staging_events.c

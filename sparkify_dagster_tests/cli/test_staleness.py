@@ -19,7 +19,7 @@ from sparkify_dagster.cli import staleness
 from sparkify_dagster.cli.staleness import Staleness, find_stale
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.schema import code_versions, sql_files
-from sparkify_dagster.schema.tables import READ_TABLES, metadata
+from sparkify_dagster.schema.tables import DAY_TABLES, READ_TABLES, metadata
 from sparkify_dagster.warehouse import pending_steps, staging_tables, table_versions
 from sparkify_dagster_tests.support import etl_steps
 from sparkify_dagster_tests.support.etl_steps import EtlSteps, seen_history
@@ -238,6 +238,19 @@ def test_a_table_that_somebody_drops_is_built_again(etl: EtlSteps, table: str) -
     views = ("DROP VIEW staging.song_matches", "DROP VIEW staging.current_songs")
     execute(etl.world, *(views if table == "staging.staging_songs" else ()), f"DROP TABLE {table}")
     assert not etl.is_fresh()
+    etl.run()
+    assert etl.is_fresh()
+    assert etl.world.everything() == etl.world.everything_from_scratch(DAYS[0], DAYS[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("table", [table.fullname for table in DAY_TABLES.values()])
+def test_a_removed_file_is_not_forgotten_with_a_dropped_table(etl: EtlSteps, table: str) -> None:
+    etl.world.write_log(DAYS[0], event(time=f"{DAYS[0]}T10:00:00", userId="77", sessionId=77))
+    etl.run()
+    (etl.world.folder / f"log_data/2018/11/{DAYS[0]}-events.json").unlink()
+    etl.run(2)
+    execute(etl.world, f"DROP TABLE {table}")
     etl.run()
     assert etl.is_fresh()
     assert etl.world.everything() == etl.world.everything_from_scratch(DAYS[0], DAYS[-1])
