@@ -115,6 +115,9 @@ class _Etl:
         _show_rejected(self._instance, left.rejections)
         if not self._progress.failed_steps:
             self._rematch(left.pending_days)
+        if plan.results and not self._progress.runs:
+            self._console.print("Nothing else is stale: refreshing the queries")
+            self._execute("refresh_analytics", RESULTS)
         if everything and not self._progress.failed_steps:
             self._console.print("Checking all rows")
             _execute(self._instance, jobs.audit.name, self._progress)
@@ -179,9 +182,6 @@ class _Etl:
             self._execute(job, assets, days=days, loaded=loaded)
         if not plan.blocks and plan.songs:
             self._execute("load_songs", [*SONG_ASSETS, *RESULTS], loaded=["staging_songs"])
-        elif not plan.blocks and plan.results:
-            self._console.print("Nothing else is stale: refreshing the queries")
-            self._execute("refresh_analytics", RESULTS)
 
     def _rematch(self, pending_days: Sequence[date]) -> None:
         self._progress.latest_evaluation_counts = True

@@ -10,6 +10,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
@@ -27,6 +28,7 @@ from sparkify_dagster_tests.support.world import EVENTS, SONGS, STAR, World, ref
 # In a constant, since a traceback quotes the code.
 NAME = "Ayleen"
 DAYS = [f"2018-11-{number:02}" for number in range(1, 7)]
+MATCHED = "SELECT start_time FROM songplays WHERE song_id IS NOT NULL ORDER BY start_time"
 
 
 @pytest.fixture
@@ -239,6 +241,47 @@ def test_the_commands_are_the_same(tmp_path: Path, postgres: PostgresServer) -> 
     project.sparkify("create-tables", "--drop", "--yes")
     with warehouse.connect("a test") as engine, engine.begin() as connection:
         assert connection.scalar(plays) == 0
+
+
+@pytest.mark.slow
+def test_queries_wait_for_all_plays_to_be_matched_again(tmp_path: Path, postgres: PostgresServer) -> None:
+    """A failed re-match of one day does not keep other days from it, but the queries."""
+    warehouse = postgres.new_warehouse()
+    world = World(tmp_path, new_warehouse=lambda: warehouse)
+    project = Project(tmp_path, {"SPARKIFY_WAREHOUSE": warehouse.address})
+    project.use(tmp_path)
+    for day in (DAYS[0], DAYS[2]):
+        world.write_log(day, event(time=f"{day}T10:00:00"))
+    world.write_songs("A/A/A/TRAAA.json", song(song_id="SOOTHER", title="Never played"))
+    project.sparkify("etl")
+    execute(world, f"ALTER TABLE songplays ADD CONSTRAINT c CHECK (song_id IS NULL OR start_time >= '{DAYS[1]}')")
+    world.write_songs("A/A/B/TRAAB.json", song())
+    output = project.sparkify("etl", expect=1)
+    for day in (DAYS[0], DAYS[2]):
+        assert f"The song catalogue changed: re-matching the plays of {day} to {day}\n" in output
+    assert [str(start)[:10] for (start,) in world.query(MATCHED)] == [DAYS[2]]
+    # The queries of the run that loads the song are older than all re-matches.
+    assert runs_with_queries(project) == [True, True, False, False]
+    execute(world, "ALTER TABLE songplays DROP CONSTRAINT c")
+    project.sparkify("etl")
+    assert [str(start)[:10] for (start,) in world.query(MATCHED)] == [DAYS[0], DAYS[2]]
+    assert runs_with_queries(project)[4:] == [True]
+
+
+def execute(world: World, statement: str) -> None:
+    world.warehouse.run("a test", lambda connection: connection.execute(text(statement)))
+
+
+def runs_with_queries(project: Project) -> list[bool]:
+    """Returns for each run, the oldest first, whether it has materialized a query."""
+    with project.instance() as instance:
+        return [
+            any(
+                entry.dagster_event and entry.dagster_event.asset_key == dg.AssetKey("top_songs")
+                for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+            )
+            for run in list(instance.get_runs())[::-1]
+        ]
 
 
 def an_analyst_reads_while_a_load_writes(
