@@ -15,16 +15,13 @@ import sys
 from datetime import date, timedelta
 from pathlib import Path
 
-from cost import BENCHMARKS, SPARKIFY, Workplace, fresh, run, simulate
+from simulated import log_file, simulate
+from workplace import BENCHMARKS, SPARKIFY, Workplace, fresh, run
 
 FIRST_DAY = date(2009, 1, 1)
 HISTORIES = (10, 360, 3_650)
 # More days than any round needs.
 SPARE_DAYS = 30
-
-
-def log_file(source: Path, day: date) -> Path:
-    return source / "log_data" / f"{day:%Y/%m}" / f"{day}-events.json"
 
 
 class Growing:

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from cost import SPARKIFY, Workplace, simulate
+from simulated import simulate
 from sqlalchemy import Table, func, select, text, update
+from workplace import SPARKIFY, Workplace
 
 from sparkify_dagster.analytics import refresh
 from sparkify_dagster.analytics.query import Query, all_queries

@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -24,9 +24,10 @@ import duckdb
 import obstore
 import psycopg2
 import psycopg2.extensions
-from cost import run, simulate
 from obstore.store import LocalStore, ObjectStore
+from simulated import FIRST_DAY, MONTH_DAYS, million, month
 from sqlalchemy import make_url, text
+from workplace import run
 
 from sparkify_dagster.config.aws import AwsAccess, s3_store
 from sparkify_dagster.days import Window, days_between
@@ -41,7 +42,6 @@ from sparkify_dagster.warehouse.redshift.copy import compressed
 from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers
 from sparkify_dagster_tests.support.servers import postgres, s3
 
-FIRST_DAY, DAYS = date(2018, 11, 1), 30
 BUCKET = "benchmark"
 
 
@@ -52,7 +52,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def load_events(warehouse: Warehouse, source: Source) -> None:
-    days = days_between(FIRST_DAY, FIRST_DAY + timedelta(days=DAYS - 1))
+    days = days_between(FIRST_DAY, FIRST_DAY + timedelta(days=MONTH_DAYS - 1))
     with warehouse.connect("a benchmark") as engine:
         loading = load_log_days(
             engine,
@@ -71,7 +71,7 @@ def load_events(warehouse: Warehouse, source: Source) -> None:
 
 
 def postgres_events(folder: Path, rounds: int) -> None:
-    place = simulate(folder / "million", users=12_800, songs=15_000)
+    place = million(folder)
     source = Source(log_data=str(place / "log_data"), song_data=str(place / "song_data"))
     rows_file = folder / "events.csv"
     ours, bare = [], []
@@ -103,7 +103,7 @@ def copy(connection: psycopg2.extensions.connection, rows_file: Path) -> None:
 
 
 def songs(folder: Path, rounds: int) -> None:
-    place = simulate(folder / "million", users=12_800, songs=15_000)
+    place = million(folder)
     with serving_redshift() as (redshift, server):
         bucket, keys = upload(server, place / "song_data", "song_data")
         source = Source(
@@ -142,9 +142,9 @@ def upload(server: s3.S3Server, folder: Path, prefix: str) -> tuple[ObjectStore,
     return bucket, keys
 
 
-def redshift_events(name: str, users: int, songs: int, folder: Path, rounds: int) -> None:
+def redshift_events(name: str, simulated: Callable[[Path], Path], folder: Path, rounds: int) -> None:
     """Counts, which are the same in each round; so there is one."""
-    place = simulate(folder / name, users=users, songs=songs)
+    place = simulated(folder)
     with serving_redshift() as (redshift, server), s3.recording(server) as recorder:
         upload(server, place / "log_data", "log_data")
         os.environ["AWS_ENDPOINT_URL_S3"] = recorder.url
@@ -211,7 +211,7 @@ if __name__ == "__main__":
         {
             "postgres": postgres_events,
             "songs": songs,
-            "month": partial(redshift_events, "month", 100, 400),
-            "million": partial(redshift_events, "million", 12_800, 15_000),
+            "month": partial(redshift_events, "month", month),
+            "million": partial(redshift_events, "million", million),
         },
     )
