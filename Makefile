@@ -6,7 +6,7 @@ INSTALL = if $(BIN)/pip install --quiet --disable-pip-version-check uv; \
 	then $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e $(1); \
 	else $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e $(1); fi
 
-.PHONY: help run ui test test-fast coverage browser screenshots check format docs reference charting-library benchmark benchmark-first-load benchmark-change benchmark-warehouses benchmark-queries constraints clean
+.PHONY: help run ui test test-fast coverage browser screenshots check format docs reference charting-library benchmark benchmark-first-load benchmark-change benchmark-peers benchmark-warehouses benchmark-queries constraints clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ benchmark-first-load: .venv/installed ## Measure the first load of 1 and 14 mill
 
 benchmark-change: .venv/installed ## Measure what nothing new and one new day cost after 10 to 3,650 days (half an hour)
 	$(BIN)/python benchmarks/change.py
+
+benchmark-peers: .venv/installed ## Measure a first load beside a hand-tuned script and dbt-duckdb (an hour)
+	$(BIN)/python benchmarks/peers.py
 
 benchmark-warehouses: .venv/installed-dev ## Measure what loading PostgreSQL and Redshift costs (some minutes)
 	$(BIN)/python benchmarks/warehouses.py
