@@ -140,8 +140,8 @@ def print_table(medians: dict[str, Cost], rounds: int) -> None:
         )
     ours = (medians[ETL].seconds - medians[FLOOR].seconds) / medians[SCRIPT_WITH_ALL].seconds
     print(
-        f"\nMedians of {rounds} rounds; ratios to {SCRIPT}. `sparkify etl` takes the floor + {ours:.2f} x "
-        f"{SCRIPT_WITH_ALL} (target 1.5)",
+        f"\nRounds: {rounds}, of which the medians count. Ratios to {SCRIPT}. "
+        f"`sparkify etl` takes the floor + {ours:.2f} x {SCRIPT_WITH_ALL} (target 1.5)",
         flush=True,
     )
 

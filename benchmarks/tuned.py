@@ -43,14 +43,15 @@ SCHEMA_OF_FOLDER = {"staging": "staging", "star": "main", "product": "product", 
 
 
 def repaired(text: str) -> str:
-    """Returns an expression that undoes the double encoding of a text, which costs little: most texts are ASCII."""
+    """Returns an expression that undoes the double encoding of a text; most texts are ASCII, which is seen at once."""
     once = _decoded(text)
     return f"CASE WHEN strlen({text}) = length({text}) THEN {text} ELSE coalesce({_decoded(once)}, {once}, {text}) END"
 
 
 def _decoded(text: str) -> str:
     """Returns an expression that decodes as UTF-8 what was read as Latin-1: NULL if it was not."""
-    byte = "CASE WHEN unicode(c) < 256 THEN printf('%02x', unicode(c)) ELSE 'none' END"
+    # A control character has one digit, and occurs in no title.
+    byte = "CASE WHEN unicode(c) < 256 THEN hex(unicode(c)) ELSE 'none' END"
     return f"TRY(decode(unhex(array_to_string(list_transform(string_split({text}, ''), lambda c: {byte}), ''))))"
 
 
