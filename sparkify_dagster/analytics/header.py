@@ -15,6 +15,9 @@ people, such as `area`, and that the header declares as such:
     --
     -- Groups people: area, browser
     -- Chart: bar of plays by song
+
+A query of which each row depends on the events of one day alone names the column with that day: `-- By day: day`. A
+refresh computes only the days that have changed.
 """
 
 import re
@@ -58,6 +61,8 @@ class Header:
     chart: ChartSpec | None = None
     groups_people: tuple[str, ...] = ()
     """Columns that are shown although they are derived from personal ones."""
+    by_day: str | None = None
+    """The column with the day whose events alone make the row; None if a row depends on several days."""
 
 
 def read_header(text: str) -> Header:
@@ -82,6 +87,8 @@ def read_header(text: str) -> Header:
     for name in header.groups_people:
         if name not in header.columns:
             raise HeaderError(f"Groups people: unknown column {name}; the columns are {', '.join(header.columns)}")
+    if header.by_day is not None and not isinstance(getattr(header.columns.get(header.by_day), "type", None), Date):
+        raise HeaderError(f"By day: {header.by_day} is not a column of type DATE")
     return header
 
 
@@ -103,6 +110,9 @@ def _read_line(header: Header, section: str, line: str) -> str:
             return "columns"
         case "Groups people":
             header.groups_people = tuple(name.strip() for name in rest.split(","))
+            return "notes"
+        case "By day":
+            header.by_day = rest.strip()
             return "notes"
         case "Chart":
             header.chart = _chart(rest.strip())

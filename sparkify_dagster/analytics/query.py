@@ -26,7 +26,7 @@ from sparkify_dagster.schema.lineage import (
     require_columns,
     tables_read_by,
 )
-from sparkify_dagster.schema.tables import PRODUCT_TABLES, STAR_TABLES, is_personal, metadata
+from sparkify_dagster.schema.tables import BUILT_BY_DAY, PRODUCT_TABLES, STAR_TABLES, is_personal, metadata
 
 PARAMETERS: Final = ("first_day", "end_day")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -68,6 +68,8 @@ class Query:
     order: tuple[tuple[str, bool], ...]
     """The columns of the ORDER BY, each with whether it is descending; empty without an ORDER BY."""
     chart: ChartSpec | None
+    by_day: str | None
+    """The column with the day whose events alone make the row; None if a row depends on several days."""
     select: str
 
     @property
@@ -162,6 +164,8 @@ def read_query(path: Path, folder: QueryFolder | None = None) -> Query:
         _check_backslashes(select)
         order = _checked_order(select, tuple(header.columns))
         require_columns(select)
+        if header.by_day:
+            _check_days_are_independent(select)
         line = None
         _mark_personal_columns(select, header)
     except (HeaderError, LineageError) as error:
@@ -183,6 +187,7 @@ def read_query(path: Path, folder: QueryFolder | None = None) -> Query:
         table,
         order,
         header.chart,
+        header.by_day,
         select,
     )
 
@@ -251,6 +256,19 @@ def _mark_personal_columns(select: str, header: Header) -> None:
 def _is_derived_from_personal_columns(origin: ColumnOrigin) -> bool:
     # Identifiers in SQL are case-insensitive.
     return any((table, column.lower()) in _PERSONAL for table, column in origin.sources)
+
+
+def _check_days_are_independent(select: str) -> None:
+    """Raises HeaderError if a row of the result may depend on several days."""
+    from sqlglot import exp
+
+    if parsed_select(select).find(exp.Window, exp.Limit, exp.Fetch, exp.Offset):
+        raise HeaderError("By day: a window function or a LIMIT depends on the rows of other days")
+    if others := tables_read_by(select) - BUILT_BY_DAY:
+        raise HeaderError(
+            f"By day: {', '.join(sorted(others))}: one row is made of several days; such a query may read "
+            f"{', '.join(sorted(BUILT_BY_DAY))}"
+        )
 
 
 def _checked_order(select: str, columns: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:

@@ -1,4 +1,7 @@
-"""Runs analytics queries and stores their results as tables, recomputed only when the star or the query changed."""
+"""Runs analytics queries and stores their results as tables, recomputed only when the star or the query changed.
+
+Of a query by day only the changed days are recomputed. Loads note these in `staging.pending_steps`.
+"""
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
@@ -19,7 +22,10 @@ from sqlalchemy import (
     cast,
     column,
     delete,
+    func,
     insert,
+    not_,
+    or_,
     select,
     text,
     update,
@@ -28,14 +34,16 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable, DropTable
 
 from sparkify_dagster.analytics.query import Query
+from sparkify_dagster.days import contiguous_blocks, days_between, format_days
 from sparkify_dagster.schema.column_types import ANALYTICS_SCHEMA
 from sparkify_dagster.schema.tables import analytics_refreshes
 from sparkify_dagster.warehouse import pending_steps
 from sparkify_dagster.warehouse.base import Warehouse, count_rows, utc_now
 from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line, with_remedy
 from sparkify_dagster.warehouse.ddl import columns_in
+from sparkify_dagster.warehouse.pending_steps import QUERIES_BY_DAY, PendingStep
 from sparkify_dagster.warehouse.table_versions import TableVersion, read_versions
-from sparkify_dagster.warehouse.transforms import day_bounds
+from sparkify_dagster.warehouse.transforms import MAX_DAYS_PER_STATEMENT, day_bounds
 
 ResultRow: TypeAlias = Row[*tuple[Any, ...]]
 
@@ -114,10 +122,12 @@ def refresh_times(connection: Connection) -> Mapping[str, datetime]:
 
 
 class _StoredVersion(NamedTuple):
-    """Digests of the table's DDL, and of the query and the data that its rows were computed from."""
+    """Digests of the table's DDL, of the query with the data that its rows were computed from, and of the query."""
 
     definition: str
     version: str
+    by_day: str | None
+    """Digest of a query by day; None of others, and if all days have to be computed."""
 
 
 def stale_queries(connection: Connection, queries: Iterable[Query]) -> Sequence[Query]:
@@ -147,8 +157,12 @@ def note_compared(connection: Connection, versions: Sequence[str], expected: str
 
 def _refresh(warehouse: Warehouse, connection: Connection, queries: Sequence[Query]) -> Sequence[QueryResult]:
     tables, stored = read_versions(connection), _stored_versions(connection)
-    results = [_refresh_one(warehouse, connection, query, tables, stored.get(query.name)) for query in queries]
+    changes = pending_steps.read(connection, QUERIES_BY_DAY)
+    results = [_refresh_one(warehouse, connection, query, tables, stored.get(query.name), changes) for query in queries]
     pending_steps.note(connection, [result.query.name for result in results if result.recomputed])
+    others = {name for name, version in stored.items() if version.by_day}.difference(query.name for query in queries)
+    if not others:
+        pending_steps.remove(connection, changes)
     return results
 
 
@@ -158,6 +172,7 @@ def _refresh_one(
     query: Query,
     tables: Mapping[str, TableVersion],
     stored: _StoredVersion | None,
+    changes: Sequence[PendingStep],
 ) -> QueryResult:
     started = perf_counter()
     current = _current_version(connection, query, tables)
@@ -167,19 +182,50 @@ def _refresh_one(
             if stored is None or stored.definition != current.definition:
                 connection.execute(DropTable(query.table, if_exists=True))
                 query.table.create(connection, checkfirst=False)
+                _insert(connection, query)
+            elif query.by_day and stored.by_day == current.by_day and (days := _changed_days(query, changes)):
+                _replace_days(connection, query, query.table.c[query.by_day], days)
             else:
                 connection.execute(delete(query.table))
-            names = query.columns
-            connection.execute(insert(query.table).from_select(names, _typed_select(query)), _parameters())
+                _insert(connection, query)
             _record_version(connection, query, current)
         rows = count_rows(connection, query.table)
     return QueryResult(query, current.version, is_stale, rows, perf_counter() - started)
 
 
+def _insert(connection: Connection, query: Query, first_day: date | None = None, last_day: date | None = None) -> None:
+    rows = insert(query.table).from_select(query.columns, _typed_select(query))
+    connection.execute(rows, _parameters(first_day, last_day))
+
+
+def _changed_days(query: Query, changes: Sequence[PendingStep]) -> Sequence[date]:
+    """Returns the days that have changed in the tables that the query reads, sorted."""
+    return sorted(
+        {day for change in changes if change.table in query.reads and change.days for day in days_between(*change.days)}
+    )
+
+
+def _replace_days(connection: Connection, query: Query, day: ColumnElement[date], days: Sequence[date]) -> None:
+    """Replaces the rows of the days, which are sorted."""
+    blocks = contiguous_blocks(days, MAX_DAYS_PER_STATEMENT)
+    in_blocks = or_(*(day.between(first_day, last_day) for first_day, last_day in blocks))
+    count_others = select(func.count()).select_from(query.table).where(not_(in_blocks))
+    others = connection.scalar(count_others)
+    connection.execute(delete(query.table).where(in_blocks))
+    for first_day, last_day in blocks:
+        _insert(connection, query, first_day, last_day)
+    if connection.scalar(count_others) != others:
+        raise QueryFailedError(
+            f"query {query.name} ({query.path.name}) failed: By day: {query.by_day}: some rows of "
+            f"{format_days(*blocks[-1])} have another day there: remove this line from the header"
+        )
+
+
 def _current_version(connection: Connection, query: Query, tables: Mapping[str, TableVersion]) -> _StoredVersion:
     definition = _digest(str(CreateTable(query.table).compile(dialect=connection.dialect)))
     read = (tables[name].rows if name in tables else "" for name in sorted(query.reads))
-    return _StoredVersion(definition, _digest(definition, query.select, *read))
+    by_day = _digest(definition, query.select) if query.by_day else None
+    return _StoredVersion(definition, _digest(definition, query.select, *read), by_day)
 
 
 def _is_stale(current: _StoredVersion, stored: _StoredVersion | None) -> bool:
@@ -212,8 +258,8 @@ def _stored_versions(connection: Connection) -> Mapping[str, _StoredVersion]:
     """Returns the versions of the queries' tables that exist."""
     existing = columns_in(connection, ANALYTICS_SCHEMA)
     stored = analytics_refreshes.c
-    rows = connection.execute(select(stored.query, stored.definition, stored.version)).all()
-    return {name: _StoredVersion(definition, version) for name, definition, version in rows if name in existing}
+    rows = connection.execute(select(stored.query, stored.definition, stored.version, stored.by_day)).all()
+    return {name: _StoredVersion(*version) for name, *version in rows if name in existing}
 
 
 def _record_version(connection: Connection, query: Query, version: _StoredVersion) -> None:

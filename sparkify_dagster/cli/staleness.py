@@ -125,7 +125,7 @@ def _days_to_build(connection: Connection, bookkeeping: _Bookkeeping, unseen: Se
         yield from bookkeeping.known_days
     yield from connection.scalars(select(tables.stale_days.c.log_date).distinct())
     for pending in bookkeeping.pending:
-        if pending.days and pending.step != REPORT:
+        if pending.days and pending.is_check:
             yield from days_between(*pending.days)
 
 
@@ -136,7 +136,7 @@ def _songs_to_build(bookkeeping: _Bookkeeping, unseen: Set[str]) -> bool:
             bookkeeping.is_outdated(name) or bookkeeping.versions[name].built_from != (loaded.rows if loaded else None)
             for name in _SONG_TABLES
         )
-        or any(each.table in SONG_ASSETS and each.step != REPORT for each in bookkeeping.pending)
+        or any(each.table in SONG_ASSETS and each.is_check for each in bookkeeping.pending)
         or not unseen.isdisjoint(SONG_ASSETS)
     )
 

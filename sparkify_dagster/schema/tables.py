@@ -227,7 +227,7 @@ pending_steps = Table(
         "token", String(64), nullable=False, comment="Random, so that a step removes only the rows that it has seen"
     ),
     schema=STAGING_SCHEMA,
-    comment="One row per check, or report, that has yet to see new rows. Written in the transaction of these rows",
+    comment="One row per check, refresh or report that has yet to see new rows. Written in their transaction",
     info=SMALL,
 )
 
@@ -302,6 +302,11 @@ analytics_refreshes = Table(
         comment="Digest of the query and of the versions of the tables that it has read",
     ),
     Column("refreshed_at", TIMESTAMP, nullable=False, comment="Time of the refresh, UTC"),
+    Column(
+        "by_day",
+        String(64),
+        comment="Digest of the query, if changed days can be refreshed alone; NULL if all days have to be",
+    ),
     Column("compared_with", String(64), comment="Digest of the expected results with which the rows were compared"),
     schema=STAGING_SCHEMA,
     comment="One row per table of the analytics schema, written in the transaction of its rows",
@@ -451,6 +456,8 @@ DAY_TABLES: Mapping[Table, Table] = {users: user_days, user_levels: level_days, 
 # All that a reader may use, and those that a load of days rebuilds.
 READ_TABLES = (*STAR_TABLES, *PRODUCT_TABLES)
 DAILY_TABLES = (songplays, users, time, *PRODUCT_TABLES)
+# Tables of which each row is made of the events of one day.
+BUILT_BY_DAY = frozenset(str(table.name) for table in DAILY_TABLES if table not in DAY_TABLES)
 SONG_COLUMNS = tuple(column.name for column in staging_songs.columns)[:10]
 
 

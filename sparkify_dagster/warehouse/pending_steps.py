@@ -1,4 +1,4 @@
-"""Steps that have yet to see rows that a load has written: the checks of a table, and the report.
+"""Steps that have yet to see rows that a load has written: the checks of a table, queries by day, and the report.
 
 The transaction that writes rows notes them, and each step removes what it has seen. So a run that was killed between
 the two, or a check that failed, leaves a trace. Functions work inside the caller's transaction.
@@ -12,8 +12,9 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, insert, select
 
-from sparkify_dagster.schema.tables import PRODUCT_TABLES, STAR_TABLES, pending_steps
+from sparkify_dagster.schema.tables import BUILT_BY_DAY, PRODUCT_TABLES, STAR_TABLES, pending_steps
 
+QUERIES_BY_DAY: Final = "queries_by_day"
 REPORT: Final = "report"
 _FOLLOWING_STEPS: Final[Mapping[str, Sequence[str]]] = {
     "staging_events": ("check_staging_events",),
@@ -35,10 +36,15 @@ class PendingStep:
     days: tuple[date, date] | None
     token: str
 
+    @property
+    def is_check(self) -> bool:
+        return self.step not in (QUERIES_BY_DAY, REPORT)
+
 
 def following_steps(table: str) -> Sequence[str]:
     """Returns the steps that follow when a table of staging, the star or the marts, or of a query, changes."""
-    return _FOLLOWING_STEPS.get(table, _AFTER_A_QUERY)
+    steps = _FOLLOWING_STEPS.get(table, _AFTER_A_QUERY)
+    return (*steps, QUERIES_BY_DAY) if table in BUILT_BY_DAY else steps
 
 
 def note(connection: Connection, tables: Sequence[str], days: tuple[date, date] | None = None) -> None:

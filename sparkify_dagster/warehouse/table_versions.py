@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select, true, update
 
 from sparkify_dagster.schema.code_versions import code_version
-from sparkify_dagster.schema.tables import READ_TABLES, staging_songs, table_versions
+from sparkify_dagster.schema.tables import READ_TABLES, analytics_refreshes, staging_songs, table_versions
 from sparkify_dagster.warehouse.row_hash import sum_of_hashes
 
 _MODULUS: Final = 1 << 128
@@ -57,8 +57,9 @@ def rewriting(
 
 
 def forget(connection: Connection) -> None:
-    """Forgets all versions, so that everything is stale until it is built again."""
+    """Forgets all versions, so that everything is stale until it is built again, and each query for all days."""
     connection.execute(delete(table_versions))
+    connection.execute(update(analytics_refreshes).values(by_day=None))
 
 
 def renew(connection: Connection, table: Table) -> None:

@@ -1,5 +1,6 @@
 """Query files: the header, the checks of the SELECT, and the messages for invalid files."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,8 @@ def test_the_order_and_the_tables_are_read_from_the_select(tmp_path: Path) -> No
             "plays_by_level.sql, line 18: p.user: songplays has no such column; it has songplay_id, start_time, ",
         ),
         (":first_day", ":frist_day", "line 18: unknown parameter :frist_day; available: :first_day and :end_day"),
+        ("-- Chart", "-- By day: date\n-- Chart", "plays_by_level.sql: By day: date is not a column of type DATE"),
+        ("-- Chart", "-- By day: plays\n-- Chart", "plays_by_level.sql: By day: plays is not a column of type DATE"),
         ("VARCHAR(64) ", "VARCHAR(0) ", "line 8: 'level  VARCHAR(0)   Level of the play' is not a valid column"),
         ("DECIMAL(7,4)", "DECIMAL(4,7)", "line 10: 'share  DECIMAL(4,7)  Their share' is not a valid column"),
     ],
@@ -133,6 +136,43 @@ def test_an_invalid_file_is_one_line_with_the_remedy(tmp_path: Path, right: str,
         read(tmp_path, PLAYS_BY_LEVEL.replace(right, wrong))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+BY_DAY = """-- How many events are there per day?
+--
+-- Asked by: The tests.
+--
+-- Columns:
+--   day    DATE    Day
+--   total  BIGINT  Events
+--
+-- By day: day
+SELECT
+    a.day,
+    SUM(a.events) AS total
+FROM product.daily_activity AS a
+GROUP BY a.day
+ORDER BY a.day
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ("SUM(a.events)", "SUM(SUM(a.events)) OVER (ORDER BY a.day)", "a window function or a LIMIT depends on the"),
+        ("ORDER BY a.day\n", "ORDER BY a.day\nLIMIT 3\n", "a window function or a LIMIT depends on the rows of other"),
+        (
+            "AS a\n",
+            "AS a\nINNER JOIN users AS u ON a.user_id = u.user_id\n",
+            "users: one row is made of several days; such a query may read daily_activity, events, songplays, time",
+        ),
+    ],
+)
+def test_a_query_by_day_depends_on_no_other_day(tmp_path: Path, right: str, wrong: str, message: str) -> None:
+    assert read(tmp_path, BY_DAY, "events_per_day.sql").by_day == "day"
+    assert right in BY_DAY
+    with pytest.raises(QueryError, match=r"^events_per_day\.sql, line 10: By day: " + re.escape(message)):
+        read(tmp_path, BY_DAY.replace(right, wrong), "events_per_day.sql")
 
 
 def test_a_backslash_in_a_comment_or_before_a_colon_is_allowed(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from sparkify_dagster.analytics.query import Query, all_queries, read_query
 from sparkify_dagster.config.aws import AwsAccess
 from sparkify_dagster.simulator import simulate
 from sparkify_dagster.sources.object_store import writable_store
+from sparkify_dagster.warehouse import table_versions
 from sparkify_dagster.warehouse.database_errors import WarehouseError
 from sparkify_dagster.warehouse.ddl import columns_in, create_tables
 from sparkify_dagster_tests.support.events import event, song
@@ -41,6 +42,23 @@ ARTISTS = """-- Who is in the catalogue?
 --   name  VARCHAR(1024)  Artist
 SELECT a.name
 FROM artists AS a
+"""
+PLAYS_BY_DAY = """-- How many plays are there per day?
+--
+-- Asked by: The tests.
+--
+-- Columns:
+--   day    DATE    Day
+--   plays  BIGINT  Plays
+--
+-- By day: day
+SELECT
+    CAST(p.start_time AS DATE) AS day,
+    COUNT(*) AS plays
+FROM songplays AS p
+WHERE p.start_time >= :first_day AND p.start_time < :end_day
+GROUP BY CAST(p.start_time AS DATE)
+ORDER BY day
 """
 # DuckDB accepts a text longer than its column; no warehouse accepts a number out of range.
 TOO_LARGE = PLAYS_BY_LEVEL.replace("BIGINT   ", "SMALLINT ").replace("COUNT(*)", "SUM(40000)")
@@ -147,6 +165,94 @@ def test_a_changed_query_is_recomputed(world: World, tmp_path: Path) -> None:
     )
     assert recomputed(world, query(tmp_path, renamed)) == ["plays_by_level"]
     assert world.query("SELECT of FROM analytics.plays_by_level ORDER BY of") == [("free",), ("paid",)]
+
+
+def plays_on(world: World, day: int, plays: int) -> None:
+    """Writes a log of so many plays, and loads it."""
+    time = f"2018-11-{day:02}"
+    world.write_log(time, *(event(time=f"{time}T10:00:00", itemInSession=number) for number in range(plays)))
+    world.load(time, steps=PLAYS)
+
+
+def forge_results(world: World) -> None:
+    """Gives all days of the result other counts: those of days that a refresh does not compute stay."""
+    forged = text("UPDATE analytics.plays_by_day SET plays = 1000 + plays")
+    world.warehouse.run("a test", lambda connection: connection.execute(forged))
+
+
+def counts_by_day(world: World) -> dict[int, int]:
+    return {day.day: plays for day, plays in world.rows("analytics.plays_by_day")}
+
+
+def test_of_a_query_by_day_only_the_changed_days_are_recomputed(world: World, tmp_path: Path) -> None:
+    by_day, other = query(tmp_path, PLAYS_BY_DAY, "plays_by_day"), query(tmp_path, PLAYS_BY_DAY, "other")
+    for day in (1, 2, 3):
+        plays_on(world, day, day)
+    recomputed(world, by_day, other)
+    forge_results(world)
+    plays_on(world, 3, 5)
+    plays_on(world, 4, 4)
+    assert recomputed(world, other) == ["other"]
+    assert counts_by_day(world) == {1: 1001, 2: 1002, 3: 1003}
+    # The refresh of the other query has not taken these days away from this one.
+    assert recomputed(world, by_day, other) == ["plays_by_day"]
+    assert counts_by_day(world) == {1: 1001, 2: 1002, 3: 5, 4: 4}
+    assert world.query("SELECT day, plays FROM analytics.other ORDER BY day")[1:] == [
+        (date(2018, 11, 2), 2),
+        (date(2018, 11, 3), 5),
+        (date(2018, 11, 4), 4),
+    ]
+    world.delete("log_data/2018/11/2018-11-03-events.json")
+    world.load("2018-11-03", steps=PLAYS)
+    recomputed(world, by_day, other)
+    assert counts_by_day(world) == {1: 1001, 2: 1002, 4: 4}
+    # All of them, once nobody knows which have changed.
+    world.warehouse.run("a test", table_versions.forget)
+    plays_on(world, 4, 3)
+    recomputed(world, by_day, other)
+    assert counts_by_day(world) == {1: 1, 2: 2, 4: 3}
+
+
+def test_an_edited_query_by_day_is_computed_for_all_days(world: World, tmp_path: Path) -> None:
+    for day in (1, 2):
+        plays_on(world, day, day)
+    recomputed(world, query(tmp_path, PLAYS_BY_DAY, "plays_by_day"))
+    plays_on(world, 2, 3)
+    doubled = query(tmp_path, PLAYS_BY_DAY.replace("COUNT(*) AS", "2 * COUNT(*) AS"), "plays_by_day")
+    recomputed(world, doubled)
+    assert counts_by_day(world) == {1: 2, 2: 6}
+
+
+def test_a_query_that_is_not_by_day_although_its_header_says_so_fails(world: World, tmp_path: Path) -> None:
+    by_week = PLAYS_BY_DAY.replace("CAST(p.start_time AS DATE)", "CAST(DATE_TRUNC('week', p.start_time) AS DATE)")
+    plays_on(world, 6, 1)
+    wrong = query(tmp_path, by_week, "plays_by_day")
+    recomputed(world, wrong)
+    plays_on(world, 7, 1)
+    with world.warehouse.connect("a test") as engine:
+        _, (failed,) = refresh.refresh(world.warehouse, engine, [wrong])
+    assert str(failed) == (
+        "query plays_by_day (plays_by_day.sql) failed: By day: day: some rows of 2018-11-07 have another day there: "
+        "remove this line from the header"
+    )
+    assert counts_by_day(world) == {5: 1}
+
+
+@pytest.mark.slow
+def test_the_queries_by_day_of_any_days_are_those_of_all(world: World, tmp_path: Path) -> None:
+    world.marts = True
+    simulate(writable_store(str(tmp_path), AwsAccess()), users=20, days=9, start=date(2018, 11, 1), songs=40, seed=3)
+    by_day = [each for each in all_queries().values() if each.by_day]
+    assert len(by_day) >= 3
+    for days in (("2018-11-01", "2018-11-04"), ("2018-11-06", "2018-11-07"), ("2018-11-03", "2018-11-09")):
+        world.load(*days)
+        for day in world.pending():
+            world.match_again(day)
+        assert recomputed(world, *by_day) == [each.name for each in by_day]
+        for each in by_day:
+            stored = world.query(f"SELECT * FROM analytics.{each.name} ORDER BY day")
+            with world.warehouse.connect("a test") as engine, engine.begin() as connection:
+                assert stored == refresh.run_query(world.warehouse, connection, each), each.name
 
 
 def test_the_table_of_a_deleted_query_is_dropped(world: World, tmp_path: Path) -> None:

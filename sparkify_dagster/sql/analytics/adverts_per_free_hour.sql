@@ -9,6 +9,7 @@
 --   hours             DECIMAL(12,2)  Length of the songs that they played, in hours
 --   adverts_per_hour  DECIMAL(12,2)  Adverts per hour of songs; NULL without a song
 --
+-- By day: day
 -- Chart: line of adverts_per_hour by day
 WITH heard AS (
     SELECT

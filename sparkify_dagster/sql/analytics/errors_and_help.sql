@@ -10,6 +10,7 @@
 --   help        BIGINT        Events of the page Help
 --   error_rate  DECIMAL(7,4)  Share of the events that are errors, 0 to 1
 --
+-- By day: day
 -- Chart: line of errors, help by day
 SELECT
     CAST(e.ts AS DATE) AS day,

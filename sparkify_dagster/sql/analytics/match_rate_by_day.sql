@@ -9,6 +9,7 @@
 --   matched     BIGINT        Of these, plays whose song is in the catalogue
 --   match_rate  DECIMAL(7,4)  Share of matched plays, 0 to 1
 --
+-- By day: day
 -- Chart: line of match_rate by day
 SELECT
     CAST(p.start_time AS DATE) AS day,
