@@ -31,9 +31,6 @@ if "TESTS_DRAWN_CHARTS" not in os.environ:
     os.environ["TESTS_DRAWN_CHARTS"] = tempfile.mkdtemp(prefix="sparkify-charts-")
     atexit.register(shutil.rmtree, os.environ["TESTS_DRAWN_CHARTS"], ignore_errors=True)
 
-# DuckDB looks for pandas at each parameter of a statement, a twelfth of the cost of a load; this project has none.
-sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
-
 # For files of some lines, waking other threads costs a fifth of a load's processor time. The commands
 # that tests start keep DuckDB's own number.
 duckdb_instance.cursor().execute("SET threads = 1")

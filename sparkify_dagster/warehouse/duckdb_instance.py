@@ -1,16 +1,22 @@
 """The DuckDB of this process. To start one takes ten times as long as to attach a file to one that runs."""
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
 import duckdb
 
 from sparkify_dagster.runtime import statements
+
+# DuckDB looks for pandas at each parameter of a statement, a twelfth of the cost of a small load where there is none.
+if find_spec("pandas") is None:
+    sys.modules["pandas"] = None  # type: ignore[assignment]
 
 # A log is no place for a progress bar, and a checkpoint in the middle of a load writes everything twice. Without a
 # limit DuckDB keeps what it has read in up to 80 % of the machine's memory; with it, what does not fit goes to disk.

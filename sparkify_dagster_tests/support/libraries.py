@@ -45,8 +45,6 @@ assert threading.active_count() == 1, "a thread would be missing in what is fork
 drawn = draw_once(vl_convert.vegalite_to_svg, Path(os.environ["TESTS_DRAWN_CHARTS"]))
 vl_convert.vegalite_to_svg = drawn  # type: ignore[assignment]
 
-# DuckDB looks for pandas at each parameter of a statement; this project has none.
-sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
 for module in [name for name in sys.modules if name.startswith("sparkify_dagster.")]:
     layer = module.split(".")[1]
     if layer in _READ_SETTINGS:
