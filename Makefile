@@ -6,7 +6,7 @@ INSTALL = if $(BIN)/pip install --quiet --disable-pip-version-check uv; \
 	then $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e $(1); \
 	else $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e $(1); fi
 
-.PHONY: help run ui test test-fast coverage browser screenshots check format docs reference charting-library benchmark benchmark-first-load benchmark-change benchmark-peers benchmark-warehouses benchmark-queries constraints clean
+.PHONY: help run ui test test-fast coverage browser screenshots check format docs reference charting-library benchmark benchmark-first-load benchmark-change benchmark-peers benchmark-warehouses benchmark-queries benchmark-songs constraints clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ benchmark-peers: .venv/installed ## Measure a first load beside a hand-tuned scr
 
 benchmark-warehouses: .venv/installed-dev ## Measure what loading PostgreSQL and Redshift costs (some minutes)
 	$(BIN)/python benchmarks/warehouses.py
+
+benchmark-songs: .venv/installed-dev ## Measure 400,000 song files on an S3 server of this machine (half an hour)
+	$(BIN)/python benchmarks/many_songs.py songs
 
 benchmark-queries: .venv/installed ## Measure what the analysts' queries cost on ten million plays (some minutes)
 	$(BIN)/python benchmarks/queries.py
