@@ -60,9 +60,9 @@ def other_songs(source: Path) -> Iterator[tuple[str, bytes]]:
     files = sorted((source / "song_data").rglob("*.json"))
     known = [json.loads(file.read_bytes()) for file in files]
     for number in itertools.count():
-        for song, file in zip(known, files, strict=True):
-            another = song if not number else {**song, "title": f"{song['title']} ({number})"}
-            another = {**another, "song_id": f"{song['song_id'][:12]}{number:06}"}
+        for index, (song, file) in enumerate(zip(known, files, strict=True)):
+            title = f"{song['title']} ({number})" if number else song["title"]
+            another = {**song, "title": title, "song_id": f"SO{number:06}{index:010}"}
             key = f"{file.parent.relative_to(source / 'song_data')}/{another['song_id']}.json"
             yield key, json.dumps(another).encode()
 
