@@ -194,23 +194,26 @@ class _Loading:
 
     def inspect(self, objects: Mapping[date, Sequence[StoredObject]]) -> Iterator[LoadedDay]:
         """Replaces each day by its files, several days per transaction, while the next days are being inspected."""
-        for inspected in inspect_ahead(self.inspector, objects):
-            rejections = {day.day: day.rejection(self.limits.max_load_errors) for day in inspected}
-            accepted = [day for day in inspected if rejections[day.day] is None]
-            try:
-                self._replace(accepted)
-            except _TO_REPEAT as error:
-                self.log.info("%s; the days are loaded one by one", error)
-                if isinstance(error, StagedMeanwhileError):
-                    # What was inspected may be older than what the other run has staged.
-                    accepted = [self.inspector.inspect(day.day, self.objects[day.day]) for day in accepted]
-                for day in accepted:
-                    yield self._load_day(day)
-            else:
-                yield from (LoadedDay(day.day, day.without_content()) for day in accepted)
-            for day in inspected:
-                if (reason := rejections[day.day]) is not None:
-                    yield self._reject(day, reason)
+        # A variable would hold the content of a batch while the next one is inspected.
+        return chain.from_iterable(map(self._load_batch, inspect_ahead(self.inspector, objects)))
+
+    def _load_batch(self, inspected: Sequence[InspectedDay]) -> Iterator[LoadedDay]:
+        rejections = {day.day: day.rejection(self.limits.max_load_errors) for day in inspected}
+        accepted = [day for day in inspected if rejections[day.day] is None]
+        try:
+            self._replace(accepted)
+        except _TO_REPEAT as error:
+            self.log.info("%s; the days are loaded one by one", error)
+            if isinstance(error, StagedMeanwhileError):
+                # What was inspected may be older than what the other run has staged.
+                accepted = [self.inspector.inspect(day.day, self.objects[day.day]) for day in accepted]
+            for day in accepted:
+                yield self._load_day(day)
+        else:
+            yield from (LoadedDay(day.day, day.without_content()) for day in accepted)
+        for day in inspected:
+            if (reason := rejections[day.day]) is not None:
+                yield self._reject(day, reason)
 
     def _copy(self, days: Sequence[ListedDay]) -> tuple[Sequence[InspectedDay], Container[date]]:
         """Replaces the days of which the warehouse is certain, and returns the others beside them."""

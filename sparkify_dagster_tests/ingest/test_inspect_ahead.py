@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from sparkify_dagster.batches import InspectedDay, StoredObject
 from sparkify_dagster.days import Window, days_between
 from sparkify_dagster.ingest import inspect_ahead as module
+from sparkify_dagster.ingest import load_logs
 from sparkify_dagster.ingest.inspect_ahead import inspect_ahead, process_count
 from sparkify_dagster.ingest.load_logs import load_log_days
 from sparkify_dagster.schema.event_columns import DEFAULT_KEYS
@@ -127,6 +129,25 @@ def test_the_content_of_loaded_days_is_not_kept(world: World) -> None:
         days = [day.inspected for day in loaded if day.inspected is not None]
     assert sum(day.lines for day in days) == 12
     assert not any(file.content for day in days for file in day.files)
+
+
+def test_a_batch_is_not_kept_while_the_next_one_is_inspected(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From S3, its content would be in memory twice."""
+    monkeypatch.setattr(module, "BATCH_BYTES", 1)
+    kept: list[date] = []
+
+    def watched(
+        inspector: EventInspector, objects: Mapping[date, Sequence[StoredObject]]
+    ) -> Iterator[Sequence[InspectedDay]]:
+        before: list[weakref.ref[InspectedDay]] = []
+        for batch in inspect_ahead(inspector, objects):
+            kept.extend(day.day for reference in before if (day := reference()) is not None)
+            before = [weakref.ref(day) for day in batch]
+            yield batch
+
+    monkeypatch.setattr(load_logs, "inspect_ahead", watched)
+    assert len(world.load(str(FIRST), str(LAST)).days) == 6
+    assert kept == []
 
 
 def test_a_file_that_is_gone_is_said_to_be(world: World) -> None:
