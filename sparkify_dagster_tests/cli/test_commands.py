@@ -85,12 +85,6 @@ def rejected(rejected_once: tuple[Project, str], project: Project) -> World:
     return project.world
 
 
-def runs_of(project: Project) -> list[dg.DagsterRun]:
-    """The runs in the project's history, the oldest first."""
-    with project.instance() as instance:
-        return list(instance.get_runs())[::-1]
-
-
 def code_versions(project: Project) -> dict[str, str]:
     """Returns the code version with which each asset was built last, as the UI compares it with the present one."""
     versions = {}
@@ -238,7 +232,7 @@ def test_a_report_without_a_place_is_one_line(project: Project) -> None:
 
 @pytest.mark.slow
 def test_the_run_is_in_the_history_that_the_ui_shows(loaded_once: Project) -> None:
-    (run,) = runs_of(loaded_once)
+    (run,) = loaded_once.runs()
     assert run.job_name == "load_all"
     assert run.status is dg.DagsterRunStatus.SUCCESS
     assert run.tags["dagster/asset_partition_range_start"] == DAYS[0]
@@ -257,14 +251,14 @@ def test_no_secret_is_kept_in_the_state(loaded_once: Project) -> None:
 
 @pytest.mark.slow
 def test_a_second_run_says_that_there_is_nothing_to_do_and_starts_no_run(loaded: Project) -> None:
-    before, runs = loaded.warehouse_file.read_bytes(), runs_of(loaded)
+    before, runs = loaded.warehouse_file.read_bytes(), loaded.runs()
     assert loaded.sparkify("etl").splitlines() == [
         "Nothing to do: no file, SQL or setting has changed since the last run",
         f"Checks, as of their last run: {CHECKS} passed, 0 warn, 0 failed",
         "Report: .sparkify/report.html",
     ]
     assert loaded.warehouse_file.read_bytes() == before
-    assert len(runs_of(loaded)) == len(runs)
+    assert len(loaded.runs()) == len(runs)
 
 
 @pytest.mark.slow
@@ -283,7 +277,7 @@ def test_what_stands_rejected_is_named_and_fails_a_run_that_has_nothing_to_do(
     assert first == "2018-11-02 stands rejected: 2 of 3 records have errors, the limit is 1"
     assert second.startswith("2018-11-03 stands rejected: ")
     assert remedy == "Correct the files (`sparkify load-errors` shows the records) and run `sparkify etl` again"
-    assert [run.job_name for run in runs_of(project)] == ["load_all", "load_log_days", "show_rejected_days"]
+    assert [run.job_name for run in project.runs()] == ["load_all", "load_log_days", "show_rejected_days"]
 
 
 @pytest.mark.slow
@@ -399,7 +393,7 @@ def test_days_far_apart_are_loaded_in_runs_of_their_own(rejected_once: tuple[Pro
     assert f"Loading {DAYS[0]} to {DAYS[2]} into" in output
     assert f"Loading {FAR_DAY} to {FAR_DAY} into" in output
     # The last one fails for the rejected days.
-    assert [run.job_name for run in runs_of(project)] == ["load_all", "load_log_days", "show_rejected_days"]
+    assert [run.job_name for run in project.runs()] == ["load_all", "load_log_days", "show_rejected_days"]
 
 
 @pytest.mark.slow
@@ -456,7 +450,7 @@ def test_from_and_to_choose_days_and_a_late_song_is_matched_on_all_days(rejected
         assert f"The song catalogue changed: re-matching the plays of {day} to {day}\n" in output
     assert set(rejected.column("songplays", "song_id")) == {song()["song_id"]}
     assert rejected.pending() == []
-    first_runs, (chosen, *others) = runs_of(project)[:3], runs_of(project)[3:]
+    first_runs, (chosen, *others) = project.runs()[:3], project.runs()[3:]
     assert [run.job_name for run in first_runs] == ["load_all", "load_log_days", "show_rejected_days"]
     assert chosen.job_name == "load_all"
     assert chosen.tags["dagster/asset_partition_range_start"] == DAYS[1]
@@ -474,7 +468,7 @@ def test_without_a_day_of_the_window_the_songs_are_loaded_alone(small: World, pr
     output = project.sparkify("etl")
     assert "No day of the window has a log file or rows: loading only the songs" in output
     assert small.column("songs", "song_id") == [song()["song_id"]]
-    assert [run.job_name for run in runs_of(project)] == ["load_songs"]
+    assert [run.job_name for run in project.runs()] == ["load_songs"]
     # Files that are there, and none of them loaded, are a mistake.
     small.write_log("2019-02-03", event(time="2019-02-03T10:00:00"))
     output = project.sparkify("etl", expect=1)

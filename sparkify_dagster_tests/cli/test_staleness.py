@@ -10,7 +10,6 @@ import dagster as dg
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
 
 from sparkify_dagster.analytics.expected import ExpectedResults
 from sparkify_dagster.analytics.query import all_queries
@@ -71,17 +70,10 @@ def etl(built: Path, tmp_path: Path, history: dg.DagsterInstance) -> Iterator[Et
     files = [*world.source.list_log_files().files, *world.source.list_song_files().files]
     with kept_open(world.warehouse):
         # Of a local file the ETag changes with each copy.
-        execute(
-            world,
+        world.execute(
             *(f"UPDATE staging.loaded_objects SET etag = '{file.etag}' WHERE key = '{file.key}'" for file in files),
         )
         yield EtlSteps(world, history)
-
-
-def execute(world: World, *statements: str) -> None:
-    with world.warehouse.connect("a test") as engine, engine.begin() as connection:
-        for statement in statements:
-            connection.execute(text(statement))
 
 
 def days_of(stale: Staleness) -> list[str]:
@@ -240,7 +232,7 @@ DROPPED = [table.fullname for table in metadata.sorted_tables if table.name != "
 @pytest.mark.parametrize("table", DROPPED)
 def test_a_table_that_somebody_drops_is_built_again(etl: EtlSteps, table: str) -> None:
     views = ("DROP VIEW staging.song_matches", "DROP VIEW staging.current_songs")
-    execute(etl.world, *(views if table == "staging.staging_songs" else ()), f"DROP TABLE {table}")
+    etl.world.execute(*(views if table == "staging.staging_songs" else ()), f"DROP TABLE {table}")
     assert not etl.is_fresh()
     etl.run()
     assert etl.is_fresh()
@@ -254,14 +246,14 @@ def test_a_removed_file_is_not_forgotten_with_a_dropped_table(etl: EtlSteps, tab
     etl.run()
     (etl.world.folder / f"log_data/2018/11/{DAYS[0]}-events.json").unlink()
     etl.run(2)
-    execute(etl.world, f"DROP TABLE {table}")
+    etl.world.execute(f"DROP TABLE {table}")
     etl.run()
     assert etl.is_fresh()
     assert etl.world.everything() == etl.world.everything_from_scratch(DAYS[0], DAYS[-1])
 
 
 def test_a_result_that_somebody_drops_is_stale(etl: EtlSteps) -> None:
-    execute(etl.world, "DROP TABLE analytics.top_songs")
+    etl.world.execute("DROP TABLE analytics.top_songs")
     assert summary(etl.stale()) == ([], False, True)
     etl.run()
     assert etl.is_fresh()
@@ -285,12 +277,12 @@ def test_days_that_an_edit_concerns_stay_stale_when_one_of_them_is_built(
     edit(monkeypatch, {"songplays"})
     etl.world.load(DAYS[1])
     assert days_of(etl.stale()) == ALL_DAYS
-    execute(etl.world, "DELETE FROM staging.pending_steps")
+    etl.world.execute("DELETE FROM staging.pending_steps")
     assert days_of(etl.stale()) == [day for day in ALL_DAYS if day != DAYS[1]]
 
 
 def test_an_edited_query_is_stale_and_nothing_else(etl: EtlSteps) -> None:
-    execute(etl.world, "UPDATE staging.analytics_refreshes SET version = 'of another SELECT' WHERE query = 'top_songs'")
+    etl.world.execute("UPDATE staging.analytics_refreshes SET version = 'of another SELECT' WHERE query = 'top_songs'")
     assert summary(etl.stale()) == ([], False, True)
 
 
@@ -306,7 +298,7 @@ def test_results_are_stale_until_they_are_compared_with_what_is_expected_now(etl
         ).results
 
     def note_compared() -> None:
-        execute(world, f"UPDATE staging.analytics_refreshes SET compared_with = '{expected.digest()}'")
+        world.execute(f"UPDATE staging.analytics_refreshes SET compared_with = '{expected.digest()}'")
 
     assert results_are_stale()
     note_compared()
@@ -314,7 +306,7 @@ def test_results_are_stale_until_they_are_compared_with_what_is_expected_now(etl
     world.write("expected/top_songs.csv", b"song,artist,plays,listeners\nA,B,1,1\n")
     assert results_are_stale()
     note_compared()
-    execute(world, "UPDATE staging.analytics_refreshes SET compared_with = NULL WHERE query = 'top_songs'")
+    world.execute("UPDATE staging.analytics_refreshes SET compared_with = NULL WHERE query = 'top_songs'")
     assert results_are_stale()
 
 
@@ -352,8 +344,7 @@ def test_rows_changed_by_hand_are_found_by_the_audit_and_make_nothing_stale(etl:
         return etl.world.warehouse.run("a test", table_versions.changed_by_hand)
 
     assert changed() == []
-    execute(
-        etl.world,
+    etl.world.execute(
         "UPDATE songplays SET level = 'paid'",
         "INSERT INTO product.sessions SELECT * FROM product.sessions LIMIT 1",
         "DELETE FROM artists",
@@ -456,7 +447,7 @@ def apply(world: World, backup: Path, patch: pytest.MonkeyPatch, kind: str, what
         case "song gone":
             (world.folder / f"song_data/{what}.json").unlink(missing_ok=True)
         case "table dropped":
-            execute(world, f"DROP TABLE IF EXISTS {what}")
+            world.execute(f"DROP TABLE IF EXISTS {what}")
         case "backup":
             shutil.copy(world.warehouse_file, backup)
         case "restored":

@@ -176,8 +176,7 @@ def plays_on(world: World, day: int, plays: int) -> None:
 
 def forge_results(world: World) -> None:
     """Gives all days of the result other counts: those of days that a refresh does not compute stay."""
-    forged = text("UPDATE analytics.plays_by_day SET plays = 1000 + plays")
-    world.warehouse.run("a test", lambda connection: connection.execute(forged))
+    world.execute("UPDATE analytics.plays_by_day SET plays = 1000 + plays")
 
 
 def counts_by_day(world: World) -> dict[int, int]:

@@ -206,6 +206,11 @@ class Project:
         with chdir(self.folder), dg.DagsterInstance.from_config(str(self.folder)) as instance:
             yield instance
 
+    def runs(self) -> list[dg.DagsterRun]:
+        """The runs in the history, the oldest first."""
+        with self.instance() as instance:
+            return list(instance.get_runs())[::-1]
+
 
 def _take_signals(*, background: bool) -> None:
     """As from a terminal, or from a script, in whose background SIGINT is ignored."""

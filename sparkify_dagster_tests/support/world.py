@@ -412,6 +412,12 @@ class World:
 
     # Looking
 
+    def execute(self, *statements: str) -> None:
+        """Changes the warehouse as a person does, by hand."""
+        with self.warehouse.connect("a test") as engine, engine.begin() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+
     def query(self, sql: str) -> list[Row]:
         (rows,) = self._queries(sql)
         return rows

@@ -254,7 +254,7 @@ def test_queries_wait_for_all_plays_to_be_matched_again(tmp_path: Path, postgres
         world.write_log(day, event(time=f"{day}T10:00:00"))
     world.write_songs("A/A/A/TRAAA.json", song(song_id="SOOTHER", title="Never played"))
     project.sparkify("etl")
-    execute(world, f"ALTER TABLE songplays ADD CONSTRAINT c CHECK (song_id IS NULL OR start_time >= '{DAYS[1]}')")
+    world.execute(f"ALTER TABLE songplays ADD CONSTRAINT c CHECK (song_id IS NULL OR start_time >= '{DAYS[1]}')")
     world.write_songs("A/A/B/TRAAB.json", song())
     output = project.sparkify("etl", expect=1)
     for day in (DAYS[0], DAYS[2]):
@@ -262,14 +262,10 @@ def test_queries_wait_for_all_plays_to_be_matched_again(tmp_path: Path, postgres
     assert [str(start)[:10] for (start,) in world.query(MATCHED)] == [DAYS[2]]
     # The queries of the run that loads the song are older than all re-matches.
     assert runs_with_queries(project) == [True, True, False, False]
-    execute(world, "ALTER TABLE songplays DROP CONSTRAINT c")
+    world.execute("ALTER TABLE songplays DROP CONSTRAINT c")
     project.sparkify("etl")
     assert [str(start)[:10] for (start,) in world.query(MATCHED)] == [DAYS[0], DAYS[2]]
     assert runs_with_queries(project)[4:] == [True]
-
-
-def execute(world: World, statement: str) -> None:
-    world.warehouse.run("a test", lambda connection: connection.execute(text(statement)))
 
 
 def runs_with_queries(project: Project) -> list[bool]:
@@ -280,7 +276,7 @@ def runs_with_queries(project: Project) -> list[bool]:
                 entry.dagster_event and entry.dagster_event.asset_key == dg.AssetKey("top_songs")
                 for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
             )
-            for run in list(instance.get_runs())[::-1]
+            for run in project.runs()
         ]
 
 
