@@ -9,16 +9,14 @@ import itertools
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import duckdb
-import obstore
-from obstore.store import ObjectStore
 from process_cost import Cost, median_cost
 from simulated import million, month
+from uploads import upload
 from workplace import SPARKIFY, Workplace, fresh, run
 
 from sparkify_dagster.config.aws import AwsAccess, s3_store
@@ -26,19 +24,13 @@ from sparkify_dagster_tests.support.servers import s3
 
 SONGS, NEW_SONGS = 400_000, 10
 BUCKET = "songs"
-_UPLOADS_AT_A_TIME = 32
 
 
 def songs(folder: Path, rounds: int, count: int = SONGS) -> None:
     catalogue = other_songs(million(folder))
     with tempfile.TemporaryDirectory(prefix="sparkify-songs-") as temporary, s3.serving(Path(temporary)) as server:
         place = fresh(folder / "place-of-songs", month(folder))
-        login = {
-            "AWS_ENDPOINT_URL_S3": server.url,
-            "AWS_ACCESS_KEY_ID": server.access_key,
-            "AWS_SECRET_ACCESS_KEY": server.secret_key,
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
+        login = {**server.login_variables, "AWS_ENDPOINT_URL_S3": server.url}
         place.environment |= {**login, "SPARKIFY_SONG_DATA": f"s3://{BUCKET}/song_data"}
         os.environ |= login
         server.put(BUCKET, {})
@@ -65,12 +57,6 @@ def other_songs(source: Path) -> Iterator[tuple[str, bytes]]:
             another = {**song, "title": title, "song_id": f"SO{number:06}{index:010}"}
             key = f"{file.parent.relative_to(source / 'song_data')}/{another['song_id']}.json"
             yield key, json.dumps(another).encode()
-
-
-def upload(bucket: ObjectStore, objects: Iterable[tuple[str, bytes]]) -> None:
-    with ThreadPoolExecutor(_UPLOADS_AT_A_TIME) as uploads:
-        for _ in uploads.map(lambda item: obstore.put(bucket, *item), objects):
-            pass
 
 
 def etl(place: Workplace, count: int) -> Cost:

@@ -24,9 +24,10 @@ import duckdb
 import obstore
 import psycopg2
 import psycopg2.extensions
-from obstore.store import LocalStore, ObjectStore
+from obstore.store import ObjectStore
 from simulated import FIRST_DAY, MONTH_DAYS, million, month
 from sqlalchemy import make_url, text
+from uploads import upload
 from workplace import run
 
 from sparkify_dagster.config.aws import AwsAccess, s3_store
@@ -105,7 +106,7 @@ def copy(connection: psycopg2.extensions.connection, rows_file: Path) -> None:
 def songs(folder: Path, rounds: int) -> None:
     place = million(folder)
     with serving_redshift() as (redshift, server):
-        bucket, keys = upload(server, place / "song_data", "song_data")
+        bucket, keys = upload_folder(server, place / "song_data", "song_data")
         source = Source(
             log_data=f"s3://{BUCKET}/log_data", song_data=f"s3://{BUCKET}/song_data", aws_endpoint_url=server.url
         )
@@ -119,10 +120,8 @@ def serving_redshift() -> Iterator[tuple[RedshiftServers, s3.S3Server]]:
         (servers / "s3").mkdir()
         with postgres.serving() as database, s3.serving(servers / "s3") as server:
             os.environ |= {
-                "AWS_ACCESS_KEY_ID": server.access_key,
-                "AWS_SECRET_ACCESS_KEY": server.secret_key,
+                **server.login_variables,
                 "AWS_ENDPOINT_URL_S3": server.url,
-                "AWS_EC2_METADATA_DISABLED": "true",
                 "SPARKIFY_CONFIG": "",
             }
             redshift = RedshiftServers(database, server, servers)
@@ -132,21 +131,19 @@ def serving_redshift() -> Iterator[tuple[RedshiftServers, s3.S3Server]]:
                 redshift.stop()
 
 
-def upload(server: s3.S3Server, folder: Path, prefix: str) -> tuple[ObjectStore, list[str]]:
+def upload_folder(server: s3.S3Server, folder: Path, prefix: str) -> tuple[ObjectStore, list[str]]:
     """Copies a folder into the bucket and returns the store of that prefix with the keys in it."""
     server.put(BUCKET, {})
-    bucket, local = s3_store(BUCKET, prefix, AwsAccess(endpoint_url=server.url)), LocalStore(folder)
-    keys = [meta["path"] for chunk in obstore.list(local) for meta in chunk]
-    for key in keys:
-        obstore.put(bucket, key, bytes(obstore.get(local, key).bytes()))
-    return bucket, keys
+    bucket = s3_store(BUCKET, prefix, AwsAccess(endpoint_url=server.url))
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return bucket, upload(bucket, ((path.relative_to(folder).as_posix(), path.read_bytes()) for path in files))
 
 
 def redshift_events(name: str, simulated: Callable[[Path], Path], folder: Path, rounds: int) -> None:
     """Counts, which are the same in each round; so there is one."""
     place = simulated(folder)
     with serving_redshift() as (redshift, server), s3.recording(server) as recorder:
-        upload(server, place / "log_data", "log_data")
+        upload_folder(server, place / "log_data", "log_data")
         os.environ["AWS_ENDPOINT_URL_S3"] = recorder.url
         source = Source(log_data=f"s3://{BUCKET}/log_data", song_data="", aws_endpoint_url=recorder.url)
         for mode, is_first in (("inspected", False), ("COPY first", True)):

@@ -18,7 +18,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,14 +65,23 @@ class S3Server:
     def delete(self, bucket: str, key: str) -> None:
         self.client.delete_object(Bucket=bucket, Key=key)
 
+    @property
+    def login_variables(self) -> Mapping[str, str]:
+        """The environment by which a process logs in, without a look for an instance role."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
     def login(
         self, monkeypatch: pytest.MonkeyPatch, access_key: str | None = None, secret_key: str | None = None
     ) -> None:
         """Gives the credentials as a person would, in the environment."""
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", access_key or self.access_key)
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret_key or self.secret_key)
-        # No look at the machine's own files, nor for an instance role.
-        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        server = replace(self, access_key=access_key or self.access_key, secret_key=secret_key or self.secret_key)
+        for name, value in server.login_variables.items():
+            monkeypatch.setenv(name, value)
+        # No look at the machine's own files.
         for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
             monkeypatch.setenv(name, "")
 
