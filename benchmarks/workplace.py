@@ -1,4 +1,4 @@
-"""What the benchmarks share: folders in which commands run as after a fresh clone, and a command line."""
+"""Folders in which the commands of a benchmark run as after a fresh clone, and the benchmarks' command line."""
 
 import argparse
 import os

@@ -33,8 +33,8 @@ from sparkify_dagster.schema.tables import (
     user_days,
     users,
 )
+from sparkify_dagster.warehouse import table_versions
 from sparkify_dagster.warehouse.database_errors import WarehouseError
-from sparkify_dagster.warehouse.table_versions import forget
 
 # Names of version 0.1.0, and what they are called now.
 _RENAMED_TABLES: Final = {"refused_loads": rejected_loads, "answered_questions": analytics_refreshes}
@@ -104,7 +104,7 @@ def replace_lost_tables(connection: Connection) -> Sequence[str]:
         if day_table in lost:
             # Nothing says any more which of its rows have lost their events.
             connection.execute(delete(rebuilt))
-    forget(connection)
+    table_versions.forget(connection)
     return [table.fullname for table in lost]
 
 
