@@ -26,6 +26,7 @@ from sparkify_dagster.schema.lineage import (
     require_columns,
     tables_read_by,
 )
+from sparkify_dagster.schema.parse_cache import cached_on_disk
 from sparkify_dagster.schema.tables import BUILT_BY_DAY, PRODUCT_TABLES, STAR_TABLES, is_personal, metadata
 
 PARAMETERS: Final = ("first_day", "end_day")
@@ -212,6 +213,7 @@ def _check_parameters(select: str) -> None:
             )
 
 
+@cached_on_disk
 def _check_backslashes(select: str) -> None:
     """Raises HeaderError for a backslash in the SELECT, which would not mean the same on each warehouse."""
     from sqlglot import tokenize
@@ -258,6 +260,7 @@ def _is_derived_from_personal_columns(origin: ColumnOrigin) -> bool:
     return any((table, column.lower()) in _PERSONAL for table, column in origin.sources)
 
 
+@cached_on_disk
 def _check_days_are_independent(select: str) -> None:
     """Raises HeaderError if a row of the result may depend on several days."""
     from sqlglot import exp
@@ -271,6 +274,7 @@ def _check_days_are_independent(select: str) -> None:
         )
 
 
+@cached_on_disk
 def _checked_order(select: str, columns: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
     """Returns the query's ORDER BY, after checking that the SELECT matches the header and reads no other tables."""
     from sqlglot import exp

@@ -4,6 +4,7 @@ from functools import cache
 from hashlib import sha256
 
 from sparkify_dagster.schema.lineage import intermediate_tables, parsed_select
+from sparkify_dagster.schema.parse_cache import cached_on_disk
 from sparkify_dagster.schema.sql_files import select_sql
 
 
@@ -13,6 +14,7 @@ def code_version(table: str) -> str:
 
 
 @cache
+@cached_on_disk
 def code_version_of(select: str) -> str:
     """Returns a digest of a SELECT and of those of the views that it reads. Raises LineageError.
 

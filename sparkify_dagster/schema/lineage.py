@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sparkify_dagster.runtime.errors import SparkifyError
+from sparkify_dagster.schema.parse_cache import cached_on_disk
 from sparkify_dagster.schema.sql_files import VIEWS, in_file, select_sql
 from sparkify_dagster.schema.tables import metadata
 
@@ -58,12 +58,14 @@ def column_origins(table: str) -> Mapping[str, ColumnOrigin]:
 
 
 @cache
+@cached_on_disk
 def origins_in(select: str) -> Mapping[str, ColumnOrigin]:
     """Returns the origin of each column of a SELECT, in its order. Raises LineageError."""
     scope = _scope_of(select)
-    return MappingProxyType({name: _origin(scope, name) for name in _select(scope).named_selects})
+    return {name: _origin(scope, name) for name in _select(scope).named_selects}
 
 
+@cached_on_disk
 def require_columns(select: str) -> None:
     """Raises LineageError if the SELECT, or a part of it, names a column that its table or subquery lacks."""
     for scope in _scope_of(select).traverse():
@@ -84,6 +86,7 @@ def source_tables(table: str) -> frozenset[str]:
 
 
 @cache
+@cached_on_disk
 def tables_read_by(select: str) -> frozenset[str]:
     """Returns the tables with assets that a SELECT reads, also through views."""
     from sqlglot import exp
@@ -99,6 +102,7 @@ def tables_read_by(select: str) -> frozenset[str]:
 
 
 @cache
+@cached_on_disk
 def intermediate_tables(select: str) -> frozenset[str]:
     """Returns the views and tables without assets that a SELECT reads, also through each other."""
     from sqlglot import exp

@@ -40,6 +40,7 @@ def test_the_views_that_a_select_reads_count() -> None:
     }
 
 
+@pytest.mark.usefixtures("nothing_parsed")
 def test_an_edited_view_changes_the_tables_that_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def of_all() -> dict[str, str]:
         return {name: code_version_of.__wrapped__(select_sql(name)) for name in ("songplays", "users", "time", "songs")}

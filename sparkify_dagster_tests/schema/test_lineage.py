@@ -148,13 +148,14 @@ def test_a_computed_column_says_how(
         ),
     ],
 )
+@pytest.mark.usefixtures("nothing_parsed")
 def test_a_mistake_in_our_sql_is_one_line_that_names_the_file(
     monkeypatch: pytest.MonkeyPatch, table: str, right: str, wrong: str, message: str
 ) -> None:
     assert right in select_sql(table)
     edited = select_sql(table).replace(right, wrong)
     monkeypatch.setattr(lineage, "select_sql", lambda name: edited if name == table else select_sql(name))
-    # Else a view's are those from before.
+    # Otherwise the origins would be those of the SQL before the edit.
     column_origins.cache_clear()
     builds = "songplays" if table == "song_matches" else table
     with pytest.raises(SqlFileError) as caught:
