@@ -19,7 +19,9 @@ def empty(scripts: Path, tmp_path: Path) -> EmptyFolder:
 
 
 def test_the_wheel_holds_the_whole_package_and_the_templates_of_init(wheel: Path) -> None:
-    files = {path for path in (ROOT / "sparkify_dagster").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    files = {
+        path for path in (ROOT / "sparkify_dagster").rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    }
     package = {path.relative_to(ROOT).as_posix() for path in files}
     templates = {f"sparkify_dagster/cli/templates/{name}" for name in TEMPLATES}
     names = zipfile.ZipFile(wheel).namelist()

@@ -103,6 +103,10 @@ class _Etl:
         self._progress = Progress(console)
 
     def run(self, first_day: date | None, last_day: date | None) -> bool:
+        with self._warehouse.kept_open():
+            return self._run(first_day, last_day)
+
+    def _run(self, first_day: date | None, last_day: date | None) -> bool:
         chosen = first_day is not None or last_day is not None
         everything = self._full and not chosen
         plan = self._plan(first_day, last_day)

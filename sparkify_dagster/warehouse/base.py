@@ -3,7 +3,7 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Protocol, TypeAlias, TypeVar
@@ -96,6 +96,10 @@ class Warehouse(ConfigurableResource[None], ABC):
         `purpose` is the name of the session, which other users of the database can see. Missing tables are created. A
         session that is `read_only` waits for no writer and creates no table on a server. Raises WarehouseError.
         """
+
+    def kept_open(self) -> AbstractContextManager[None]:
+        """Spares the connections of a block the opening of the warehouse, while no other process waits for it."""
+        return nullcontext()
 
     @abstractmethod
     def inputs(self) -> AbstractContextManager[Inputs]:

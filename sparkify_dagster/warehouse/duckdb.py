@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from sparkify_dagster.batches import InspectedDay, InspectedSongs
-from sparkify_dagster.runtime.file_lock import exclusive
+from sparkify_dagster.runtime.file_lock import exclusive, is_awaited
 from sparkify_dagster.schema.tables import staging_events, staging_songs
 from sparkify_dagster.warehouse import duckdb_instance, duckdb_reader
 from sparkify_dagster.warehouse.base import Inputs, LocalInputs, Rows, Warehouse
@@ -39,19 +39,27 @@ class DuckDBWarehouse(Warehouse):
     @contextmanager
     def connect(self, purpose: str, *, read_only: bool = False) -> Iterator[Engine]:
         path = Path(self.path)
-        with _file_lock(path, purpose):
-            engine = _engine(path)
+        engine = _engine(path)
+        try:
+            with _opened(path, purpose):
+                try:
+                    _create_tables_once(path, engine)
+                    yield engine
+                finally:
+                    engine.dispose()
+        except DBAPIError as error:
+            if quotes_data(error):
+                raise WarehouseError(f"{self.database}: {first_line(error)}") from None
+            raise
+
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        path = Path(self.path)
+        with _KeptOpen(path) as _kept_open[path]:
             try:
-                with _attached(path):
-                    try:
-                        _create_tables_once(path, engine)
-                        yield engine
-                    finally:
-                        engine.dispose()
-            except DBAPIError as error:
-                if quotes_data(error):
-                    raise WarehouseError(f"{self.database}: {first_line(error)}") from None
-                raise
+                yield
+            finally:
+                del _kept_open[path]
 
     @contextmanager
     def inputs(self) -> Iterator[Inputs]:
@@ -103,6 +111,53 @@ def _insert(connection: Connection, table: Table, select: str) -> int:
     return connection.exec_driver_sql(f"INSERT INTO {table.fullname} ({columns}) {select}").rowcount
 
 
+class _KeptOpen(AbstractContextManager["_KeptOpen"]):
+    """Holds a file open between connections, until an error or another process that waits for it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open: ExitStack | None = None
+
+    @contextmanager
+    def opened(self, purpose: str) -> Iterator[None]:
+        if self._open is None:
+            with ExitStack() as opening:
+                opening.enter_context(_opened_once(self._path, purpose))
+                self._open = opening.pop_all()
+        else:
+            with suppress(OSError):
+                _write_holder(self._path, purpose)
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+        if is_awaited(_lock_file(self._path)):
+            self.close()
+
+    def close(self) -> None:
+        opened, self._open = self._open, None
+        if opened is not None:
+            opened.close()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+_kept_open: dict[Path, _KeptOpen] = {}
+
+
+def _opened(path: Path, purpose: str) -> AbstractContextManager[None]:
+    kept = _kept_open.get(path)
+    return _opened_once(path, purpose) if kept is None else kept.opened(purpose)
+
+
+@contextmanager
+def _opened_once(path: Path, purpose: str) -> Iterator[None]:
+    with _file_lock(path, purpose), _attached(path):
+        yield
+
+
 @contextmanager
 def _attached(path: Path) -> Iterator[None]:
     """Opens the file, which is created if it is missing. Raises WarehouseError."""
@@ -144,23 +199,31 @@ def _create_tables_once(path: Path, engine: Engine) -> None:
 @contextmanager
 def _file_lock(path: Path, purpose: str) -> Iterator[None]:
     """Waits until no other process has the file open, and logs which one does. Raises WarehouseError."""
-    holder = path.with_name(path.name + ".holder")
     with ExitStack() as locked:
         try:
             locked.enter_context(
-                exclusive(
-                    path.with_name(path.name + ".lock"),
-                    lambda: f"Waiting for {_read_holder(holder)}, which has {path} open",
-                )
+                exclusive(_lock_file(path), lambda: f"Waiting for {_read_holder(path)}, which has {path} open")
             )
-            holder.write_text(f"{purpose} (process {os.getpid()})", "utf-8")
+            _write_holder(path, purpose)
         except OSError as error:
             raise WarehouseError(f"{path} cannot be written: {error.strerror}; {_REMEDY}") from error
         yield
 
 
-def _read_holder(holder: Path) -> str:
+def _lock_file(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
+
+
+def _holder_file(path: Path) -> Path:
+    return path.with_name(path.name + ".holder")
+
+
+def _write_holder(path: Path, purpose: str) -> None:
+    _holder_file(path).write_text(f"{purpose} (process {os.getpid()})", "utf-8")
+
+
+def _read_holder(path: Path) -> str:
     try:
-        return holder.read_text("utf-8") or "another process"
+        return _holder_file(path).read_text("utf-8") or "another process"
     except OSError:
         return "another process"

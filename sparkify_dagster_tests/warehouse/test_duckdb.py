@@ -7,11 +7,15 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from sparkify_dagster.schema.tables import pending_rematch
+from sparkify_dagster.warehouse import duckdb_instance
+from sparkify_dagster.warehouse.base import count_rows
 from sparkify_dagster.warehouse.database_errors import WarehouseError
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
+from sparkify_dagster_tests.support.project import DEADLINE_SECONDS
 
 REMEDY = "name another file in SPARKIFY_WAREHOUSE, as duckdb:///path/warehouse.duckdb"
 
@@ -112,3 +116,76 @@ def _in_a_process(folder: Path, statement: str) -> tuple[str, str]:
     ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
     assert {path.name.partition(".")[0] for path in folder.iterdir()} == {"x"}
     return ran.stdout, ran.stderr
+
+
+class TestKeptOpen:
+    """A command leaves the file open between its connections, and lets others have it in between."""
+
+    # Prints what it logs, and the number of rows that it finds.
+    OTHER = """
+import logging, sys
+from sparkify_dagster.schema.tables import pending_rematch
+from sparkify_dagster.warehouse.base import count_rows
+from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
+logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+print(DuckDBWarehouse(path=sys.argv[1]).read("another", lambda connection: count_rows(connection, pending_rematch)))
+"""
+
+    @pytest.fixture
+    def warehouse(self, tmp_path: Path) -> DuckDBWarehouse:
+        return DuckDBWarehouse(path=str(tmp_path / "x.duckdb"))
+
+    def is_open(self, warehouse: DuckDBWarehouse) -> bool:
+        opened = duckdb_instance.cursor().execute("SELECT path FROM duckdb_databases()").fetchall()
+        return (warehouse.path,) in opened
+
+    def add_a_row(self, connection: Connection) -> None:
+        connection.exec_driver_sql("INSERT INTO staging.pending_rematch (log_date) VALUES (DATE '2018-11-01')")
+
+    def test_the_file_stays_open_until_the_end(self, warehouse: DuckDBWarehouse) -> None:
+        with warehouse.kept_open():
+            assert not self.is_open(warehouse)
+            for _ in range(2):
+                warehouse.run("a test", self.add_a_row)
+                assert self.is_open(warehouse)
+        assert not self.is_open(warehouse)
+        assert warehouse.read("a test", lambda connection: count_rows(connection, pending_rematch)) == 2
+        assert not self.is_open(warehouse)
+
+    def test_an_error_closes_the_file(self, warehouse: DuckDBWarehouse) -> None:
+        with warehouse.kept_open():
+            warehouse.run("a test", self.add_a_row)
+            with pytest.raises(ZeroDivisionError):
+                warehouse.run("a test", lambda connection: 1 / 0)
+            assert not self.is_open(warehouse)
+            warehouse.run("a test", self.add_a_row)
+        assert warehouse.read("a test", lambda connection: count_rows(connection, pending_rematch)) == 2
+
+    def test_a_process_that_waits_has_it_before_the_next_connection(self, warehouse: DuckDBWarehouse) -> None:
+        with warehouse.kept_open():
+            with warehouse.connect("the first") as engine:
+                other = subprocess.Popen(
+                    [sys.executable, "-u", "-c", self.OTHER, warehouse.path], stdout=subprocess.PIPE, text=True
+                )
+                assert other.stdout
+                waits = other.stdout.readline()
+                warehouse.run_in_transaction(engine, self.add_a_row)
+            assert not self.is_open(warehouse)
+            warehouse.run("the second", self.add_a_row)
+            # Had it waited for the end of the block, it would not be done yet.
+            assert other.wait(DEADLINE_SECONDS) == 0
+            assert self.is_open(warehouse)
+        assert waits.startswith("Waiting for the first (process ")
+        assert other.stdout.read() == "1\n"
+        other.stdout.close()
+
+    def test_who_waits_is_told_the_connection_of_the_moment(self, warehouse: DuckDBWarehouse) -> None:
+        with warehouse.kept_open():
+            warehouse.run("the first", self.add_a_row)
+            with warehouse.connect("the second"):
+                other = subprocess.Popen(
+                    [sys.executable, "-u", "-c", self.OTHER, warehouse.path], stdout=subprocess.PIPE, text=True
+                )
+                assert other.stdout
+                assert other.stdout.readline().startswith("Waiting for the second (process ")
+            assert other.communicate(timeout=DEADLINE_SECONDS)[0] == "1\n"
