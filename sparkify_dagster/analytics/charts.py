@@ -17,6 +17,7 @@ Rows: TypeAlias = Sequence[Mapping[str, object]]
 MAX_BARS: Final = 20
 MAX_POINTS: Final = 400
 MAX_CELLS: Final = 500
+_VEGA_LITE: Final = "https://vega.github.io/schema/vega-lite/v5.json"
 _NAME: Final = "[a-z_][a-z0-9_]*"
 _CHART: Final = re.compile(
     f"(?P<type>bar|line|heat map) of (?P<values>{_NAME}(?:, ?{_NAME})*) by (?P<by>{_NAME}(?: and {_NAME})*)"
@@ -113,19 +114,28 @@ def draw(chart: ChartSpec, title: str, rows: Rows) -> str:
     Bars and the lines of a heat map are in the order of the rows; a line is sorted by its axis. NULLs are not drawn.
     When there are too many rows, a bar chart shows the first ones, a line chart and a heat map the last ones.
     """
-    # Imported here because it starts a JavaScript engine.
-    import vl_convert
-
-    svg = vl_convert.vegalite_to_svg(json.dumps(_vega_lite_spec(chart, title, rows)))
+    svg = _svg(_vega_lite_spec(chart, title, rows))
     # The engine numbers gradients across all charts that it draws; a chart of ours has at most one.
     svg = re.sub(r"gradient_[0-9]+", "gradient", svg)
     return f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"
 
 
+def start_engine() -> None:
+    """Starts the JavaScript engine that draws, which takes half a second, if it has not started."""
+    _svg({"$schema": _VEGA_LITE, "data": {"values": []}, "mark": "bar"})
+
+
+def _svg(specification: Mapping[str, Any]) -> str:
+    # Imported here because few processes draw.
+    import vl_convert
+
+    return vl_convert.vegalite_to_svg(json.dumps(specification))
+
+
 def _vega_lite_spec(chart: ChartSpec, title: str, rows: Rows) -> dict[str, Any]:
     shown, note = _rows_that_fit(chart.type, rows)
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "$schema": _VEGA_LITE,
         "config": _CONFIG,
         "title": {"text": wrap(title, _TITLE_CHARACTERS), "subtitle": f"{chart}{note}"},
         "data": _data(chart, shown),

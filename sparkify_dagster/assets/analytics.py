@@ -1,11 +1,12 @@
 """The analytics tables: one asset per query file in sql/analytics and in the folders of teams."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 import dagster as dg
 
 from sparkify_dagster.analytics import refresh
-from sparkify_dagster.analytics.charts import ChartSpec, draw
+from sparkify_dagster.analytics.charts import ChartSpec, draw, start_engine
 from sparkify_dagster.analytics.query import Query, all_queries, broken_queries
 from sparkify_dagster.analytics.refresh import QueryResult, ResultRow
 from sparkify_dagster.formatting import pluralize
@@ -43,12 +44,26 @@ def queries(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Refreshes all selected tables in one step and one transaction. SQL: sql/analytics/NAME.sql"""
     selected = [all_queries()[key.path[-1]] for key in sorted(context.selected_asset_keys)]
+    # Charts are drawn while Dagster records the tables before.
+    with ThreadPoolExecutor(max_workers=1) as drawing:
+        yield from _refreshed(context, warehouse, selected, drawing)
+
+
+def _refreshed(
+    context: dg.AssetExecutionContext, warehouse: Warehouse, selected: Sequence[Query], drawing: Executor
+) -> Iterator[dg.MaterializeResult[None]]:
     with as_dagster_failures(), warehouse.connect(f"queries of run {context.run.run_id}") as engine:
         # A query whose file is invalid keeps its table.
         known = {*all_queries(), *(broken.table for broken in broken_queries().values())}
-        orphaned = warehouse.run_in_transaction(
-            engine, lambda connection: refresh.drop_orphaned_tables(connection, known)
+        orphaned, stale = warehouse.run_in_transaction(
+            engine,
+            lambda connection: (
+                refresh.drop_orphaned_tables(connection, known),
+                refresh.stale_queries(connection, selected),
+            ),
         )
+        if any(query.chart for query in stale):
+            drawing.submit(start_engine)
         for name in orphaned:
             context.log.info(f"Dropped table {name}: its query file no longer exists.")
         results, failed = refresh.refresh(warehouse, engine, selected)
@@ -61,6 +76,7 @@ def queries(
                 for query in to_show
             },
         )
+    shown = {query.name: drawing.submit(result_metadata, query, rows[query.name]) for query in to_show}
     recomputed = sum(result.recomputed for result in results)
     context.log.info(f"Refreshed {pluralize(recomputed, 'query')}; {len(results) - recomputed} were up to date.")
     for result in results:
@@ -70,7 +86,7 @@ def queries(
             asset_key=name,
             data_version=dg.DataVersion(result.version),
             metadata={
-                **(previous[name] or result_metadata(result.query, rows[name])),
+                **(previous[name] or shown[name].result()),
                 "dagster/row_count": result.rows,
                 "warehouse": warehouse.database,
                 REFRESH: status.value,
