@@ -41,9 +41,13 @@ def inspect_ahead(
     remaining = deque(objects.items())
     inspecting: deque[_Inspecting] = deque()
     batch: list[InspectedDay] = []
+    batch_bytes = 0
     with _inspection(inspector, processes) as submit:
 
         def fill() -> None:
+            if not remaining:
+                # The sum of thousands of small days, once per day, would take longer than their inspection.
+                return
             ahead = sum(day.inflated_bytes for day in inspecting)
             while remaining and (not inspecting or ahead + _inflated(remaining[0][1]) <= most_ahead):
                 inspecting.append(_Inspecting(_inflated(remaining[0][1]), submit(*remaining.popleft())))
@@ -52,10 +56,11 @@ def inspect_ahead(
         while remaining or inspecting:
             fill()
             batch.append(inspecting.popleft().future.result())
-            if sum(day.inflated_bytes for day in batch) >= BATCH_BYTES:
+            batch_bytes += batch[-1].inflated_bytes
+            if batch_bytes >= BATCH_BYTES:
                 fill()
                 yield batch
-                batch = []
+                batch, batch_bytes = [], 0
         if batch:
             yield batch
 
