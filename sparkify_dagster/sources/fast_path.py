@@ -8,6 +8,7 @@ import re
 from collections.abc import Container, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import cached_property
 from operator import attrgetter
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -99,7 +100,6 @@ class CanonicalDecoder:
         self._column_of = {key: column for column, key in key_of.items()}
         self._optional = set() if optional is None else optional
         self._known = self._decoder(self._optional, forbid_unknown_fields=True)
-        self._any = self._decoder(_OPTIONAL_VALUES, forbid_unknown_fields=False)
         self._objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
     def decode(self, lines: bytes) -> tuple[list[Any], Set[str]]:
@@ -126,6 +126,11 @@ class CanonicalDecoder:
             for value_of, default in map(_OPTIONAL_VALUES.__getitem__, self._optional)
         )
         return events, frozenset(), len(events) * len(EVENT_COLUMNS) - absent
+
+    @cached_property
+    def _any(self) -> "msgspec.json.Decoder[Any]":
+        # Few days need it, and a decoder takes as long as some hundred lines.
+        return self._decoder(_OPTIONAL_VALUES, forbid_unknown_fields=False)
 
     def _decode_any(self, lines: bytes) -> tuple[list[Any], Set[str], int]:
         """Does the same for records with other keys, or without some of ours."""
