@@ -161,6 +161,16 @@ print(DuckDBWarehouse(path=sys.argv[1]).read("another", lambda connection: count
             warehouse.run("a test", self.add_a_row)
         assert warehouse.read("a test", lambda connection: count_rows(connection, pending_rematch)) == 2
 
+    def test_much_that_is_not_yet_in_the_file_closes_it(
+        self, warehouse: DuckDBWarehouse, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with warehouse.kept_open():
+            warehouse.run("a test", self.add_a_row)
+            assert self.is_open(warehouse)
+            monkeypatch.setattr("sparkify_dagster.warehouse.duckdb.MAX_WAL_BYTES", 0)
+            warehouse.run("a test", self.add_a_row)
+            assert not self.is_open(warehouse)
+
     def test_a_process_that_waits_has_it_before_the_next_connection(self, warehouse: DuckDBWarehouse) -> None:
         with warehouse.kept_open():
             with warehouse.connect("the first") as engine:
