@@ -61,7 +61,7 @@ benchmark: .venv/installed ## Measure what the warehouse costs, as ratios (some 
 benchmark-first-load: .venv/installed ## Measure the first load of 1 and 14 million events (half an hour)
 	$(BIN)/python benchmarks/first_load.py
 
-benchmark-change: .venv/installed ## Measure what nothing new and one new day cost after 10 to 3,650 days (half an hour)
+benchmark-change: .venv/installed ## Measure what nothing new and one new day cost after 10 to 3,650 days (ten minutes)
 	$(BIN)/python benchmarks/change.py
 
 benchmark-peers: .venv/installed ## Measure a first load beside a hand-tuned script and dbt-duckdb (an hour)
