@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,8 +20,8 @@ from sparkify_dagster.warehouse.base import Inputs, LocalInputs, Rows, Warehouse
 from sparkify_dagster.warehouse.database_errors import RowCountMismatchError, WarehouseError, first_line, quotes_data
 from sparkify_dagster.warehouse.ddl import create_tables, is_current
 
-# To close the file of a small load, thirty times, takes a twentieth of the load. What a large one has written is rather
-# not kept in memory until the end.
+# A small load would spend a twentieth of its time closing the file after each of thirty connections. A large load
+# should not keep in memory until the end what it has written.
 MAX_WAL_BYTES = 8 << 20
 _REMEDY = "name another file in SPARKIFY_WAREHOUSE, as duckdb:///path/warehouse.duckdb"
 
@@ -58,7 +58,7 @@ class DuckDBWarehouse(Warehouse):
     @contextmanager
     def kept_open(self) -> Iterator[None]:
         path = Path(self.path)
-        with _KeptOpen(path) as _kept_open[path]:
+        with closing(_KeptOpen(path)) as _kept_open[path]:
             try:
                 yield
             finally:
@@ -114,7 +114,7 @@ def _insert(connection: Connection, table: Table, select: str) -> int:
     return connection.exec_driver_sql(f"INSERT INTO {table.fullname} ({columns}) {select}").rowcount
 
 
-class _KeptOpen(AbstractContextManager["_KeptOpen"]):
+class _KeptOpen:
     """Holds a file open between connections, until an error, much to write, or another process that waits for it."""
 
     def __init__(self, path: Path) -> None:
@@ -142,9 +142,6 @@ class _KeptOpen(AbstractContextManager["_KeptOpen"]):
         opened, self._open = self._open, None
         if opened is not None:
             opened.close()
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 _kept_open: dict[Path, _KeptOpen] = {}

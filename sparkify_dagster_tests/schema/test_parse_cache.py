@@ -37,7 +37,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def definitions(package: Path) -> tuple[str, str]:
-    """Returns whether a new process has parsed, and a description of what it has found."""
+    """Returns whether a new process has parsed, and its description of tables and queries."""
     done = subprocess.run(
         [sys.executable, "-c", IMPORT], cwd=package.parent, capture_output=True, text=True, check=True
     )
@@ -56,7 +56,7 @@ def kept_file(package: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def described(package: Path) -> str:
-    """What the first process, which has to parse, has found."""
+    """The description of the first process, which has to parse."""
     parsed, described = definitions(package)
     assert parsed == "parsed"
     assert "songplays" in described

@@ -142,6 +142,10 @@ print(DuckDBWarehouse(path=sys.argv[1]).read("another", lambda connection: count
     def add_a_row(self, connection: Connection) -> None:
         connection.exec_driver_sql("INSERT INTO staging.pending_rematch (log_date) VALUES (DATE '2018-11-01')")
 
+    def start_other(self, warehouse: DuckDBWarehouse) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-u", "-c", self.OTHER, warehouse.path]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
     def test_the_file_stays_open_until_the_end(self, warehouse: DuckDBWarehouse) -> None:
         with warehouse.kept_open():
             assert not self.is_open(warehouse)
@@ -174,28 +178,22 @@ print(DuckDBWarehouse(path=sys.argv[1]).read("another", lambda connection: count
     def test_a_process_that_waits_has_it_before_the_next_connection(self, warehouse: DuckDBWarehouse) -> None:
         with warehouse.kept_open():
             with warehouse.connect("the first") as engine:
-                other = subprocess.Popen(
-                    [sys.executable, "-u", "-c", self.OTHER, warehouse.path], stdout=subprocess.PIPE, text=True
-                )
+                other = self.start_other(warehouse)
                 assert other.stdout
-                waits = other.stdout.readline()
+                assert other.stdout.readline().startswith("Waiting for the first (process ")
                 warehouse.run_in_transaction(engine, self.add_a_row)
             assert not self.is_open(warehouse)
             warehouse.run("the second", self.add_a_row)
             # Had it waited for the end of the block, it would not be done yet.
             assert other.wait(DEADLINE_SECONDS) == 0
             assert self.is_open(warehouse)
-        assert waits.startswith("Waiting for the first (process ")
-        assert other.stdout.read() == "1\n"
-        other.stdout.close()
+        assert other.communicate()[0] == "1\n"
 
     def test_who_waits_is_told_the_connection_of_the_moment(self, warehouse: DuckDBWarehouse) -> None:
         with warehouse.kept_open():
             warehouse.run("the first", self.add_a_row)
             with warehouse.connect("the second"):
-                other = subprocess.Popen(
-                    [sys.executable, "-u", "-c", self.OTHER, warehouse.path], stdout=subprocess.PIPE, text=True
-                )
+                other = self.start_other(warehouse)
                 assert other.stdout
                 assert other.stdout.readline().startswith("Waiting for the second (process ")
             assert other.communicate(timeout=DEADLINE_SECONDS)[0] == "1\n"
