@@ -8,13 +8,13 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, delete, insert, literal, select, true, update
 
 from sparkify_dagster.schema.code_versions import code_version
 from sparkify_dagster.schema.tables import READ_TABLES, analytics_refreshes, staging_songs, table_versions
-from sparkify_dagster.warehouse.row_hash import sum_of_hashes
+from sparkify_dagster.warehouse.row_hash import select_sum_of_hashes, sum_of_hashes
 
 _MODULUS: Final = 1 << 128
 
@@ -30,29 +30,27 @@ class TableVersion:
 
 def read_versions(connection: Connection) -> Mapping[str, TableVersion]:
     """Returns the version of each table that was built, by its name."""
-    columns = table_versions.c
-    stored = select(columns.table_name, columns.version, columns.sql_version, columns.built_from)
-    return {name: TableVersion(*version) for name, *version in connection.execute(stored)}
+    return {name: TableVersion(*version) for name, *version in connection.execute(_stored())}
 
 
 @contextmanager
 def rewriting(
-    connection: Connection, table: Table, rows: ColumnElement[bool], built_from: str | None = None
+    connection: Connection, table: Table, rows: ColumnElement[bool] | None, built_from: str | None = None
 ) -> Iterator[TableVersion | None]:
     """Brings the table's version up to date after the block, which replaces the rows that fulfil the condition.
 
-    Yields the version before; None if the table was never built.
+    Without a condition it replaces all rows. Yields the version before; None if the table was never built.
     """
     name = str(table.name)
-    before = read_versions(connection).get(name)
-    if before is None:
-        yield None
-        # It may have rows of a version of sparkify that kept no versions.
-        version = sum_of_hashes(connection, table, true())
+    replaced = literal(0) if rows is None else select_sum_of_hashes(table, rows).scalar_subquery()
+    stored = connection.execute(_stored(replaced).where(table_versions.c.table_name == name)).one_or_none()
+    before = TableVersion(*stored[1:-1]) if stored else None
+    yield before
+    if stored and before and rows is not None:
+        version = int(before.rows) - int(stored[-1]) + sum_of_hashes(connection, table, rows)
     else:
-        unchanged = int(before.rows) - sum_of_hashes(connection, table, rows)
-        yield before
-        version = unchanged + sum_of_hashes(connection, table, rows)
+        # Without a version it may have rows of a version of sparkify that kept none.
+        version = sum_of_hashes(connection, table, true())
     _write(connection, name, TableVersion(str(version % _MODULUS), code_version(name), built_from), before)
 
 
@@ -83,6 +81,11 @@ def changed_by_hand(connection: Connection) -> list[str]:
         if table.name in versions
         and sum_of_hashes(connection, table, true()) % _MODULUS != int(versions[table.name].rows)
     ]
+
+
+def _stored(*more: ColumnElement[Any]) -> Select[Any]:
+    columns = table_versions.c
+    return select(columns.table_name, columns.version, columns.sql_version, columns.built_from, *more)
 
 
 def _write(connection: Connection, name: str, version: TableVersion, before: TableVersion | None) -> None:

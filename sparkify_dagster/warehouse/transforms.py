@@ -25,7 +25,6 @@ from sqlalchemy import (
     literal,
     select,
     text,
-    true,
     union,
 )
 
@@ -92,7 +91,7 @@ DAILY_TRANSFORMS: Final[Mapping[str, ReplaceDays]] = {
 def replace_song_dimension(connection: Connection, table: Table) -> None:
     """Rebuilds songs or artists from all staged songs."""
     songs = table_versions.version_of_songs(connection)
-    with table_versions.rewriting(connection, table, true(), built_from=songs):
+    with table_versions.rewriting(connection, table, None, built_from=songs):
         connection.execute(delete(table))
         _insert(connection, table)
     pending_steps.note(connection, [str(table.name)])
