@@ -12,7 +12,6 @@ import psycopg2
 import psycopg2.extensions
 from sqlalchemy import Connection, Engine, ExceptionContext, Table, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
-from sqlalchemy.pool import NullPool
 
 from sparkify_dagster.batches import InspectedDay, InspectedSongs
 from sparkify_dagster.schema.tables import staging_events, staging_songs
@@ -59,9 +58,12 @@ class PostgresWarehouse(ServerWarehouse):
     @contextmanager
     def connect(self, purpose: str, *, read_only: bool = False) -> Iterator[Engine]:
         name = f"sparkify: {purpose}"[:_APPLICATION_NAME_CHARACTERS]
+        # One connection, verified before it is reused, since a session takes longer to begin than most transactions.
         engine = create_engine(
             self._url_with_password(),
-            poolclass=NullPool,
+            pool_size=1,
+            max_overflow=0,
+            pool_pre_ping=True,
             hide_parameters=True,
             connect_args={**KEEPALIVES, "connect_timeout": _CONNECT_TIMEOUT_SECONDS, "application_name": name},
         )
