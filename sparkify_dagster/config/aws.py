@@ -138,26 +138,30 @@ def _parse_objects(response_dict: dict[str, Any], customized_response_dict: dict
 def s3_store(bucket: str, prefix: str, access: AwsAccess) -> S3Store:
     """Returns a fast client for the objects below a prefix whose keys it can address.
 
-    Raises MissingCredentialsError or ValueError.
+    A client serves as long as this thread's session does: to make one takes as long as several requests, and its
+    connections stay open. Raises MissingCredentialsError or ValueError.
     """
-    from obstore.auth.boto3 import Boto3CredentialProvider
-
     if prefix.startswith("/"):
         raise ValueError(f"{prefix!r} begins with an empty folder")
+    return _s3_store(bucket, prefix, access.endpoint_url, session(access))
 
-    found = session(access)
+
+@lru_cache(maxsize=16)
+def _s3_store(bucket: str, prefix: str, endpoint_url: str | None, found: "Session") -> S3Store:
+    from obstore.auth.boto3 import Boto3CredentialProvider
+
     config: S3Config = {
         "region": found.region_name or DEFAULT_REGION,
-        "virtual_hosted_style_request": access.endpoint_url is None,
+        "virtual_hosted_style_request": endpoint_url is None,
     }
-    if access.endpoint_url is not None:
-        config["endpoint"] = access.endpoint_url
+    if endpoint_url is not None:
+        config["endpoint"] = endpoint_url
     return S3Store(
         bucket,
         prefix=prefix or None,
         config=config,
         credential_provider=Boto3CredentialProvider(found),
-        client_options={"allow_http": (access.endpoint_url or "").startswith("http://")},
+        client_options={"allow_http": (endpoint_url or "").startswith("http://")},
     )
 
 
