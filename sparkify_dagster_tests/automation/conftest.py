@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from sparkify_dagster.automation import rejected_days, run_requests
-from sparkify_dagster_tests.support.world import World
+from sparkify_dagster_tests.support.world import World, kept_open
 
 
 @pytest.fixture
@@ -17,8 +17,10 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    with kept_open(world.warehouse):
+        yield world
 
 
 class Clock:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import duckdb
 import pytest
 
 from sparkify_dagster.analytics.comparison import MATCHES_EXPECTED
@@ -18,7 +17,7 @@ from sparkify_dagster.ingest.limits import Limits
 from sparkify_dagster.partitions import range_tags
 from sparkify_dagster_tests.support.events import event, song
 from sparkify_dagster_tests.support.outcome import Outcome, asset_key
-from sparkify_dagster_tests.support.world import World
+from sparkify_dagster_tests.support.world import World, empty_history, kept_open
 
 DAYS = ("2018-11-01", "2018-11-03")
 
@@ -31,13 +30,12 @@ class Tables:
 
     def tamper(self, sql: str) -> None:
         """Changes rows behind the pipeline's back. Fails if no row is changed, since the test would prove nothing."""
-        with duckdb.connect(str(self.world.warehouse_file)) as connection:
-            (changed,) = connection.execute(sql).fetchone() or (0,)
+        with self.world.warehouse.connect("a test") as engine, engine.begin() as connection:
+            changed = connection.exec_driver_sql(sql).rowcount
         assert changed > 0, sql
 
     def allow_missing(self, table: str, column: str) -> None:
-        with duckdb.connect(str(self.world.warehouse_file)) as connection:
-            connection.execute(f"ALTER TABLE {table} ALTER {column} DROP NOT NULL")
+        self.world.execute(f"ALTER TABLE {table} ALTER {column} DROP NOT NULL")
 
     def check(
         self, asset: str, name: str, first_day: str | None = None, last_day: str | None = None, **limits: Any
@@ -65,6 +63,7 @@ class Tables:
             },
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             tags=tags,
+            instance=empty_history(),
             raise_on_error=False,
         )
         return Outcome(result)
@@ -94,8 +93,10 @@ def rows(evaluation: dg.AssetCheckEvaluation, name: str) -> list[dict[str, Any]]
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return write_three_days(World(tmp_path))
+def world(tmp_path: Path) -> Iterator[World]:
+    world = write_three_days(World(tmp_path))
+    with kept_open(world.warehouse):
+        yield world
 
 
 def write_three_days(world: World) -> World:
@@ -128,8 +129,10 @@ def loaded_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tables(loaded_days: Path, tmp_path: Path) -> Tables:
-    return Tables(World(shutil.copytree(loaded_days, tmp_path / "loaded")))
+def tables(loaded_days: Path, tmp_path: Path) -> Iterator[Tables]:
+    world = World(shutil.copytree(loaded_days, tmp_path / "loaded"))
+    with kept_open(world.warehouse):
+        yield Tables(world)
 
 
 @pytest.fixture(scope="session", params=[(None, None), DAYS], ids=["without days", "with days"])

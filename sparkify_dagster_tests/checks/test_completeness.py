@@ -1,5 +1,6 @@
 """Checks of completeness: missing days, and days with an unusual volume."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -7,7 +8,7 @@ import pytest
 
 from sparkify_dagster_tests.checks.conftest import Tables, numbers, rows
 from sparkify_dagster_tests.support.events import event
-from sparkify_dagster_tests.support.world import World
+from sparkify_dagster_tests.support.world import World, kept_open
 
 WARN = dg.AssetCheckSeverity.WARN
 # Four Thursdays with a median of 150; each test sets the fifth.
@@ -16,8 +17,10 @@ LAST = "2018-11-29"
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    with kept_open(world.warehouse):
+        yield world
 
 
 def load(world: World, events_by_day: dict[str, int]) -> Tables:

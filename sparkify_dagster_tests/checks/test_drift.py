@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,7 +16,7 @@ from sparkify_dagster.simulator import simulate
 from sparkify_dagster.sources.object_store import writable_store
 from sparkify_dagster.warehouse.day_profiles import WITHHELD
 from sparkify_dagster_tests.support.events import Item, event
-from sparkify_dagster_tests.support.world import EVENTS, World
+from sparkify_dagster_tests.support.world import EVENTS, World, kept_open
 
 DAYS = [f"2018-11-{day:02}" for day in range(1, 8)]
 DAY = DAYS[3]
@@ -53,9 +53,11 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def week(loaded: Path, tmp_path: Path) -> World:
+def week(loaded: Path, tmp_path: Path) -> Iterator[World]:
     """Seven similar days, loaded by an earlier run."""
-    return World(shutil.copytree(loaded, tmp_path / "week"))
+    world = World(shutil.copytree(loaded, tmp_path / "week"))
+    with kept_open(world.warehouse):
+        yield world
 
 
 Results: TypeAlias = dict[str, dg.AssetCheckResult]

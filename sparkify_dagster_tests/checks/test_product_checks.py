@@ -1,6 +1,7 @@
 """Checks of the marts: each passes on valid data, and fails when somebody has changed a table."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -8,7 +9,7 @@ import pytest
 
 from sparkify_dagster_tests.checks.conftest import DAYS, Tables, numbers, rows, write_three_days
 from sparkify_dagster_tests.support.events import event
-from sparkify_dagster_tests.support.world import World
+from sparkify_dagster_tests.support.world import World, kept_open
 
 ERROR = dg.AssetCheckSeverity.ERROR
 KEYS = {"events": 7, "user_levels": 4, "sessions": 2, "daily_activity": 3}
@@ -41,8 +42,10 @@ def marts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def marts(marts_folder: Path, tmp_path: Path) -> Tables:
-    return Tables(World(shutil.copytree(marts_folder, tmp_path / "loaded"), marts=True))
+def marts(marts_folder: Path, tmp_path: Path) -> Iterator[Tables]:
+    world = World(shutil.copytree(marts_folder, tmp_path / "loaded"), marts=True)
+    with kept_open(world.warehouse):
+        yield Tables(world)
 
 
 @pytest.mark.parametrize("days", [(None, None), DAYS, ("2018-11-02", None)], ids=["all", "three days", "a day"])

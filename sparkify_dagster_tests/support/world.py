@@ -84,9 +84,18 @@ def definitions_on(kind: type[Warehouse]) -> dg.Definitions:
     )
 
 
+def empty_history() -> dg.DagsterInstance:
+    """Returns the instance of all runs without those of before, which no run is to find.
+
+    Creating one per run would be an eighth of a run's cost.
+    """
+    instance = _instance()
+    instance.wipe()
+    return instance
+
+
 @cache
 def _instance() -> dg.DagsterInstance:
-    """Returns the instance of all runs: creating one per run would be an eighth of a run's cost."""
     folder = tempfile.mkdtemp(prefix="sparkify-history-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     history = {"module": "sparkify_dagster.runtime.history", "class": "SqliteHistory", "config": {"base_dir": folder}}
@@ -271,8 +280,6 @@ class World:
         tags = None
         if first_day is not None and job != "load_songs":
             tags = range_tags(date.fromisoformat(first_day), date.fromisoformat(last_day or first_day))
-        # No run is to find what another test's run has recorded.
-        _instance().wipe()
         with kept_open(self.warehouse):
             result = (
                 definitions_on(kind)
@@ -280,7 +287,7 @@ class World:
                 .execute_in_process(
                     run_config=config,
                     tags=tags,
-                    instance=_instance(),
+                    instance=empty_history(),
                     asset_selection=[asset_key(name) for name in assets] or None,
                     raise_on_error=False,
                 )
