@@ -2,6 +2,7 @@ import atexit
 import gc
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +26,10 @@ os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 # Each of hundreds of processes would compile the package.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# A script's `&` has Ctrl-C ignored, and Dagster then ignores SIGTERM too; what tests start would inherit both.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Shared by the processes of pytest-xdist, which inherit it.
 if "TESTS_DRAWN_CHARTS" not in os.environ:
@@ -68,6 +73,11 @@ WAREHOUSE_FIXTURES = ("new_warehouse", "six_days")
 def pytest_xdist_auto_num_workers() -> int:
     """Returns one worker more per two processors, since a fifth of the time goes by in waiting for processes."""
     return (os.cpu_count() or 1) * 3 // 2
+
+
+def pytest_collection_finish() -> None:
+    """Spares what all tests have imported the garbage collector, which pytest itself calls five times at the end."""
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
