@@ -31,10 +31,10 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Shared by the processes of pytest-xdist, which inherit it.
-if "TESTS_DRAWN_CHARTS" not in os.environ:
-    os.environ["TESTS_DRAWN_CHARTS"] = tempfile.mkdtemp(prefix="sparkify-charts-")
-    atexit.register(shutil.rmtree, os.environ["TESTS_DRAWN_CHARTS"], ignore_errors=True)
+# A folder for what is computed once for all processes of pytest-xdist, which inherit it.
+if "TESTS_COMPUTED_ONCE" not in os.environ:
+    os.environ["TESTS_COMPUTED_ONCE"] = tempfile.mkdtemp(prefix="sparkify-tests-")
+    atexit.register(shutil.rmtree, os.environ["TESTS_COMPUTED_ONCE"], ignore_errors=True)
 
 # For files of some lines, waking other threads costs a fifth of a load's processor time. The commands
 # that tests start keep DuckDB's own number.

@@ -5,26 +5,19 @@ half a second to start. Most commands draw those of the same simulated plays. Wh
 specification holds its data; tests of the charts themselves draw in their own process, each time.
 """
 
-import os
 from collections.abc import Callable
 from functools import wraps
-from hashlib import sha256
-from pathlib import Path
+
+from sparkify_dagster_tests.support.computed_once import computed_once
 
 Draw = Callable[[str], str]
 
 
-def draw_once(draw: Draw, folder: Path) -> Draw:
-    """Returns a function that draws each specification once for all processes that share the folder."""
+def draw_once(draw: Draw) -> Draw:
+    """Returns a function that draws each specification once for all processes of the tests."""
 
     @wraps(draw)
     def drawn(specification: str) -> str:
-        file = folder / sha256(specification.encode()).hexdigest()
-        if not file.exists():
-            svg = draw(specification)
-            unfinished = file.with_suffix(f".{os.getpid()}")
-            unfinished.write_text(svg, "utf-8")
-            unfinished.replace(file)
-        return file.read_text("utf-8")
+        return computed_once(b"chart " + specification.encode(), lambda: draw(specification))
 
     return drawn

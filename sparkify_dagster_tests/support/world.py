@@ -38,6 +38,7 @@ from sparkify_dagster.sources.source import Source
 from sparkify_dagster.warehouse import duckdb_instance, staging_tables, transforms
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
+from sparkify_dagster_tests.support.computed_once import computed_once
 from sparkify_dagster_tests.support.events import Item, lines, text_of
 from sparkify_dagster_tests.support.outcome import Outcome, asset_key
 
@@ -120,13 +121,10 @@ def kept_open(warehouse: Warehouse) -> Iterator[None]:
         yield
 
 
-_loaded_from_scratch: dict[Row, Everything] = {}
-
-
-def _contents(location: str) -> frozenset[tuple[str, bytes]]:
+def _contents(location: str) -> list[tuple[str, bytes]]:
     """Returns the keys and bytes of the files below a folder."""
     files = (Path(folder, name) for folder, _, names in os.walk(location) for name in names)
-    return frozenset((str(file.relative_to(location)), file.read_bytes()) for file in files)
+    return sorted((str(file.relative_to(location)), file.read_bytes()) for file in files)
 
 
 def _columns(table: str) -> Sequence[str]:
@@ -400,14 +398,16 @@ class World:
         """
         logs, songs = _contents(self.log_data), _contents(self.song_data)
         keys = Path(self.log_jsonpath).read_bytes() if self.log_jsonpath else None
-        state = (first_day, last_day, self.max_load_errors, self.max_inflated_bytes, self.marts, keys, logs, songs)
-        if state not in _loaded_from_scratch:
+
+        def load() -> Everything:
             with tempfile.TemporaryDirectory() as folder:
                 fresh = replace(self, warehouse_file=Path(folder, "warehouse.duckdb"), new_warehouse=None)
                 with kept_open(fresh.warehouse):
                     fresh.load(first_day, last_day)
-                    _loaded_from_scratch[state] = fresh.everything()
-        loaded = _loaded_from_scratch[state]
+                    return fresh.everything()
+
+        state = (first_day, last_day, self.max_load_errors, self.max_inflated_bytes, self.marts, keys, logs, songs)
+        loaded = computed_once(repr(state).encode(), load)
         # Of a local file the ETag changes with each copy.
         etags = {file.key: file.etag for file in self.source.list_log_files().files}
         etags_of_songs = {file.key: file.etag for file in self.source.list_song_files().files}
