@@ -7,12 +7,12 @@ import dagster as dg
 import pytest
 
 from sparkify_dagster.automation import rejected_days, run_requests
-from sparkify_dagster_tests.support.world import World, kept_open
+from sparkify_dagster_tests.support.world import World, kept_open, new_history
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with new_history(tmp_path / "history") as instance:
         yield instance
 
 

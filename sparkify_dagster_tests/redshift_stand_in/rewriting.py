@@ -30,8 +30,8 @@ _UNSUPPORTED_KINDS = words("INDEX SEQUENCE TRIGGER TYPE DOMAIN EXTENSION RULE AG
 _UNSUPPORTED_COMMANDS = words("SAVEPOINT RELEASE LISTEN NOTIFY REINDEX CLUSTER DO VALUES TABLE IMPORT")
 
 
-# Each test sends the same statements, of which sqlglot takes some milliseconds to read one. What they differ in are days,
-# times, versions and keys, on which no rule depends.
+# Each test sends the same statements, of which sqlglot takes some milliseconds to read one. They differ in days, times,
+# versions and keys, on which no rule depends.
 _remembered = lru_cache(maxsize=5_000)
 _VALUE = re.compile(r"'[-0-9a-fT:. ]*[0-9][-0-9a-fT:. ]*'")
 _STAND_FOR_VALUE = re.compile(r"'value (\d+)'")
