@@ -84,9 +84,9 @@ class UI:
         switch = self.row("Running").get_by_role("checkbox")
         # Until the page has found out it shows the sensor as off.
         expect(self.row("Frequency")).to_be_visible()
-        if switch.is_checked() != on:
-            # The input itself is invisible; its label is what one sees and clicks.
-            self.row("Running").locator("label").click()
+        expect(switch).to_be_checked(checked=not on)
+        # The input itself is invisible; its label is what one sees and clicks.
+        self.row("Running").locator("label").click()
         expect(switch).to_be_checked(checked=on)
 
     # Looking
