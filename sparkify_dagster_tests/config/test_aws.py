@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sparkify_dagster.config.aws import AwsAccess, MissingCredentialsError, session
+from sparkify_dagster.config.aws import AwsAccess, MissingCredentialsError, s3_store, session
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -46,6 +46,16 @@ def test_a_session_follows_the_credentials_file_and_the_environment(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "third")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     assert key_of(session(access)) == "third"
+
+
+def test_a_store_serves_as_long_as_its_session(credentials: Path) -> None:
+    access = AwsAccess(region="us-west-2")
+    write(credentials, "first")
+    first = s3_store("bucket", "prefix", access)
+    assert s3_store("bucket", "prefix", access) is first
+    assert s3_store("bucket", "another", access) is not first
+    write(credentials, "second")
+    assert s3_store("bucket", "prefix", access) is not first
 
 
 def test_the_keys_of_dwh_cfg_count_only_without_others(credentials: Path) -> None:

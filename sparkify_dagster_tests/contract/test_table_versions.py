@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from sqlalchemy import text
-
 from sparkify_dagster.schema.tables import READ_TABLES
 from sparkify_dagster.warehouse import table_versions
 from sparkify_dagster_tests.support.events import event, song
@@ -38,7 +36,12 @@ def test_equal_rows_have_equal_versions_and_others_have_not(tmp_path: Path, new_
     world.load(DAYS[1])
     assert versions() == first
     assert changed_by_hand() == []
-    with world.warehouse.connect("a test") as engine, engine.begin() as connection:
-        connection.execute(text("UPDATE users SET level = 'paid' WHERE user_id = 1"))
-        connection.execute(text("DELETE FROM product.sessions WHERE user_id = 0"))
+    world.execute(
+        "UPDATE users SET level = 'paid' WHERE user_id = 1",
+        "UPDATE songs SET year = 1900",
+        "DELETE FROM product.sessions WHERE user_id = 0",
+    )
+    assert changed_by_hand() == ["users", "songs", "product.sessions"]
+    # A table that is built again as a whole has no row of before.
+    world.load_songs_alone()
     assert changed_by_hand() == ["users", "product.sessions"]
