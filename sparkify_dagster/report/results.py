@@ -32,7 +32,7 @@ class ShownResult:
     rows: Sequence[Sequence[str | None]] | None
     """None if the query has no result of its present columns."""
     note: str
-    """Which rows these are, if they are not all."""
+    """The choice of the rows, for people to read; empty if these are all."""
     hidden: Sequence[str]
     """The personal columns, which are not shown."""
     chart: Mapping[str, Any] | None

@@ -75,27 +75,27 @@ class Destination(ABC):
 class LocalDestination(Destination):
     def __init__(self, location: str, access: AwsAccess, *, overwrite: bool) -> None:
         self._folder = local_folder(location)
-        with self._clear_errors():
+        with self._translate_errors():
             self._folder.mkdir(parents=True, exist_ok=True)
         super().__init__(location, access, overwrite=overwrite)
 
     @contextmanager
     def unfinished(self) -> Iterator[Path]:
         # On the same file system, for the files to be renamed; loads ignore dot-folders.
-        with self._clear_errors(), tempfile.TemporaryDirectory(prefix=".split-", dir=self._folder) as folder:
+        with self._translate_errors(), tempfile.TemporaryDirectory(prefix=".split-", dir=self._folder) as folder:
             yield Path(folder)
 
     def publish(self, file: Path, key: str) -> None:
-        with self._clear_errors():
+        with self._translate_errors():
             (self._folder / key).parent.mkdir(parents=True, exist_ok=True)
             file.replace(self._folder / key)
 
     def remove(self, key: str) -> None:
-        with self._clear_errors():
+        with self._translate_errors():
             (self._folder / key).unlink(missing_ok=True)
 
     @contextmanager
-    def _clear_errors(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -120,17 +120,17 @@ class S3Destination(Destination):
             ) from error
 
     def publish(self, file: Path, key: str) -> None:
-        with self._clear_errors(key):
+        with self._translate_errors(key):
             # In parts if it is large; the object is there when the last one is.
             obstore.put(self._store, key, file)
         file.unlink()
 
     def remove(self, key: str) -> None:
-        with self._clear_errors(key):
+        with self._translate_errors(key):
             obstore.delete(self._store, key)
 
     @contextmanager
-    def _clear_errors(self, key: str) -> Iterator[None]:
+    def _translate_errors(self, key: str) -> Iterator[None]:
         try:
             yield
         except S3_ERRORS as error:

@@ -106,7 +106,7 @@ class LocalFolder(ObjectStore):
         self.location = str(folder)
 
     def list(self) -> list[StoredObject]:
-        with self._clear_errors(""):
+        with self._translate_errors(""):
             try:
                 mode = self.folder.stat().st_mode
             except (FileNotFoundError, NotADirectoryError):
@@ -116,16 +116,16 @@ class LocalFolder(ObjectStore):
             return sorted(starmap(_local_object, walk(os.fspath(self.folder))), key=by_key_bytes)
 
     def read(self, key: str) -> tuple[StoredObject, bytes]:
-        with self._clear_errors(key), self._open(key) as file:
+        with self._translate_errors(key), self._open(key) as file:
             return _local_object(key, os.fstat(file.fileno())), file.read()
 
     def stream(self, key: str) -> tuple[StoredObject, Iterator[bytes]]:
-        with self._clear_errors(key):
+        with self._translate_errors(key):
             file = self._open(key)
         return _local_object(key, os.fstat(file.fileno())), self._pieces(key, file)
 
     def _pieces(self, key: str, file: BinaryIO) -> Iterator[bytes]:
-        with self._clear_errors(key), file:
+        with self._translate_errors(key), file:
             while piece := file.read(STREAM_PIECE_BYTES):
                 yield piece
 
@@ -141,14 +141,14 @@ class LocalFolder(ObjectStore):
         return map(self.read, keys)
 
     def head(self, key: str) -> StoredObject:
-        with self._clear_errors(key):
+        with self._translate_errors(key):
             return _local_object(key, (self.folder / key).stat())
 
     def local_path(self, key: str) -> Path:
         return self.folder / key
 
     @contextmanager
-    def _clear_errors(self, key: str) -> Iterator[None]:
+    def _translate_errors(self, key: str) -> Iterator[None]:
         try:
             yield
         except BrokenLinkError as error:
@@ -178,11 +178,11 @@ class S3Prefix(ObjectStore):
         return s3_client(self._access, connections=MAX_CONCURRENT_LISTINGS)
 
     def list(self) -> list[StoredObject]:
-        with self._clear_errors(""):
+        with self._translate_errors(""):
             return sorted(list_objects(self._client, self._bucket, self._prefix), key=by_key_bytes)
 
     def read(self, key: str) -> tuple[StoredObject, bytes]:
-        with self._clear_errors(key):
+        with self._translate_errors(key):
             full_key = self._prefix + key
             if not _is_addressable(full_key):
                 response = self._client.get_object(Bucket=self._bucket, Key=full_key)
@@ -191,7 +191,7 @@ class S3Prefix(ObjectStore):
             return _described(key, result.meta), bytes(result.bytes())
 
     def stream(self, key: str) -> tuple[StoredObject, Iterator[bytes]]:
-        with self._clear_errors(key):
+        with self._translate_errors(key):
             full_key = self._prefix + key
             if not _is_addressable(full_key):
                 response = self._client.get_object(Bucket=self._bucket, Key=full_key)
@@ -202,7 +202,7 @@ class S3Prefix(ObjectStore):
             return _described(key, result.meta), self._pieces(key, pieces)
 
     def _pieces(self, key: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        with self._clear_errors(key):
+        with self._translate_errors(key):
             yield from pieces
 
     def read_many(self, keys: Sequence[str]) -> Iterator[tuple[StoredObject, bytes]]:
@@ -219,14 +219,14 @@ class S3Prefix(ObjectStore):
 
         async def read(key: str) -> tuple[StoredObject, bytes]:
             async with slots:
-                with self._clear_errors(key):
+                with self._translate_errors(key):
                     result = await obstore.get_async(self._store, self._prefix + key)
                     return _described(key, result.meta), bytes(await result.bytes_async())
 
         return await asyncio.gather(*map(read, keys))
 
     def head(self, key: str) -> StoredObject:
-        with self._clear_errors(key):
+        with self._translate_errors(key):
             full_key = self._prefix + key
             if not _is_addressable(full_key):
                 return _described_response(key, self._client.head_object(Bucket=self._bucket, Key=full_key))
@@ -236,7 +236,7 @@ class S3Prefix(ObjectStore):
         return f"s3://{self._bucket}/{self._prefix}{key}"
 
     @contextmanager
-    def _clear_errors(self, key: str) -> Iterator[None]:
+    def _translate_errors(self, key: str) -> Iterator[None]:
         place = printable(self.uri(key) if key else self.location)
         try:
             yield

@@ -1,4 +1,4 @@
-"""Versions of the tables, so that a look at a few rows of bookkeeping tells which tables have changed.
+"""Versions of the tables, so that a few rows of bookkeeping show which tables have changed.
 
 A version is the sum of a hash per row. A transaction subtracts the hashes of the rows that it replaces and adds those
 of the new ones, so no table is read as a whole. Functions work inside the caller's transaction.

@@ -32,7 +32,7 @@ class Failure:
     cuts: bool = False
     after: bool = False
     refused_connections: int = 0
-    """How many connections are refused from then on."""
+    """The number of connections that are refused from then on."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What one process of the tests has computed, and no other computes again: a file per result in a folder of the run."""
+"""Results that one process of the tests computes and all others read: a file per result, in a folder of the run."""
 
 import os
 import pickle

@@ -56,7 +56,7 @@ class Cluster:
 
 def connection_parameters(cluster: Cluster, access: AwsAccess) -> dict[str, Any]:
     """Returns host, port, user and password for one new connection. Raises WarehouseError."""
-    with _clear_errors(cluster):
+    with _translate_errors(cluster):
         # A session is opened only if needed: with host and password no AWS credentials are required.
         found = _endpoint(cluster, access)
         return found | _login(cluster, str(found["host"]), access)
@@ -139,7 +139,7 @@ def _session(access: AwsAccess, region: str | None) -> "Session":
 
 
 @contextmanager
-def _clear_errors(cluster: Cluster) -> Iterator[None]:
+def _translate_errors(cluster: Cluster) -> Iterator[None]:
     name = cluster.identifier or cluster.url.host or cluster.url.query.get("host")
     # The causes are suppressed: some of them show the session token.
     try:

@@ -150,7 +150,7 @@ class UI:
         self.page.screenshot(path=path, animations="disabled")
 
     def _open_dialog(self, opener: Locator, content: Locator) -> None:
-        """Clicks until the content is there: a page draws itself anew when its data arrive, and drops a dialog then."""
+        """Clicks until the content is there: a page that gets its data is drawn again, without the dialog."""
         deadline = time.monotonic() + PAGE_MILLISECONDS / 1_000
         while not content.is_visible():
             assert time.monotonic() < deadline, f"waited in vain for {content}"
