@@ -295,7 +295,7 @@ def test_the_lineage_graph_goes_from_the_sources_to_the_star(ui: UI) -> None:
     assert max(x[source] for source in SOURCES) < x["staging_events"] < x["songplays"] < x["time"]
 
 
-def test_a_columns_origin_is_told_and_drawn(ui: UI) -> None:
+def test_a_columns_origin_is_written_and_drawn(ui: UI) -> None:
     ui.open_asset("songplays")
     expect(ui.row("song_id")).to_contain_text("← staging_songs.song_id, joined on title, artist_name, duration")
     image = ui.open_column_diagram("songplays")

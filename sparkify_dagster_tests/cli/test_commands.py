@@ -416,7 +416,7 @@ def test_full_loads_everything_again_and_rejected_days_load_within_the_limit(rej
 
 
 @pytest.mark.slow
-def test_a_day_cut_by_local_time_and_what_was_not_run_are_told_in_a_line_each(small: World, project: Project) -> None:
+def test_a_day_cut_by_local_time_and_what_was_not_run_are_a_line_each(small: World, project: Project) -> None:
     others = [event(time=f"2018-11-02T0{hour}:00:00", itemInSession=hour) for hour in range(7)]
     small.write_log(DAYS[0], event(), *others)
     Path(small.song_data).rmdir()
@@ -573,7 +573,7 @@ def test_verify_without_anything_to_compare_with_is_one_line(loaded: Project) ->
     )
 
 
-def test_query_tells_which_queries_there_are(project: Project) -> None:
+def test_query_lists_the_queries(project: Project) -> None:
     lines = project.call("query").splitlines()
     assert len(lines) == len(all_queries())
     assert "top_songs                     Which songs are played most?" in lines

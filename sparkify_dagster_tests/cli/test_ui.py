@@ -38,7 +38,9 @@ def test_a_second_ui_of_a_folder_is_one_line_that_names_the_first(project: Proje
     ]
 
 
-def test_a_daemon_that_was_started_otherwise_is_one_line_that_names_it(project: Project, taken_port: int) -> None:
+def test_a_daemon_that_was_started_by_another_command_is_one_line_that_names_it(
+    project: Project, taken_port: int
+) -> None:
     lock = project.folder / HISTORY / "daemon.lock"
     with project.start("dagster-daemon", "run", DAGSTER_HOME=str(project.folder)) as daemon:
         wait_until(lambda: process_lock.holder(lock) is not None, "the daemon's first heartbeat")

@@ -254,7 +254,7 @@ def test_name_in_the_file_like_a_known_one_is_an_error(error: Error, cfg: str, m
     assert error(cfg) == message
 
 
-def test_names_of_others_are_ignored_and_told_in_one_line(load: Load, tmp_path: Path) -> None:
+def test_names_of_others_are_ignored_and_named_in_one_line(load: Load, tmp_path: Path) -> None:
     cfg = "[DWH]\nDWH_CLUSTER_TYPE=multi-node\n[AWS]\nREGION=eu-west-1\n"
     # Kubernetes sets these of a service named sparkify.
     kubernetes = dict.fromkeys(("SPARKIFY_SERVICE_HOST", "SPARKIFY_PORT", "SPARKIFY_PORT_80_TCP_PROTO"), "x")

@@ -25,7 +25,7 @@ def preview(outcome: Outcome, asset: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_what_a_run_tells_of_its_tables(world: World) -> None:
+def test_the_metadata_of_a_runs_tables(world: World) -> None:
     for day in THURSDAYS:
         world.write_log(day, *(event(page="Home", itemInSession=number, time=day) for number in range(110)))
     world.write_log(
@@ -75,7 +75,7 @@ def test_what_a_run_tells_of_its_tables(world: World) -> None:
 
 
 @pytest.mark.slow
-def test_nothing_that_a_run_tells_of_its_tables_names_a_listener(world: World) -> None:
+def test_no_metadata_of_a_runs_tables_names_a_listener(world: World) -> None:
     world.marts = True
     world.write_log("2018-11-01", event(), event(itemInSession=2, page="Home", song=None, artist=None, length=None))
     world.write_songs("A/A/A/TRAAA.json", song())
@@ -106,6 +106,6 @@ def test_nothing_that_a_run_tells_of_its_tables_names_a_listener(world: World) -
     }
     # The tables keep all of it.
     assert world.rows("analytics.most_active_users", "first_name", "last_name") == [("Kaylee", "Summers")]
-    told = [str(event.event_specific_data) for event in outcome.result.all_events]
-    told = [text for text in told if "plays_by_area" not in text]
-    assert [text for text in told for name in ("Kay", "Summers", "Phoenix", "Mozilla") if name in text] == []
+    shown = [str(event.event_specific_data) for event in outcome.result.all_events]
+    shown = [text for text in shown if "plays_by_area" not in text]
+    assert [text for text in shown for name in ("Kay", "Summers", "Phoenix", "Mozilla") if name in text] == []

@@ -57,7 +57,7 @@ def test_ids_are_those_of_the_identity(day: Day) -> Iterator[None]:
 
 
 @case
-def test_parts_of_the_identity_are_told_apart(day: Day) -> Iterator[None]:
+def test_parts_of_the_identity_are_distinguished(day: Day) -> Iterator[None]:
     day.write(
         day.event(userId="1", sessionId=11, itemInSession=1),
         day.event(userId="11", sessionId=1, itemInSession=1),

@@ -174,7 +174,7 @@ def test_the_tables_are_created_once(redshift: RedshiftStandIn, engine: Engine) 
     assert not [sql for sql in redshift.statements if "CREATE TABLE" in sql]
 
 
-def test_reflection_tells_the_tables(engine: Engine) -> None:
+def test_reflection_finds_the_tables(engine: Engine) -> None:
     found = inspect(engine)
     assert set(found.get_view_names("staging")) == set(VIEWS)
     assert set(found.get_table_names()) == {"songplays", "users", "songs", "artists", "time"}

@@ -144,7 +144,7 @@ def test_the_tables_are_dagsters_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_page_of_a_run_is_told_of_each_event_at_once() -> None:
+def test_the_page_of_a_run_shows_each_event_at_once() -> None:
     """The UI's process watches the run's file, which must change with the event, not at the run's end."""
     events: Queue[str | None] = Queue()
     with instance_with(OURS) as page, instance_with(OURS) as instance:

@@ -157,7 +157,7 @@ def test_a_link_to_itself_or_through_a_file_leads_nowhere(folder: Path, target: 
         LocalFolder(folder).list()
 
 
-def test_a_broken_link_in_a_linked_folder_is_told_by_the_path_through_the_link(folder: Path, tmp_path: Path) -> None:
+def test_a_broken_link_in_a_linked_folder_is_named_by_the_path_through_the_link(folder: Path, tmp_path: Path) -> None:
     link(tmp_path / "elsewhere" / "broken", tmp_path / "nowhere")
     link(folder / "a", tmp_path / "elsewhere")
     with pytest.raises(SourceError, match=f"^{folder / 'a' / 'broken'}: "):

@@ -99,7 +99,7 @@ def test_a_folder_marker_keeps_its_slash(s3: S3Server) -> None:
     assert [stored.key for stored in store.list()] == ["2018-11-02-events.json", "2018-11-03-events.json/"]
 
 
-def test_a_key_that_is_not_there_is_told_on_one_line(exact_s3: S3Server) -> None:
+def test_a_missing_key_is_one_line(exact_s3: S3Server) -> None:
     store = fill(exact_s3, ["a.json"])
     for key in ("b.json", "//b.json", "line\n.json"):
         for look in (store.read, store.head):

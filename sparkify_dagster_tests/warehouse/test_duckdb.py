@@ -189,7 +189,7 @@ print(DuckDBWarehouse(path=sys.argv[1]).read("another", lambda connection: count
             assert self.is_open(warehouse)
         assert other.communicate()[0] == "1\n"
 
-    def test_who_waits_is_told_the_connection_of_the_moment(self, warehouse: DuckDBWarehouse) -> None:
+    def test_who_waits_reads_the_purpose_of_the_present_connection(self, warehouse: DuckDBWarehouse) -> None:
         with warehouse.kept_open():
             warehouse.run("the first", self.add_a_row)
             with warehouse.connect("the second"):

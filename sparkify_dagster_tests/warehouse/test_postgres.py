@@ -152,9 +152,7 @@ def test_another_encoding_than_utf8_is_one_line_with_the_remedy(postgres: Postgr
         assert connection.scalar(text("SELECT count(*) FROM songplays")) == 0
 
 
-def test_a_user_who_may_not_create_is_told_what_to_do(
-    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_user_who_may_not_create_reads_what_to_do(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
     role, database = f"reader_{secrets.token_hex(4)}", make_url(postgres.new_database()).database
     postgres.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
     monkeypatch.setenv("SPARKIFY_WAREHOUSE", postgres.address(str(database)).replace("sparkify@", f"{role}:secret@"))
@@ -174,18 +172,18 @@ def test_a_user_who_may_not_create_is_told_what_to_do(
 
 
 @pytest.mark.parametrize(
-    ("statement", "told"),
+    ("statement", "cause"),
     [
         ("SELECT no_column FROM users WHERE first_name = :name", 'column "no_column" does not exist'),
         ("INSERT INTO users (first_name, user_id) VALUES (:name, NULL)", "violates not-null constraint"),
         ("INSERT INTO users (first_name, level) SELECT :name, no_column", 'column "no_column" does not exist'),
     ],
 )
-def test_an_error_shows_neither_parameters_nor_rows(world: World, statement: str, told: str) -> None:
+def test_an_error_shows_neither_parameters_nor_rows(world: World, statement: str, cause: str) -> None:
     with pytest.raises(DBAPIError) as raised, world.warehouse.connect("a test") as engine, engine.begin() as connection:
         connection.execute(text(statement), {"name": NAME})
     shown = "".join(traceback.format_exception(raised.value))
-    assert told in shown
+    assert cause in shown
     assert NAME not in shown
 
 

@@ -200,7 +200,7 @@ def test_a_source_in_another_region_is_read_from_copies(
     assert plain in on_redshift.copied()
 
 
-def test_a_bucket_tells_its_region(aws: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_region_of_a_bucket_is_found(aws: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     aws.login(monkeypatch)
     access = AwsAccess(endpoint_url=aws.moto_url)
     name = f"bucket-{secrets.token_hex(6)}"
@@ -331,7 +331,7 @@ def test_an_object_that_changes_between_inspection_and_copy_is_loaded_as_it_then
 ) -> None:
     day = loaded
     changed = [event(itemInSession=20), event(itemInSession=21), event(itemInSession=22)]
-    # With as many rows, so that only the ETag tells.
+    # With as many rows, so that only the ETag differs.
     before_the_transaction(
         day,
         monkeypatch,
@@ -538,7 +538,7 @@ def test_readers_wait_for_no_writer_and_create_nothing(on_redshift: OnRedshift) 
     ]
 
 
-def test_a_reader_of_a_warehouse_without_tables_is_told_the_remedy(
+def test_a_reader_of_a_warehouse_without_tables_reads_the_remedy(
     on_redshift: OnRedshift, redshift_servers: RedshiftServers
 ) -> None:
     address = redshift_servers.new_server().url.render_as_string(hide_password=False)
@@ -556,7 +556,7 @@ def test_a_cluster_that_is_not_up_yet_is_connected_to_again(
     assert caplog.text.count("connecting again in") == 2
 
 
-def test_a_user_with_a_sha_256_password_is_told_what_to_do(on_redshift: OnRedshift) -> None:
+def test_a_user_with_a_sha_256_password_reads_what_to_do(on_redshift: OnRedshift) -> None:
     on_redshift.server.authentication = SHA_256
     with pytest.raises(WarehouseError, match="stored as SHA-256, which this driver cannot send: leave DB_PASSWORD out"):
         on_redshift.world.query("SELECT 1")

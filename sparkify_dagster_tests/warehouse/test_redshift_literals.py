@@ -145,7 +145,7 @@ def test_hostile_purposes_and_roles_are_names(world: World) -> None:
         assert connection.scalar(text("SELECT COUNT(*) FROM svv_roles AS r WHERE r.role_name = :r"), {"r": role}) == 1
 
 
-def test_texts_that_would_arrive_otherwise_are_not_sent(
+def test_texts_that_would_arrive_changed_are_not_sent(
     redshift_servers: RedshiftServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the server reads no escapes and does not report it, the driver doubles each backslash."""

@@ -321,7 +321,7 @@ def test_without_a_user_the_identity_logs_in(aws: AwsServer, identifier: str, hi
     ("identifier", "region", "asked_for"),
     [(None, None, ("sparkify", "eu-west-1")), ("other", "eu-central-1", ("other", "eu-central-1"))],
 )
-def test_a_clusters_host_tells_its_name_and_region_where_the_settings_do_not(
+def test_the_name_and_region_of_a_cluster_come_from_its_host_where_no_setting_has_them(
     aws: AwsServer, identifier: str | None, region: str | None, asked_for: tuple[str, str]
 ) -> None:
     aws.answers["GetClusterCredentials"] = lambda asked: xml_result(asked, DbUser="IAM:awsuser", DbPassword="p")
@@ -388,11 +388,11 @@ def test_a_host_that_is_no_clusters_needs_a_password_or_a_name(aws: AwsServer, h
     assert aws.requests == []
 
 
-# Every new connection logs in anew
+# Every new connection logs in again
 
 
 @pytest.mark.usefixtures("fresh_passwords")
-def test_every_opening_logs_in_anew(
+def test_every_connection_logs_in_again(
     aws: AwsServer, server: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     warehouse = warehouse_without_password(server, monkeypatch, tmp_path)
@@ -405,7 +405,7 @@ def test_every_opening_logs_in_anew(
 
 @pytest.mark.usefixtures("fresh_passwords")
 @pytest.mark.parametrize("lost_at", ["SELECT 1 AS counted", "COMMIT"])
-def test_a_connection_that_is_made_again_logs_in_anew(
+def test_a_reconnection_logs_in_again(
     aws: AwsServer, server: RedshiftStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lost_at: str
 ) -> None:
     """It is lost in the middle of a transaction, or at its end."""
