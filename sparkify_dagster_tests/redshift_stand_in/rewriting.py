@@ -62,6 +62,8 @@ def first_word(sql: str) -> str:
 
 def rewrite(sql: str) -> str:
     """PostgreSQL's statement for one of Redshift's. Raises Refusal."""
+    if _STAND_FOR_VALUE.search(sql):
+        return _rewrite(sql)
     values: list[str] = []
 
     def stand_for(value: re.Match[str]) -> str:

@@ -739,6 +739,7 @@ def test_a_view_is_replaced_by_one_with_the_same_columns_only(engine: Engine, co
         "LOCK TABLE users",
         "ANALYZE users PREDICATE COLUMNS",
         "EXPLAIN SELECT u.user_id FROM u",
+        "EXPLAIN SELECT u.user_id FROM u WHERE u.level = '2018-11-01'",
         "SELECT i.isolation_level FROM stv_db_isolation_level AS i",
         "SELECT s.tbl_rows FROM pg_catalog.svv_table_info AS s",
         "CREATE OR REPLACE VIEW v AS SELECT s.user_id FROM public.users AS s WITH NO SCHEMA BINDING",
@@ -750,6 +751,16 @@ def test_what_redshift_has_is_run(engine: Engine, sql: str) -> None:
     with engine.connect() as connection:
         connection.execute(text("CREATE TEMP TABLE u (user_id BIGINT, level VARCHAR(64))"))
         connection.exec_driver_sql(sql)
+
+
+def test_a_remembered_statement_keeps_its_values(engine: Engine) -> None:
+    """Values that no rule depends on are taken out of a statement while it is read, under a name like `value 0`."""
+    with engine.connect() as connection:
+        for day in ("2018-11-01", "2018-11-02"):
+            row = connection.exec_driver_sql(f"SELECT 'value 0' AS a, '{day}' AS b, 'it''s {day}' AS c").one()
+            assert tuple(row) == ("value 0", day, f"it's {day}")
+            row = connection.exec_driver_sql(f"SELECT '{day}' AS a, '7' AS b, 'a''{day}''' AS c").one()
+            assert tuple(row) == (day, "7", f"a'{day}'")
 
 
 # Failures on purpose
