@@ -22,6 +22,7 @@ from sparkify_dagster.warehouse.server import (
     KEEPALIVES,
     MISSING_RELATION_CODES,
     MISSING_RELATION_REMEDY,
+    ONE_CONNECTION,
     ServerWarehouse,
     register_statements,
 )
@@ -58,12 +59,9 @@ class PostgresWarehouse(ServerWarehouse):
     @contextmanager
     def connect(self, purpose: str, *, read_only: bool = False) -> Iterator[Engine]:
         name = f"sparkify: {purpose}"[:_APPLICATION_NAME_CHARACTERS]
-        # One connection, verified before it is reused, since a session takes longer to begin than most transactions.
         engine = create_engine(
             self._url_with_password(),
-            pool_size=1,
-            max_overflow=0,
-            pool_pre_ping=True,
+            **ONE_CONNECTION,
             hide_parameters=True,
             connect_args={**KEEPALIVES, "connect_timeout": _CONNECT_TIMEOUT_SECONDS, "application_name": name},
         )

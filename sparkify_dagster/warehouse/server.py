@@ -3,7 +3,7 @@
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from threading import Lock
-from typing import ClassVar
+from typing import Any, ClassVar, Final
 
 import psycopg2.extensions
 from sqlalchemy import URL, Connection, Engine, make_url, text
@@ -20,6 +20,10 @@ from sparkify_dagster.warehouse.ddl import ForeignTablesError, commented_tables,
 # Firewalls silently cut idle connections, also while a long statement runs
 # (https://docs.aws.amazon.com/redshift/latest/mgmt/connecting-firewall-guidance.html).
 KEEPALIVES = {"keepalives": 1, "keepalives_idle": 60, "keepalives_interval": 30, "keepalives_count": 5}
+
+# One connection, verified before it is reused, and reopened if it is broken: a session takes longer to begin than most
+# transactions.
+ONE_CONNECTION: Final[Mapping[str, Any]] = {"pool_size": 1, "max_overflow": 0, "pool_pre_ping": True}
 
 # An undefined table, schema or column.
 MISSING_RELATION_CODES = ("42P01", "3F000", "42703")

@@ -36,6 +36,7 @@ from sparkify_dagster.warehouse.server import (
     KEEPALIVES,
     MISSING_RELATION_CODES,
     MISSING_RELATION_REMEDY,
+    ONE_CONNECTION,
     ServerWarehouse,
     quoted_name,
     register_statements,
@@ -206,12 +207,9 @@ class RedshiftWarehouse(ServerWarehouse):
 
     def _engine(self, purpose: str, *, read_only: bool = False, **options: Any) -> Engine:
         url = self._url_with_password()
-        # One connection, verified before it is reused, and reopened with fresh credentials if it is broken.
         engine = create_engine(
             url,
-            pool_size=1,
-            max_overflow=0,
-            pool_pre_ping=True,
+            **ONE_CONNECTION,
             hide_parameters=True,
             **options,
             connect_args={
