@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, delete, insert, literal, select, true, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, delete, insert, select, true, update
 
 from sparkify_dagster.schema.code_versions import code_version
 from sparkify_dagster.schema.tables import READ_TABLES, analytics_refreshes, staging_songs, table_versions
@@ -42,15 +42,15 @@ def rewriting(
     Without a condition it replaces all rows. Yields the version before; None if the table was never built.
     """
     name = str(table.name)
-    replaced = literal(0) if rows is None else select_sum_of_hashes(table, rows).scalar_subquery()
-    stored = connection.execute(_stored(replaced).where(table_versions.c.table_name == name)).one_or_none()
-    before = TableVersion(*stored[1:-1]) if stored else None
+    replaced = [] if rows is None else [select_sum_of_hashes(table, rows).scalar_subquery().label("replaced")]
+    stored = connection.execute(_stored(*replaced).where(table_versions.c.table_name == name)).one_or_none()
+    before = None if stored is None else TableVersion(stored.version, stored.sql_version, stored.built_from)
     yield before
-    if stored and before and rows is not None:
-        version = int(before.rows) - int(stored[-1]) + sum_of_hashes(connection, table, rows)
-    else:
+    if stored is None or rows is None:
         # Without a version it may have rows of a version of sparkify that kept none.
         version = sum_of_hashes(connection, table, true())
+    else:
+        version = int(stored.version) - int(stored.replaced) + sum_of_hashes(connection, table, rows)
     _write(connection, name, TableVersion(str(version % _MODULUS), code_version(name), built_from), before)
 
 
