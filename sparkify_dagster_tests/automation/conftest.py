@@ -7,7 +7,8 @@ import dagster as dg
 import pytest
 
 from sparkify_dagster.automation import rejected_days, run_requests
-from sparkify_dagster_tests.support.world import World, kept_open, new_history
+from sparkify_dagster_tests.support.run_history import new_history
+from sparkify_dagster_tests.support.world import World, kept_open
 
 
 @pytest.fixture
@@ -18,8 +19,7 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    with kept_open(world.warehouse):
+    with kept_open(World(tmp_path)) as world:
         yield world
 
 

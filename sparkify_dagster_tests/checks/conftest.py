@@ -17,7 +17,8 @@ from sparkify_dagster.ingest.limits import Limits
 from sparkify_dagster.partitions import range_tags
 from sparkify_dagster_tests.support.events import event, song
 from sparkify_dagster_tests.support.outcome import Outcome, asset_key
-from sparkify_dagster_tests.support.world import World, empty_history, kept_open
+from sparkify_dagster_tests.support.run_history import emptied_history
+from sparkify_dagster_tests.support.world import World, kept_open
 
 DAYS = ("2018-11-01", "2018-11-03")
 
@@ -63,7 +64,7 @@ class Tables:
             },
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             tags=tags,
-            instance=empty_history(),
+            instance=emptied_history(),
             raise_on_error=False,
         )
         return Outcome(result)
@@ -94,9 +95,8 @@ def rows(evaluation: dg.AssetCheckEvaluation, name: str) -> list[dict[str, Any]]
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    world = write_three_days(World(tmp_path))
-    with kept_open(world.warehouse):
-        yield world
+    with kept_open(World(tmp_path)) as world:
+        yield write_three_days(world)
 
 
 def write_three_days(world: World) -> World:
@@ -130,8 +130,7 @@ def loaded_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tables(loaded_days: Path, tmp_path: Path) -> Iterator[Tables]:
-    world = World(shutil.copytree(loaded_days, tmp_path / "loaded"))
-    with kept_open(world.warehouse):
+    with kept_open(World(shutil.copytree(loaded_days, tmp_path / "loaded"))) as world:
         yield Tables(world)
 
 

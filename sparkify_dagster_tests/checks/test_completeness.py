@@ -18,8 +18,7 @@ LAST = "2018-11-29"
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    with kept_open(world.warehouse):
+    with kept_open(World(tmp_path)) as world:
         yield world
 
 

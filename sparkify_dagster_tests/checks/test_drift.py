@@ -55,8 +55,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def week(loaded: Path, tmp_path: Path) -> Iterator[World]:
     """Seven similar days, loaded by an earlier run."""
-    world = World(shutil.copytree(loaded, tmp_path / "week"))
-    with kept_open(world.warehouse):
+    with kept_open(World(shutil.copytree(loaded, tmp_path / "week"))) as world:
         yield world
 
 

@@ -43,8 +43,7 @@ def marts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def marts(marts_folder: Path, tmp_path: Path) -> Iterator[Tables]:
-    world = World(shutil.copytree(marts_folder, tmp_path / "loaded"), marts=True)
-    with kept_open(world.warehouse):
+    with kept_open(World(shutil.copytree(marts_folder, tmp_path / "loaded"), marts=True)) as world:
         yield Tables(world)
 
 

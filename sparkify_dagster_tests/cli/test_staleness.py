@@ -68,7 +68,7 @@ def etl(built: Path, tmp_path: Path, history: dg.DagsterInstance) -> Iterator[Et
     """The command on a world of the test's own, whose files are the ones that were loaded."""
     world = World(shutil.copytree(built, tmp_path / "world"), marts=True)
     files = [*world.source.list_log_files().files, *world.source.list_song_files().files]
-    with kept_open(world.warehouse):
+    with kept_open(world):
         # Of a local file the ETag changes with each copy.
         world.execute(
             *(f"UPDATE staging.loaded_objects SET etag = '{file.etag}' WHERE key = '{file.key}'" for file in files),

@@ -66,6 +66,5 @@ def loaded_cases(
 
 @pytest.fixture
 def world(tmp_path: Path, new_warehouse: NewWarehouse) -> Iterator[World]:
-    world = World(tmp_path, new_warehouse=new_warehouse)
-    with kept_open(world.warehouse):
+    with kept_open(World(tmp_path, new_warehouse=new_warehouse)) as world:
         yield world

@@ -300,14 +300,14 @@ def test_after_any_changes_and_loads_the_star_is_the_references_and_that_of_a_lo
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder), max_load_errors=MAX_LOAD_ERRORS, new_warehouse=new_warehouse, marts=True)
-        with kept_open(world.warehouse):
+        with kept_open(world):
             held = play(script, world)
             from_scratch = expected(world)
             compare(world, expected(world, held), from_scratch.rejected_days)
             everything = world.everything()
         # On DuckDB, since each warehouse has to hold these rows.
         fresh = replace(world, warehouse_file=Path(folder, "from_scratch.duckdb"), new_warehouse=None)
-        with kept_open(fresh.warehouse):
+        with kept_open(fresh):
             fresh.load(DAYS[0], DAYS[-1])
             compare(fresh, from_scratch, from_scratch.rejected_days)
             if not from_scratch.rejected_days:

@@ -42,6 +42,6 @@ def test_equal_rows_have_equal_versions_and_others_have_not(tmp_path: Path, new_
         "DELETE FROM product.sessions WHERE user_id = 0",
     )
     assert changed_by_hand() == ["users", "songs", "product.sessions"]
-    # A table that is built again as a whole has no row of before.
+    # A table that is rebuilt as a whole keeps none of its old rows.
     world.load_songs_alone()
     assert changed_by_hand() == ["users", "product.sessions"]

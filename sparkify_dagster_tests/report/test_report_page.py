@@ -42,7 +42,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         hostile = event(time=f"{at}:00", song=SCRIPT, artist=CLOSING, **person)
         world.write_log(f"2018-11-{day:02}", hostile, event(time=f"{at}:09", itemInSession=2, **person))
     world.write_songs("A/A/A/TRAAA.json", song())
-    with kept_open(world.warehouse):
+    with kept_open(world):
         world.load("2018-11-01", "2018-11-16")
         refresh_queries(world, *all_queries())
         yield world

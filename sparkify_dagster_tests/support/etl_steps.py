@@ -38,7 +38,7 @@ class EtlSteps:
     def stale(self) -> Staleness:
         listing = self.world.source.list_log_files()
         # One that is opened for each look costs more than the look.
-        with kept_open(self.world.warehouse):
+        with kept_open(self.world):
             return self._find_stale(listing)
 
     def _find_stale(self, listing: Listing) -> Staleness:
@@ -58,7 +58,7 @@ class EtlSteps:
 
     def run(self, steps: int | None = None) -> None:
         """Does what the command does, or only so many steps of it, as a command that is killed."""
-        with kept_open(self.world.warehouse):
+        with kept_open(self.world):
             for number, _ in enumerate(self._steps()):
                 if number == steps:
                     return

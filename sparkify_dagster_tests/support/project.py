@@ -8,18 +8,16 @@ project.sparkify("simulate", "--out", "source")
 project.sparkify("etl", expect=1)
 """
 
-import atexit
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, chdir, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -27,6 +25,7 @@ from click.testing import CliRunner
 
 from sparkify_dagster.cli.main import main
 from sparkify_dagster_tests.support.forked_commands import ForkedProcess, can_be_forked, start_forked
+from sparkify_dagster_tests.support.run_history import copy_empty_history
 from sparkify_dagster_tests.support.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -47,16 +46,6 @@ _SCRIPTS = {
 SECRET = "wJalrXUtnFEMI-not-to-be-shown"
 
 
-@cache
-def _empty_history() -> Path:
-    """Returns the folder of a run history without runs."""
-    home = Path(tempfile.mkdtemp(prefix="sparkify-history-"))
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
-    shutil.copy(ROOT / "dagster.yaml", home)
-    with chdir(home), dg.DagsterInstance.from_config(str(home)):
-        return home / HISTORY
-
-
 @dataclass
 class Project:
     """A folder with the project's own files, its state below it, and an environment that says where the source is."""
@@ -71,7 +60,7 @@ class Project:
             shutil.copy(ROOT / name, self.folder / name)
         if not (self.folder / HISTORY).exists():
             # Which the first command would create, in half a second of a processor.
-            shutil.copytree(_empty_history(), self.folder / HISTORY)
+            copy_empty_history(self.folder / HISTORY)
         (self.folder / "dwh.cfg").write_text(f"[AWS]\nACCESS_KEY = AKIAEXAMPLE\nSECRET_KEY = {SECRET}\n")
 
     # Arranging

@@ -5,12 +5,10 @@ world.materialize("2018-11-01")
 assert world.column("staging.staging_events", "page") == ["Home"]
 """
 
-import atexit
 import gzip
 import json
 import logging
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -41,6 +39,7 @@ from sparkify_dagster.warehouse.duckdb import DuckDBWarehouse
 from sparkify_dagster_tests.support.computed_once import computed_once
 from sparkify_dagster_tests.support.events import Item, lines, text_of
 from sparkify_dagster_tests.support.outcome import Outcome, asset_key
+from sparkify_dagster_tests.support.run_history import emptied_history
 
 Row: TypeAlias = tuple[Any, ...]
 # The rows of each table, in order.
@@ -85,46 +84,6 @@ def definitions_on(kind: type[Warehouse]) -> dg.Definitions:
     )
 
 
-def empty_history() -> dg.DagsterInstance:
-    """Returns the instance of all runs without those of before, which no run is to find.
-
-    Creating one per run would be an eighth of a run's cost.
-    """
-    instance = _instance()
-    instance.wipe()
-    return instance
-
-
-def new_history(folder: Path) -> dg.DagsterInstance:
-    """Returns an instance with a history in the folder: a copy, since to create one takes five times as long."""
-    return _instance_in(shutil.copytree(_history_without_runs(), folder))
-
-
-@cache
-def _instance() -> dg.DagsterInstance:
-    return _instance_in(_temporary_folder())
-
-
-@cache
-def _history_without_runs() -> Path:
-    folder = _temporary_folder()
-    with _instance_in(folder):
-        return folder
-
-
-def _temporary_folder() -> Path:
-    folder = tempfile.mkdtemp(prefix="sparkify-history-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
-
-
-def _instance_in(folder: Path) -> dg.DagsterInstance:
-    storage = {"module": "sparkify_dagster.runtime.history", "class": "SqliteHistory"}
-    logs = {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
-    custom = {**storage, "config": {"base_dir": str(folder)}}
-    return dg.DagsterInstance.local_temp(str(folder), {"storage": {"custom": custom}, "compute_logs": logs})
-
-
 @cache
 def _empty_warehouse() -> bytes:
     """A DuckDB file with the tables and no rows: to copy it takes a tenth of the time that their creation does."""
@@ -136,10 +95,11 @@ def _empty_warehouse() -> bytes:
 
 
 @contextmanager
-def kept_open(warehouse: Warehouse) -> Iterator[None]:
-    """Spares DuckDB the writing and closing of its file at the end of each transaction."""
+def kept_open(world: "World") -> Iterator["World"]:
+    """Yields the world, and spares DuckDB the writing and closing of its file at the end of each transaction."""
+    warehouse = world.warehouse
     with duckdb_instance.attached(Path(warehouse.path)) if isinstance(warehouse, DuckDBWarehouse) else nullcontext():
-        yield
+        yield world
 
 
 def _contents(location: str) -> list[tuple[str, bytes]]:
@@ -299,14 +259,14 @@ class World:
         tags = None
         if first_day is not None and job != "load_songs":
             tags = range_tags(date.fromisoformat(first_day), date.fromisoformat(last_day or first_day))
-        with kept_open(self.warehouse):
+        with kept_open(self):
             result = (
                 definitions_on(kind)
                 .resolve_job_def(job)
                 .execute_in_process(
                     run_config=config,
                     tags=tags,
-                    instance=empty_history(),
+                    instance=emptied_history(),
                     asset_selection=[asset_key(name) for name in assets] or None,
                     raise_on_error=False,
                 )
@@ -423,7 +383,7 @@ class World:
         def load() -> Everything:
             with tempfile.TemporaryDirectory() as folder:
                 fresh = replace(self, warehouse_file=Path(folder, "warehouse.duckdb"), new_warehouse=None)
-                with kept_open(fresh.warehouse):
+                with kept_open(fresh):
                     fresh.load(first_day, last_day)
                     return fresh.everything()
 
