@@ -20,7 +20,10 @@ DAY = "2018-11-01"
 LAUNCH = """
 mutation($tags: [ExecutionTag!]!) {
   launchRun(executionParams: {
-    selector: {repositoryLocationName: "sparkify_dagster", repositoryName: "__repository__", jobName: "load_all"}
+    selector: {
+      repositoryLocationName: "sparkify_dagster", repositoryName: "__repository__", jobName: "load_all",
+      assetSelection: [{path: ["staging_events"]}, {path: ["songplays"]}]
+    }
     executionMetadata: {tags: $tags}
   }) { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } }
 }
