@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import psycopg2
@@ -74,11 +75,15 @@ class PostgresServer:
         return PostgresWarehouse(address=self.new_database(self._template_with_tables))
 
     def execute(self, statement: str) -> None:
+        with self._administration.cursor() as cursor:
+            cursor.execute(statement)
+
+    @cached_property
+    def _administration(self) -> "psycopg2.extensions.connection":
+        """One connection for all tests, each of which makes and drops databases."""
         connection = psycopg2.connect(host="127.0.0.1", port=self.port, user=self.user, dbname="postgres")
         connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-        connection.close()
+        return connection
 
 
 _running: list[PostgresServer] = []
