@@ -12,6 +12,7 @@ import psycopg2
 import psycopg2.extensions
 from sqlalchemy import Connection, Engine, ExceptionContext, Table, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from sparkify_dagster.batches import InspectedDay, InspectedSongs
 from sparkify_dagster.schema.tables import staging_events, staging_songs
@@ -58,12 +59,36 @@ class PostgresWarehouse(ServerWarehouse):
 
     @contextmanager
     def connect(self, purpose: str, *, read_only: bool = False) -> Iterator[Engine]:
-        name = f"sparkify: {purpose}"[:_APPLICATION_NAME_CHARACTERS]
+        with self._session(purpose, read_only=read_only) as engine:
+            try:
+                self._prepare_tables(engine, read_only=read_only)
+                yield engine
+            except OperationalError as error:
+                remedy = f"; {_REMEDY}" if "connection to server" in str(error.orig) else ""
+                raise WarehouseError(f"{self.database}: {first_line(error)}{remedy}") from None
+            except ProgrammingError as error:
+                code = getattr(error.orig, "pgcode", None)
+                if code in MISSING_RELATION_CODES and read_only:
+                    raise WarehouseError(f"{self.database}: {first_line(error)}; {MISSING_RELATION_REMEDY}") from error
+                if code != _INSUFFICIENT_PRIVILEGE:
+                    raise
+                raise WarehouseError(f"{self.database}: {first_line(error)}; {self._owner_remedy(engine)}") from error
+            except (DBAPIError, psycopg2.Error, duckdb.Error) as error:
+                # The driver's own COPY error quotes the line at which it stopped, whatever the reason is.
+                if not isinstance(error, DBAPIError) or quotes_data(error):
+                    raise WarehouseError(f"{self.database}: {first_line(error)}") from None
+                raise
+
+    def _new_engine(self, purpose: str, *, read_only: bool) -> Engine:
         engine = create_engine(
             self._url_with_password(),
             **ONE_CONNECTION,
             hide_parameters=True,
-            connect_args={**KEEPALIVES, "connect_timeout": _CONNECT_TIMEOUT_SECONDS, "application_name": name},
+            connect_args={
+                **KEEPALIVES,
+                "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
+                "application_name": _application_name(purpose),
+            },
         )
         event.listen(engine, "connect", register_statements)
         event.listen(engine, "connect", self._require_utf8)
@@ -75,26 +100,14 @@ class PostgresWarehouse(ServerWarehouse):
 
         event.listen(engine, "begin", _begin_reading if read_only else _wait_for_other_writers)
         event.listen(engine, "handle_error", _hide_values)
-        try:
-            self._prepare_tables(engine, read_only=read_only)
-            yield engine
-        except OperationalError as error:
-            remedy = f"; {_REMEDY}" if "connection to server" in str(error.orig) else ""
-            raise WarehouseError(f"{self.database}: {first_line(error)}{remedy}") from None
-        except ProgrammingError as error:
-            code = getattr(error.orig, "pgcode", None)
-            if code in MISSING_RELATION_CODES and read_only:
-                raise WarehouseError(f"{self.database}: {first_line(error)}; {MISSING_RELATION_REMEDY}") from error
-            if code != _INSUFFICIENT_PRIVILEGE:
-                raise
-            raise WarehouseError(f"{self.database}: {first_line(error)}; {self._owner_remedy(engine)}") from error
-        except (DBAPIError, psycopg2.Error, duckdb.Error) as error:
-            # The driver's own COPY error quotes the line at which it stopped, whatever the reason is.
-            if not isinstance(error, DBAPIError) or quotes_data(error):
-                raise WarehouseError(f"{self.database}: {first_line(error)}") from None
-            raise
-        finally:
-            engine.dispose()
+        return engine
+
+    def _set_purpose(
+        self, connection: psycopg2.extensions.connection, record: ConnectionPoolEntry, purpose: str
+    ) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET application_name TO %s", (_application_name(purpose),))
+        connection.commit()
 
     def _require_utf8(self, connection: psycopg2.extensions.connection, record: object) -> None:
         encoding = connection.info.parameter_status("server_encoding")
@@ -139,6 +152,10 @@ class PostgresWarehouse(ServerWarehouse):
         if rows:
             with duckdb_reader.rows_select(table, rows) as select:
                 _copy(connection, table, select, tuple(rows[0]))
+
+
+def _application_name(purpose: str) -> str:
+    return f"sparkify: {purpose}"[:_APPLICATION_NAME_CHARACTERS]
 
 
 def _hide_values(context: ExceptionContext) -> None:

@@ -1,13 +1,16 @@
 """Code shared by the warehouses that are servers: addresses without passwords, one-time DDL, a role for readers."""
 
-from abc import ABC
-from collections.abc import Mapping, Sequence
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from threading import Lock
 from typing import Any, ClassVar, Final
 
 import psycopg2.extensions
-from sqlalchemy import URL, Connection, Engine, make_url, text
+from sqlalchemy import URL, Connection, Engine, event, make_url, text
 from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from sparkify_dagster.config import current
 from sparkify_dagster.runtime import statements
@@ -16,6 +19,7 @@ from sparkify_dagster.schema.tables import PRODUCT_TABLES, STAR_TABLES, songplay
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line
 from sparkify_dagster.warehouse.ddl import ForeignTablesError, commented_tables, create_tables, is_current
+from sparkify_dagster.warehouse.sessions import KeptSessions, Session
 
 # Firewalls silently cut idle connections, also while a long statement runs
 # (https://docs.aws.amazon.com/redshift/latest/mgmt/connecting-firewall-guidance.html).
@@ -29,8 +33,12 @@ ONE_CONNECTION: Final[Mapping[str, Any]] = {"pool_size": 1, "max_overflow": 0, "
 MISSING_RELATION_CODES = ("42P01", "3F000", "42703")
 MISSING_RELATION_REMEDY = "`sparkify create-tables` creates what is missing and upgrades what an earlier version made"
 
+# Of a connection, the purpose that other users of the database see.
+PURPOSE = "purpose"
+
 _databases_with_tables: set[tuple[str, str | None]] = set()
 _making_tables = Lock()
+_kept_open: dict[Hashable, KeptSessions] = {}
 
 
 class ServerWarehouse(Warehouse, ABC):
@@ -45,6 +53,70 @@ class ServerWarehouse(Warehouse, ABC):
     address: str
     star_schema: str | None = None
     """The schema of the star's tables; without one, the user's default schema."""
+
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Lets the connections of a block, which come one after the other, share a login."""
+        if self._login in _kept_open:
+            yield
+            return
+        sessions = _kept_open[self._login] = KeptSessions()
+        try:
+            yield
+        finally:
+            del _kept_open[self._login]
+            sessions.close()
+
+    @contextmanager
+    def _session(self, purpose: str, *, read_only: bool) -> Iterator[Engine]:
+        """Yields a new engine, or one that is kept open. After an exception its session is not used again."""
+        kept = _kept_open.get(self._login)
+        session = kept.take(read_only=read_only) if kept else None
+        if session is None:
+            session = self._new_session(purpose, read_only=read_only)
+        session.purpose = purpose
+        try:
+            yield session.engine
+        except BaseException:
+            session.engine.dispose()
+            raise
+        if kept:
+            kept.give_back(session, read_only=read_only)
+        else:
+            session.engine.dispose()
+
+    def _new_session(self, purpose: str, *, read_only: bool) -> Session:
+        session = Session(purpose)
+        session.engine = self._new_engine(purpose, read_only=read_only)
+
+        @event.listens_for(session.engine, "connect")
+        def set_purpose(connection: psycopg2.extensions.connection, record: ConnectionPoolEntry) -> None:
+            record.info[PURPOSE] = purpose
+
+        @event.listens_for(session.engine, "checkout")
+        def change_purpose(
+            connection: psycopg2.extensions.connection, record: ConnectionPoolEntry, proxy: PoolProxiedConnection
+        ) -> None:
+            if record.info[PURPOSE] != session.purpose:
+                self._set_purpose(connection, record, session.purpose)
+                record.info[PURPOSE] = session.purpose
+
+        return session
+
+    @abstractmethod
+    def _new_engine(self, purpose: str, *, read_only: bool) -> Engine:
+        """Returns an engine of one connection, which shows the purpose."""
+
+    @abstractmethod
+    def _set_purpose(
+        self, connection: psycopg2.extensions.connection, record: ConnectionPoolEntry, purpose: str
+    ) -> None:
+        """Shows another purpose of the connection, which is in no transaction."""
+
+    @property
+    def _login(self) -> Hashable:
+        # What is forked has no part in a session.
+        return os.getpid(), type(self), self.model_dump_json()
 
     def grant_reading(self, connection: Connection, role: str) -> None:
         self._grant(connection, role, "SELECT", {ANALYTICS_SCHEMA: "USAGE"})
@@ -114,7 +186,7 @@ class ServerWarehouse(Warehouse, ABC):
     def _create_tables_once(self, engine: Engine) -> None:
         # Threads that create the views concurrently, while one of them already reads from them, wait for each other.
         with _making_tables:
-            if self._key in _databases_with_tables:
+            if self._has_tables:
                 return
             try:
                 if not self.run_in_transaction(engine, is_current):
@@ -131,10 +203,15 @@ class ServerWarehouse(Warehouse, ABC):
 
         By their comments, which every user may see, and which the tables of somebody else do not have.
         """
-        if self._key in _databases_with_tables:
+        if self._has_tables:
             return
         if songplays.name not in self.run_in_transaction(engine, commented_tables):
             raise WarehouseError(f"{self.database} has no tables of sparkify: `sparkify create-tables` creates them")
+
+    @property
+    def _has_tables(self) -> bool:
+        """Returns whether this process has made the tables, or found them current."""
+        return self._key in _databases_with_tables
 
     @property
     def _key(self) -> tuple[str, str | None]:

@@ -43,6 +43,8 @@ DAY = DAYS[0]
 # One bucket for all tests: each takes the server a quarter of a second.
 SOURCE_BUCKET = "redshift-source"
 BROKEN_NAME = "BjÃ\x83Â¶rk"
+# What each session begins with.
+AT_LOGIN = "SET timezone TO 'UTC'"
 
 
 @dataclass
@@ -617,7 +619,10 @@ def test_the_commands_are_the_same(
         "SPARKIFY_COPY_STAGING": str(warehouse.copy_staging),
     }
     project.call("create-tables")
+    logins = server.statements.count(AT_LOGIN)
     on_redshift = project.sparkify("etl")
+    # One session that writes, and one that reads, for all steps.
+    assert server.statements.count(AT_LOGIN) - logins == 2
     assert counts(on_redshift) | on_duckdb == counts(on_redshift)
     assert "57 passed, 0 warn, 0 failed" in on_redshift
     assert "23 of 23 queries as expected" in on_redshift

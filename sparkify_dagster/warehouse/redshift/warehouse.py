@@ -21,6 +21,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from sparkify_dagster.config import aws, current
@@ -41,6 +42,7 @@ from sparkify_dagster.warehouse.server import (
     quoted_name,
     register_statements,
 )
+from sparkify_dagster.warehouse.sessions import Session
 
 log = logging.getLogger(__name__)
 
@@ -129,18 +131,14 @@ class RedshiftWarehouse(ServerWarehouse):
 
     @contextmanager
     def connect(self, purpose: str, *, read_only: bool = False) -> Iterator[Engine]:
-        engine = self._engine(purpose, read_only=read_only)
-        try:
-            self._prepare_tables(engine, read_only=read_only)
-            if not read_only:
-                event.listen(engine, "begin", self._wait_for_other_writers)
-            yield engine
-        except DBAPIError as error:
-            is_missing = read_only and getattr(error.orig, "pgcode", None) in MISSING_RELATION_CODES
-            remedy = MISSING_RELATION_REMEDY if is_missing else self.remedy(error)
-            raise WarehouseError(with_remedy(f"{self.database}: {first_line(error)}", remedy)) from None
-        finally:
-            engine.dispose()
+        with self._session(purpose, read_only=read_only) as engine:
+            try:
+                self._prepare_tables(engine, read_only=read_only)
+                yield engine
+            except DBAPIError as error:
+                is_missing = read_only and getattr(error.orig, "pgcode", None) in MISSING_RELATION_CODES
+                remedy = MISSING_RELATION_REMEDY if is_missing else self.remedy(error)
+                raise WarehouseError(with_remedy(f"{self.database}: {first_line(error)}", remedy)) from None
 
     def is_transient(self, error: DBAPIError) -> bool:
         return error.connection_invalidated or _is_conflict(error)
@@ -182,7 +180,7 @@ class RedshiftWarehouse(ServerWarehouse):
         """
         done = list(super().maintain(engine))
         # VACUUM runs outside of a transaction, and one at a time.
-        vacuuming = self._engine("maintenance", isolation_level="AUTOCOMMIT")
+        vacuuming = self._new_engine("maintenance", read_only=False, isolation_level="AUTOCOMMIT")
         try:
             with vacuuming.connect() as connection:
                 for table in metadata.sorted_tables:
@@ -205,7 +203,18 @@ class RedshiftWarehouse(ServerWarehouse):
             self._wait_for_other_writers(connection)
         super()._create_tables(connection)
 
-    def _engine(self, purpose: str, *, read_only: bool = False, **options: Any) -> Engine:
+    def _new_session(self, purpose: str, *, read_only: bool) -> Session:
+        session = super()._new_session(purpose, read_only=read_only)
+
+        @event.listens_for(session.engine, "begin")
+        def wait_for_other_writers(connection: Connection) -> None:
+            # Whoever makes the tables cannot lock one yet.
+            if self._has_tables and not read_only:
+                self._wait_for_other_writers(connection)
+
+        return session
+
+    def _new_engine(self, purpose: str, *, read_only: bool, **options: Any) -> Engine:
         url = self._url_with_password()
         engine = create_engine(
             url,
@@ -244,10 +253,9 @@ class RedshiftWarehouse(ServerWarehouse):
                 # Without it a cast to NUMERIC cuts digits off; the other warehouses round.
                 cursor.execute("SET enable_numeric_rounding TO on")
             connection.commit()
-            halves = record.info[_HALVES_BACKSLASHES] = _halves_backslashes(connection)
-            query_group = (purpose[:_QUERY_GROUP_CHARACTERS],)
+            record.info[_HALVES_BACKSLASHES] = _halves_backslashes(connection)
+            self._set_purpose(connection, record, purpose)
             with connection.cursor() as cursor:
-                cursor.execute("SET query_group TO %s", _doubled(query_group) if halves else query_group)
                 cursor.execute("SET statement_timeout TO %s", (self.statement_timeout_seconds * 1000,))
                 # A user may have another one; the times of system views are in UTC, and so is GETDATE() then.
                 cursor.execute("SET timezone TO 'UTC'")
@@ -261,6 +269,15 @@ class RedshiftWarehouse(ServerWarehouse):
             return statement, _doubled(parameters) if connection.info[_HALVES_BACKSLASHES] else parameters
 
         return engine
+
+    def _set_purpose(
+        self, connection: psycopg2.extensions.connection, record: ConnectionPoolEntry, purpose: str
+    ) -> None:
+        query_group = (purpose[:_QUERY_GROUP_CHARACTERS],)
+        with connection.cursor() as cursor:
+            halves = record.info[_HALVES_BACKSLASHES]
+            cursor.execute("SET query_group TO %s", _doubled(query_group) if halves else query_group)
+        connection.commit()
 
     def _wait_for_other_writers(self, connection: Connection) -> None:
         """Takes the writers' lock in the first statement, since the snapshot is taken by the next one.
