@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeAlias
 
@@ -43,9 +44,11 @@ NewWorld: TypeAlias = Callable[[], World]
 @pytest.fixture(scope="module")
 def new_world(tmp_path_factory: pytest.TempPathFactory, new_warehouse: NewWarehouse) -> Iterator[NewWorld]:
     """Makes worlds that the tests of a module share: the cases of many tests, loaded once on each warehouse."""
-    with pytest.MonkeyPatch.context() as environment:
+    with pytest.MonkeyPatch.context() as environment, ExitStack() as opened:
         log_in(new_warehouse, environment)
-        yield lambda: World(tmp_path_factory.mktemp("shared"), new_warehouse=new_warehouse)
+        yield lambda: opened.enter_context(
+            kept_open(World(tmp_path_factory.mktemp("shared"), new_warehouse=new_warehouse))
+        )
 
 
 @pytest.fixture(scope="module")

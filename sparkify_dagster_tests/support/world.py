@@ -11,7 +11,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache, cached_property
@@ -96,9 +96,13 @@ def _empty_warehouse() -> bytes:
 
 @contextmanager
 def kept_open(world: "World") -> Iterator["World"]:
-    """Yields the world, and spares DuckDB the writing and closing of its file at the end of each transaction."""
+    """Yields the world, and spares DuckDB the writing and closing of its file after each transaction, servers a login.
+
+    DuckDB's own way to keep a file open lets other processes have it in between, which costs as much.
+    """
     warehouse = world.warehouse
-    with duckdb_instance.attached(Path(warehouse.path)) if isinstance(warehouse, DuckDBWarehouse) else nullcontext():
+    attached = duckdb_instance.attached(Path(warehouse.path)) if isinstance(warehouse, DuckDBWarehouse) else None
+    with attached or warehouse.kept_open():
         yield world
 
 
