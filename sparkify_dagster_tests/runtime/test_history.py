@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from sqlalchemy import Engine, event
 
 from sparkify_dagster.runtime.history import EventLog, RunTable, ScheduleTable
@@ -60,6 +61,28 @@ def seen(instance: dg.DagsterInstance, run_id: str) -> tuple[object, ...]:
         materialization.run_id,
         materialization.asset_materialization,
     )
+
+
+@dg.asset
+def failing() -> None:
+    raise ValueError
+
+
+def test_a_run_whose_failure_can_be_seen_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dagster's daemon repeats no killed run if it sees the failure before the status."""
+    statuses: list[dg.DagsterRunStatus] = []
+    store = SqliteEventLogStorage.store_event
+
+    def store_and_look(log: SqliteEventLogStorage, entry: dg.EventLogEntry) -> None:
+        store(log, entry)
+        if entry.dagster_event_type is dg.DagsterEventType.RUN_FAILURE:
+            (run,) = instance.get_runs()
+            statuses.append(run.status)
+
+    monkeypatch.setattr(SqliteEventLogStorage, "store_event", store_and_look)
+    with instance_with(OURS) as instance:
+        dg.materialize([failing], instance=instance, raise_on_error=False)
+    assert statuses == [dg.DagsterRunStatus.FAILURE]
 
 
 @pytest.mark.slow
