@@ -19,7 +19,7 @@ from sparkify_dagster.schema.tables import PRODUCT_TABLES, STAR_TABLES, songplay
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.database_errors import WarehouseError, first_line
 from sparkify_dagster.warehouse.ddl import ForeignTablesError, commented_tables, create_tables, is_current
-from sparkify_dagster.warehouse.sessions import KeptSessions, Session
+from sparkify_dagster.warehouse.server_sessions import KeptSessions, Session
 
 # Firewalls silently cut idle connections, also while a long statement runs
 # (https://docs.aws.amazon.com/redshift/latest/mgmt/connecting-firewall-guidance.html).

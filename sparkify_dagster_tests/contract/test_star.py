@@ -140,7 +140,7 @@ class TestSongplays:
         for table, columns in STAR.items():
             found = world.query(
                 f"SELECT column_name FROM information_schema.columns WHERE table_name = '{table}'"
-                " AND table_schema = current_schema() ORDER BY ordinal_position"
+                " AND table_catalog = current_database() AND table_schema = current_schema() ORDER BY ordinal_position"
             )
             assert tuple(name for (name,) in found)[: len(columns)] == columns
 

@@ -42,7 +42,7 @@ from sparkify_dagster.warehouse.server import (
     quoted_name,
     register_statements,
 )
-from sparkify_dagster.warehouse.sessions import Session
+from sparkify_dagster.warehouse.server_sessions import Session
 
 log = logging.getLogger(__name__)
 
