@@ -11,11 +11,13 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from dagster import DagsterEventType
+
 # Not exported publicly; test_history.py fails when what is overridden here changes.
-from dagster._core.events import DagsterEventType
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
@@ -25,7 +27,6 @@ from dagster._core.storage.sqlite import create_db_conn_string
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._daemon.types import DaemonHeartbeat
 from dagster._serdes import ConfigurableClassData
-from dagster._time import datetime_from_timestamp
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
@@ -117,7 +118,7 @@ class EventLog(SqliteEventLogStorage):
     def store_event(self, event: EventLogEntry) -> None:
         if self.has_instance and event.dagster_event_type is DagsterEventType.RUN_FAILURE:
             # Dagster does so only after the event can be seen, and its daemon repeats no run that has not failed yet.
-            ended = datetime_from_timestamp(event.timestamp)
+            ended = datetime.fromtimestamp(event.timestamp, UTC)
             self._instance.run_storage.handle_run_event(event.run_id, event.get_dagster_event(), ended)
         super().store_event(event)
         # The UI watches the run's file, to which SQLite adds the event only later.

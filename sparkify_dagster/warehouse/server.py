@@ -34,7 +34,7 @@ MISSING_RELATION_CODES = ("42P01", "3F000", "42703")
 MISSING_RELATION_REMEDY = "`sparkify create-tables` creates what is missing and upgrades what an earlier version made"
 
 # Of a connection, the purpose that other users of the database see.
-PURPOSE = "purpose"
+_PURPOSE = "purpose"
 
 _databases_with_tables: set[tuple[str, str | None]] = set()
 _making_tables = Lock()
@@ -91,15 +91,15 @@ class ServerWarehouse(Warehouse, ABC):
 
         @event.listens_for(session.engine, "connect")
         def set_purpose(connection: psycopg2.extensions.connection, record: ConnectionPoolEntry) -> None:
-            record.info[PURPOSE] = purpose
+            record.info[_PURPOSE] = purpose
 
         @event.listens_for(session.engine, "checkout")
         def change_purpose(
             connection: psycopg2.extensions.connection, record: ConnectionPoolEntry, proxy: PoolProxiedConnection
         ) -> None:
-            if record.info[PURPOSE] != session.purpose:
+            if record.info[_PURPOSE] != session.purpose:
                 self._set_purpose(connection, record, session.purpose)
-                record.info[PURPOSE] = session.purpose
+                record.info[_PURPOSE] = session.purpose
 
         return session
 
