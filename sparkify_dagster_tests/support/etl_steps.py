@@ -3,7 +3,7 @@
 The command itself is tested in cli/test_commands.py; here Dagster's runs are left out, at a tenth of the price.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -59,22 +59,27 @@ class EtlSteps:
     def run(self, steps: int | None = None) -> None:
         """Does what the command does, or only so many steps of it, as a command that is killed."""
         with kept_open(self.world):
-            for number, _ in enumerate(self._steps()):
+            for number, _ in enumerate(self._steps(one_by_one=steps is not None)):
                 if number == steps:
                     return
 
-    def _steps(self) -> Iterator[None]:
-        """Does one step, and pauses before the next."""
+    def _steps(self, *, one_by_one: bool) -> Iterator[None]:
+        """Does one step, and pauses before the next; or all steps of a run at once, at half the price."""
+
+        def split(assets: Sequence[str]) -> list[Sequence[str]]:
+            return [[asset] for asset in assets] if one_by_one else [assets]
+
         world, stale = self.world, self.stale()
         yield
         blocks = [(str(first), str(last)) for first, last in contiguous_blocks(stale.days, MAX_GAP_DAYS)]
         for block in blocks:
-            for step in LOG_DAY_ASSETS:
-                world.load(*block, steps=[step])
+            for steps in split(LOG_DAY_ASSETS):
+                world.load(*block, steps=steps)
                 yield
-        for step in SONG_ASSETS if stale.songs else ():
-            world.load(steps=[step])
-            yield
+        if stale.songs:
+            for steps in split(SONG_ASSETS):
+                world.load(steps=steps)
+                yield
         for day in world.pending():
             world.match_again(day)
             yield
