@@ -86,8 +86,7 @@ class ServerWarehouse(Warehouse, ABC):
             session.engine.dispose()
 
     def _new_session(self, purpose: str, *, read_only: bool) -> Session:
-        session = Session(purpose)
-        session.engine = self._new_engine(purpose, read_only=read_only)
+        session = Session(self._new_engine(purpose, read_only=read_only), purpose)
 
         @event.listens_for(session.engine, "connect")
         def set_purpose(connection: psycopg2.extensions.connection, record: ConnectionPoolEntry) -> None:

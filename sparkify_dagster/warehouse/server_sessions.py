@@ -1,6 +1,6 @@
 """Sessions of a server that outlive the connections to a warehouse: a login takes longer than most transactions."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Lock
 
 from sqlalchemy import Engine
@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 class Session:
     """An engine of one connection, and the purpose that it serves at present."""
 
+    engine: Engine
     purpose: str
-    engine: Engine = field(init=False)
 
 
 class KeptSessions:

@@ -206,12 +206,13 @@ class RedshiftWarehouse(ServerWarehouse):
     def _new_session(self, purpose: str, *, read_only: bool) -> Session:
         session = super()._new_session(purpose, read_only=read_only)
 
-        @event.listens_for(session.engine, "begin")
         def wait_for_other_writers(connection: Connection) -> None:
             # Whoever makes the tables cannot lock one yet.
-            if self._has_tables and not read_only:
+            if self._has_tables:
                 self._wait_for_other_writers(connection)
 
+        if not read_only:
+            event.listen(session.engine, "begin", wait_for_other_writers)
         return session
 
     def _new_engine(self, purpose: str, *, read_only: bool, **options: Any) -> Engine:
