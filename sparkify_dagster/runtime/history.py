@@ -117,7 +117,8 @@ class EventLog(SqliteEventLogStorage):
 
     def store_event(self, event: EventLogEntry) -> None:
         if self.has_instance and event.dagster_event_type is DagsterEventType.RUN_FAILURE:
-            # Dagster does so only after the event can be seen, and its daemon repeats no run that has not failed yet.
+            # Dagster sets the status after the event can be seen, and its daemon, which looks at each failure once,
+            # repeats no run that has not failed yet.
             ended = datetime.fromtimestamp(event.timestamp, UTC)
             self._instance.run_storage.handle_run_event(event.run_id, event.get_dagster_event(), ended)
         super().store_event(event)
