@@ -63,6 +63,7 @@ NEEDS = {
     "redshift": {"redshift", "server"},
     "redshift_servers": {"redshift", "server"},
     "cluster": {"redshift", "server"},
+    "warehouses": {"postgres", "redshift", "server"},
     "s3": {"server"},
     "aws": {"server"},
     "browser": {"browser"},

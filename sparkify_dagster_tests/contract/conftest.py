@@ -19,12 +19,22 @@ WAREHOUSES = ["duckdb", "postgres", "redshift", *(["cluster"] if CLUSTER else []
 @pytest.fixture(scope="session", params=WAREHOUSES)
 def new_warehouse(request: pytest.FixtureRequest) -> NewWarehouse:
     """Each test of the contract holds on every warehouse."""
-    if request.param == "cluster":
+    return warehouse_named(request.param, request)
+
+
+@pytest.fixture
+def warehouses(request: pytest.FixtureRequest) -> Mapping[str, NewWarehouse]:
+    """All warehouses, by name: for a test that compares them."""
+    return {name: warehouse_named(name, request) for name in WAREHOUSES}
+
+
+def warehouse_named(name: str, request: pytest.FixtureRequest) -> NewWarehouse:
+    if name == "cluster":
         assert CLUSTER is not None
         return CLUSTER
-    if request.param == "duckdb":
+    if name == "duckdb":
         return None
-    if request.param == "postgres":
+    if name == "postgres":
         postgres: PostgresServer = request.getfixturevalue("postgres")
         return postgres.new_warehouse
     redshift: RedshiftServers = request.getfixturevalue("redshift_servers")

@@ -14,10 +14,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sparkify_dagster_tests.contract.reference import Reference, is_rejected, read_day, reference
-from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers, log_in
-from sparkify_dagster_tests.redshift_stand_in.real_cluster import CLUSTER
+from sparkify_dagster_tests.redshift_stand_in.fixtures import log_in
 from sparkify_dagster_tests.support.events import event, lines, millis, song
-from sparkify_dagster_tests.support.servers.postgres import PostgresServer
 from sparkify_dagster_tests.support.world import (
     ERROR_COLUMNS,
     ERRORS,
@@ -329,21 +327,8 @@ def counts_of(built: Everything) -> dict[str, Any]:
     return {key: tuple(counts) for key, _, _, *counts in built[OBJECTS]}
 
 
-@dataclass(frozen=True)
-class Warehouses:
-    """All that the tests have: each of them holds the same rows."""
-
-    by_name: Mapping[str, NewWarehouse]
-
-    def new_world(self, name: str, folder: Path) -> World:
-        new_warehouse = self.by_name[name]
-        return World(folder / name, max_load_errors=MAX_LOAD_ERRORS, new_warehouse=new_warehouse, marts=True)
-
-
-@pytest.fixture
-def warehouses(postgres: PostgresServer, redshift_servers: RedshiftServers) -> Warehouses:
-    by_name = {"duckdb": None, "postgres": postgres.new_warehouse, "redshift": redshift_servers}
-    return Warehouses(by_name | ({"cluster": CLUSTER} if CLUSTER else {}))
+def new_world(folder: Path, new_warehouse: NewWarehouse) -> World:
+    return World(folder, max_load_errors=MAX_LOAD_ERRORS, new_warehouse=new_warehouse, marts=True)
 
 
 @pytest.mark.slow
@@ -355,11 +340,11 @@ def warehouses(postgres: PostgresServer, redshift_servers: RedshiftServers) -> W
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
 def test_after_any_changes_and_loads_each_warehouse_holds_the_references_rows(
-    warehouses: Warehouses, script: list[Write | Load]
+    warehouses: Mapping[str, NewWarehouse], script: list[Write | Load]
 ) -> None:
     """They are those of a load from scratch too."""
     with tempfile.TemporaryDirectory() as folder:
-        world = warehouses.new_world("duckdb", Path(folder))
+        world = new_world(Path(folder, "duckdb"), warehouses["duckdb"])
         with kept_open(world):
             held = play(script, world)
             everything, pending = world.everything(), world.pending()
@@ -372,8 +357,8 @@ def test_after_any_changes_and_loads_each_warehouse_holds_the_references_rows(
         compare(loaded, from_scratch, from_scratch.rejected_days)
         if not from_scratch.rejected_days:
             assert everything == loaded
-        for name in warehouses.by_name.keys() - {"duckdb"}:
-            other = warehouses.new_world(name, Path(folder))
+        for name in warehouses.keys() - {"duckdb"}:
+            other = new_world(Path(folder, name), warehouses[name])
             with pytest.MonkeyPatch.context() as environment:
                 log_in(other.new_warehouse, environment)
                 with kept_open(other):
