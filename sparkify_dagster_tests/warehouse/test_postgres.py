@@ -45,20 +45,6 @@ def password(postgres: PostgresServer) -> str:
     return password
 
 
-def test_transactions_share_a_session_until_it_breaks(world: World, postgres: PostgresServer) -> None:
-    with world.warehouse.connect("a test") as engine:
-
-        def session() -> int:
-            return world.warehouse.run_in_transaction(
-                engine, lambda connection: int(connection.scalar(text("SELECT pg_backend_pid()")) or 0)
-            )
-
-        first = session()
-        assert session() == first
-        postgres.execute(f"SELECT pg_terminate_backend({first}, 10000)")
-        assert session() not in (0, first)
-
-
 def test_a_writer_that_waits_says_for_whom(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     world.query("SELECT 1")

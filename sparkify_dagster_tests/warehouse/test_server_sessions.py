@@ -1,4 +1,4 @@
-"""Sessions of a server that a block keeps: one login for the connections that come one after the other."""
+"""Sessions of a server: one login for the transactions of a connection, and for the connections that a block keeps."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +36,14 @@ def session(engine: Engine) -> int:
 def session_of(warehouse: ServerWarehouse, *, read_only: bool = False) -> int:
     with warehouse.connect("a test", read_only=read_only) as engine:
         return session(engine)
+
+
+def test_transactions_share_a_session_until_it_breaks(new_warehouse: ServerWarehouse, postgres: PostgresServer) -> None:
+    with new_warehouse.connect("a test") as engine:
+        first = session(engine)
+        assert session(engine) == first
+        postgres.execute(f"SELECT pg_terminate_backend({first}, 10000)")
+        assert session(engine) not in (0, first)
 
 
 def test_connections_of_a_block_are_one_session_that_shows_what_each_is_for(warehouse: ServerWarehouse) -> None:
