@@ -1,7 +1,7 @@
 """Inspects days ahead of their load: on one core in a thread, on several in a process per core."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ Submit: TypeAlias = Callable[[date, Sequence[StoredObject]], Future[InspectedDay
 
 def inspect_ahead(
     inspector: EventInspector, objects: Mapping[date, Sequence[StoredObject]], processes: int | None = None
-) -> Iterator[Sequence[InspectedDay]]:
+) -> Generator[Sequence[InspectedDay]]:
     """Yields the days in their order, in batches of BATCH_BYTES, and inspects the days after them meanwhile.
 
     Without `processes`, there are as many as the cores and the size of the files call for. Raises SourceError.

@@ -1,6 +1,7 @@
 """Loads days of the log into staging: compares, inspects ahead, replaces each day, rejects what is too bad."""
 
 from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from itertools import chain
@@ -194,8 +195,10 @@ class _Loading:
 
     def inspect(self, objects: Mapping[date, Sequence[StoredObject]]) -> Iterator[LoadedDay]:
         """Replaces each day by its files, several days per transaction, while the next days are being inspected."""
-        # A variable would hold the content of a batch while the next one is inspected.
-        return chain.from_iterable(map(self._load_batch, inspect_ahead(self.inspector, objects)))
+        # A load that fails or is interrupted ends the inspection too, which the process would wait for at its end.
+        with closing(inspect_ahead(self.inspector, objects)) as batches:
+            # A variable would hold the content of a batch while the next one is inspected.
+            yield from chain.from_iterable(map(self._load_batch, batches))
 
     def _load_batch(self, inspected: Sequence[InspectedDay]) -> Iterator[LoadedDay]:
         rejections = {day.day: day.rejection(self.limits.max_load_errors) for day in inspected}

@@ -150,6 +150,28 @@ def test_a_batch_is_not_kept_while_the_next_one_is_inspected(world: World, monke
     assert kept == []
 
 
+def test_an_interrupted_load_ends_the_inspection(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while the exception is handled: the process would wait at its end for what is still being inspected."""
+    ended = []
+
+    def watched(
+        inspector: EventInspector, objects: Mapping[date, Sequence[StoredObject]]
+    ) -> Iterator[Sequence[InspectedDay]]:
+        try:
+            yield from inspect_ahead(inspector, objects)
+        finally:
+            ended.append(True)
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(load_logs, "inspect_ahead", watched)
+    monkeypatch.setattr("sparkify_dagster.warehouse.staging_tables.replace_days", interrupted)
+    with pytest.raises(KeyboardInterrupt) as handled:
+        world.load(str(FIRST), str(LAST))
+    assert ended, handled
+
+
 def test_a_file_that_is_gone_is_said_to_be(world: World) -> None:
     store = LocalFolder(Path(world.log_data))
     days = files_by_day(store)
@@ -237,7 +259,7 @@ def test_a_process_imports_neither_dagster_nor_a_database() -> None:
 
 
 PARENT = """
-import sys, threading, time
+import sys, threading
 from datetime import date
 from pathlib import Path
 from sparkify_dagster.schema.event_columns import DEFAULT_KEYS
@@ -252,8 +274,7 @@ import sparkify_dagster.ingest.inspect_ahead as module
 module.BATCH_BYTES = 1
 batches = inspect_ahead(EventInspector(store, DEFAULT_KEYS, keep_errors=1), days, 2)
 next(batches)
-time.sleep(0.5)
-print("inspecting", flush=True)
+threading.Timer(0.5, print, ["inspecting"], {"flush": True}).start()
 next(batches)
 """
 
