@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from sparkify_dagster.warehouse import base
 from sparkify_dagster.warehouse.database_errors import WarehouseError
 from sparkify_dagster.warehouse.redshift import copy as redshift_copy
+from sparkify_dagster.warehouse.redshift import engine as redshift_engine
 from sparkify_dagster.warehouse.redshift import inputs as redshift_inputs
-from sparkify_dagster.warehouse.redshift import warehouse as redshift_warehouse
 from sparkify_dagster.warehouse.redshift.copy import CopyFolder
 from sparkify_dagster.warehouse.redshift.warehouse import RedshiftWarehouse
 from sparkify_dagster_tests.contract.test_reference import events
@@ -209,7 +209,7 @@ def test_a_failure_at_each_statement_costs_nothing(
 ) -> None:
     """In a temporary table that goes with its transaction, and of days that stay although others are inspected."""
     monkeypatch.setattr(base, "MAX_PAUSE_SECONDS", 0)
-    monkeypatch.setattr(redshift_warehouse, "MAX_CONNECT_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(redshift_engine, "MAX_CONNECT_PAUSE_SECONDS", 0)
     monkeypatch.setattr(base, "MAX_TRANSACTION_ATTEMPTS", 1000)
     world = copying.world("redshift")
     copying.put({key_of(DAYS[0]): clean(DAYS[0]), key_of(DAYS[1]): clean(DAYS[1])})

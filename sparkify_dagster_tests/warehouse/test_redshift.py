@@ -480,7 +480,7 @@ def test_the_default_role_and_a_chain(on_redshift: OnRedshift) -> None:
 def test_a_connection_that_is_refused(
     on_redshift: OnRedshift, change: dict[str, Any], remedy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sparkify_dagster.warehouse.redshift.warehouse.MAX_CONNECT_SECONDS", 0)
+    monkeypatch.setattr("sparkify_dagster.warehouse.redshift.engine.MAX_CONNECT_SECONDS", 0)
     url = on_redshift.server.url.set(**change)
     on_redshift.replace(address=url.render_as_string(hide_password=False))
     with pytest.raises(WarehouseError) as raised, on_redshift.warehouse.connect("a test"):
@@ -552,7 +552,7 @@ def test_a_reader_of_a_warehouse_without_tables_reads_the_remedy(
 def test_a_cluster_that_is_not_up_yet_is_connected_to_again(
     on_redshift: OnRedshift, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("sparkify_dagster.warehouse.redshift.warehouse.MAX_CONNECT_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("sparkify_dagster.warehouse.redshift.engine.MAX_CONNECT_PAUSE_SECONDS", 0.01)
     on_redshift.server.connections_to_refuse = 2
     assert on_redshift.world.query("SELECT 1") == [(1,)]
     assert caplog.text.count("connecting again in") == 2

@@ -12,7 +12,7 @@ from sparkify_dagster.analytics.query import all_queries
 from sparkify_dagster.runtime.errors import SparkifyError
 from sparkify_dagster.warehouse import base
 from sparkify_dagster.warehouse.database_errors import WarehouseError
-from sparkify_dagster.warehouse.redshift import warehouse as redshift_warehouse
+from sparkify_dagster.warehouse.redshift import engine as redshift_engine
 from sparkify_dagster.warehouse.redshift.warehouse import RedshiftWarehouse
 from sparkify_dagster_tests.redshift_stand_in.cluster import Failure
 from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers
@@ -64,7 +64,7 @@ class OncePerStatement:
 def world(tmp_path: Path, redshift_servers: RedshiftServers, monkeypatch: pytest.MonkeyPatch) -> World:
     redshift_servers.login(monkeypatch)
     monkeypatch.setattr(base, "MAX_PAUSE_SECONDS", 0)
-    monkeypatch.setattr(redshift_warehouse, "MAX_CONNECT_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(redshift_engine, "MAX_CONNECT_PAUSE_SECONDS", 0)
     # One run meets each failure.
     monkeypatch.setattr(base, "MAX_TRANSACTION_ATTEMPTS", 1000)
     world = World(tmp_path, new_warehouse=redshift_servers)
