@@ -36,8 +36,8 @@ if "TESTS_COMPUTED_ONCE" not in os.environ:
     os.environ["TESTS_COMPUTED_ONCE"] = tempfile.mkdtemp(prefix="sparkify-tests-")
     atexit.register(shutil.rmtree, os.environ["TESTS_COMPUTED_ONCE"], ignore_errors=True)
 
-# For files of some lines, waking other threads costs a fifth of a load's processor time. The commands
-# that tests start keep DuckDB's own number.
+# For files of some lines, waking other threads costs a fifth of a load's processor time. Commands that tests start
+# as a shell starts them keep DuckDB's own number.
 duckdb_instance.cursor().execute("SET threads = 1")
 
 # The libraries are half a million objects, which the garbage collector would look at for each few thousand new ones.

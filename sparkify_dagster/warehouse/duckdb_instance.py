@@ -21,7 +21,7 @@ if find_spec("pandas") is None:
 # A log is no place for a progress bar, and a checkpoint in the middle of a load writes everything twice. Without a
 # limit DuckDB keeps what it has read in up to 80 % of the machine's memory; with it, what does not fit goes to disk.
 # A load of 14 million events takes no longer with this limit.
-_SESSION = "SET enable_progress_bar = false; SET wal_autocheckpoint = '1GB'; SET memory_limit = '1GB'"
+SESSION = "SET enable_progress_bar = false; SET wal_autocheckpoint = '1GB'; SET memory_limit = '1GB'"
 _LIMIT = "SELECT current_setting('memory_limit')"
 _numbers = count(1)
 _users: Counter[Path] = Counter()
@@ -71,7 +71,7 @@ def lift_memory_limit() -> bool:
 def _instance_of(process_id: int) -> duckdb.DuckDBPyConnection:
     """Returns a DuckDB in memory. A forked process needs one of its own."""
     instance = duckdb.connect()
-    instance.execute(_SESSION)
+    instance.execute(SESSION)
     return instance
 
 

@@ -18,6 +18,7 @@ import sparkify_dagster
 import sparkify_dagster.cli.etl
 import sparkify_dagster.cli.main
 import sparkify_dagster.definitions
+from sparkify_dagster.warehouse import duckdb_instance
 from sparkify_dagster_tests.support.drawn_charts import draw_once
 
 # No other layer imports these; import-linter holds that.
@@ -40,6 +41,9 @@ with tempfile.TemporaryDirectory() as folder:
         run_config = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         dg.materialize([nothing, passes], instance=instance, run_config=run_config)
 assert threading.active_count() == 1, "a thread would be missing in what is forked"
+
+# Waking other threads for files of some lines costs a tenth of a command's processor time (conftest.py).
+duckdb_instance.SESSION += "; SET threads = 1"
 
 drawn = draw_once(vl_convert.vegalite_to_svg)
 vl_convert.vegalite_to_svg = drawn  # type: ignore[assignment]
