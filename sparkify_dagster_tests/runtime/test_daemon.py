@@ -47,8 +47,15 @@ class History:
 
     @property
     def runs(self) -> list[Expected]:
-        runs = [run for run in self.instance.get_runs() if run.tags.get("dagster/sensor_name") == self.sensor][::-1]
-        return [(run.tags[FIRST_DAY], run.parent_run_id is not None, run.status) for run in runs]
+        return [(run.tags[FIRST_DAY], run.parent_run_id is not None, run.status) for run in self._runs]
+
+    @property
+    def _runs(self) -> list[dg.DagsterRun]:
+        return [run for run in self.instance.get_runs() if run.tags.get("dagster/sensor_name") == self.sensor][::-1]
+
+    def becomes_repeatable(self) -> None:
+        """Waits for the origin by which the daemon finds a run's code; a command's run has it just after its start."""
+        wait_until(lambda: self._runs[-1].remote_job_origin is not None, "the origin in the history")
 
     def becomes(self, *expected: Expected) -> None:
         wait_until(lambda: self.runs == list(expected), f"{expected} in the history", pause=0.2)
@@ -72,6 +79,7 @@ def test_runs_of_a_killed_daemon_and_of_a_killed_command_are_repeated(project: P
                 second.kill_group()
                 with project.start("sparkify", "etl", "--from", EARLY, "--to", LATE) as command:
                     commands.becomes((EARLY, False, Status.STARTED))
+                    commands.becomes_repeatable()
                     command.process.kill()
             with project.start("dagster-daemon", "run"):
                 repeated = (LATE, False, Status.FAILURE), (LATE, True, Status.SUCCESS)
