@@ -33,7 +33,7 @@ def is_conflict(error: DBAPIError) -> bool:
     return getattr(error.orig, "pgcode", None) in _CONFLICT_CODES or _CONFLICT.search(str(error.orig)) is not None
 
 
-def remedy(error: DBAPIError) -> str | None:
+def remedy_for(error: DBAPIError) -> str | None:
     """Returns what to do about an error, or None if nothing better is known than its message."""
     code = getattr(error.orig, "pgcode", None)
     if code == _QUERY_CANCELED:

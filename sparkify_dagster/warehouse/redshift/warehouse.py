@@ -22,7 +22,7 @@ from sparkify_dagster.warehouse.redshift.copy import bucket_region, copy_folder,
 from sparkify_dagster.warehouse.redshift.engine import new_engine, set_query_group
 from sparkify_dagster.warehouse.redshift.inputs import CopyInputs
 from sparkify_dagster.warehouse.redshift.login import Cluster
-from sparkify_dagster.warehouse.redshift.remedies import is_conflict, remedy
+from sparkify_dagster.warehouse.redshift.remedies import is_conflict, remedy_for
 from sparkify_dagster.warehouse.server import (
     MISSING_RELATION_CODES,
     MISSING_RELATION_REMEDY,
@@ -95,7 +95,7 @@ class RedshiftWarehouse(ServerWarehouse):
         return error.connection_invalidated or is_conflict(error)
 
     def remedy(self, error: DBAPIError) -> str | None:
-        return remedy(error)
+        return remedy_for(error)
 
     def reads_in_place(self, location: str) -> bool:
         """Returns whether the location is in S3 and in the region of the COPY staging location, as COPY requires."""
