@@ -38,7 +38,7 @@ if "TESTS_COMPUTED_ONCE" not in os.environ:
 
 # For files of some lines, waking other threads costs a fifth of a load's processor time. Commands that tests start
 # as a shell starts them keep DuckDB's own number.
-duckdb_instance.cursor().execute("SET threads = 1")
+duckdb_instance.SESSION += "; SET threads = 1"
 
 # The libraries are half a million objects, which the garbage collector would look at for each few thousand new ones.
 gc.set_threshold(100_000, 50, 100)
