@@ -77,7 +77,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_finish() -> None:
-    """Hides what all tests have imported from the garbage collector, which pytest calls five times at the end."""
+    """Hides what all tests have imported from the garbage collector, which pytest calls at the end."""
     gc.freeze()
 
 

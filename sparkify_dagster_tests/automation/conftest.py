@@ -8,7 +8,7 @@ import pytest
 
 from sparkify_dagster.automation import rejected_days, run_requests
 from sparkify_dagster_tests.support.run_history import new_history
-from sparkify_dagster_tests.support.world import World, kept_open
+from sparkify_dagster_tests.support.world import World, thrown_away
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    with kept_open(World(tmp_path)) as world:
+    with thrown_away(World(tmp_path)) as world:
         yield world
 
 

@@ -18,7 +18,7 @@ from sparkify_dagster.partitions import range_tags
 from sparkify_dagster_tests.support.events import event, song
 from sparkify_dagster_tests.support.outcome import Outcome, asset_key
 from sparkify_dagster_tests.support.run_history import emptied_history
-from sparkify_dagster_tests.support.world import World, kept_open
+from sparkify_dagster_tests.support.world import World, thrown_away
 
 DAYS = ("2018-11-01", "2018-11-03")
 
@@ -95,7 +95,7 @@ def rows(evaluation: dg.AssetCheckEvaluation, name: str) -> list[dict[str, Any]]
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    with kept_open(World(tmp_path)) as world:
+    with thrown_away(World(tmp_path)) as world:
         yield write_three_days(world)
 
 
@@ -130,7 +130,7 @@ def loaded_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tables(loaded_days: Path, tmp_path: Path) -> Iterator[Tables]:
-    with kept_open(World(shutil.copytree(loaded_days, tmp_path / "loaded"))) as world:
+    with thrown_away(World(shutil.copytree(loaded_days, tmp_path / "loaded"))) as world:
         yield Tables(world)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from sparkify_dagster_tests.checks.conftest import Tables, numbers, rows
 from sparkify_dagster_tests.support.events import event
-from sparkify_dagster_tests.support.world import World, kept_open
+from sparkify_dagster_tests.support.world import World, thrown_away
 
 WARN = dg.AssetCheckSeverity.WARN
 # Four Thursdays with a median of 150; each test sets the fifth.
@@ -18,7 +18,7 @@ LAST = "2018-11-29"
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    with kept_open(World(tmp_path)) as world:
+    with thrown_away(World(tmp_path)) as world:
         yield world
 
 

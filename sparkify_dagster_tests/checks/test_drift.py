@@ -16,7 +16,7 @@ from sparkify_dagster.simulator import simulate
 from sparkify_dagster.sources.object_store import writable_store
 from sparkify_dagster.warehouse.day_profiles import WITHHELD
 from sparkify_dagster_tests.support.events import Item, event
-from sparkify_dagster_tests.support.world import EVENTS, World, kept_open
+from sparkify_dagster_tests.support.world import EVENTS, World, thrown_away
 
 DAYS = [f"2018-11-{day:02}" for day in range(1, 8)]
 DAY = DAYS[3]
@@ -55,7 +55,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def week(loaded: Path, tmp_path: Path) -> Iterator[World]:
     """Seven similar days, loaded by an earlier run."""
-    with kept_open(World(shutil.copytree(loaded, tmp_path / "week"))) as world:
+    with thrown_away(World(shutil.copytree(loaded, tmp_path / "week"))) as world:
         yield world
 
 

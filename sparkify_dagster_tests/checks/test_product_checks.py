@@ -9,7 +9,7 @@ import pytest
 
 from sparkify_dagster_tests.checks.conftest import DAYS, Tables, numbers, rows, write_three_days
 from sparkify_dagster_tests.support.events import event
-from sparkify_dagster_tests.support.world import World, kept_open
+from sparkify_dagster_tests.support.world import World, thrown_away
 
 ERROR = dg.AssetCheckSeverity.ERROR
 KEYS = {"events": 7, "user_levels": 4, "sessions": 2, "daily_activity": 3}
@@ -43,7 +43,7 @@ def marts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def marts(marts_folder: Path, tmp_path: Path) -> Iterator[Tables]:
-    with kept_open(World(shutil.copytree(marts_folder, tmp_path / "loaded"), marts=True)) as world:
+    with thrown_away(World(shutil.copytree(marts_folder, tmp_path / "loaded"), marts=True)) as world:
         yield Tables(world)
 
 

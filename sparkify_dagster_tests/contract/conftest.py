@@ -10,7 +10,7 @@ from sparkify_dagster_tests.contract.copied_first import new_world_copied_first
 from sparkify_dagster_tests.redshift_stand_in.fixtures import RedshiftServers, log_in
 from sparkify_dagster_tests.redshift_stand_in.real_cluster import CLUSTER
 from sparkify_dagster_tests.support.servers.postgres import PostgresServer
-from sparkify_dagster_tests.support.world import NewWarehouse, World, kept_open
+from sparkify_dagster_tests.support.world import NewWarehouse, World, thrown_away
 
 # A real cluster takes minutes for what the stand-in does in seconds, so it is used only if one is named.
 WAREHOUSES = ["duckdb", "postgres", "redshift", *(["cluster"] if CLUSTER else [])]
@@ -57,7 +57,7 @@ def new_world(tmp_path_factory: pytest.TempPathFactory, new_warehouse: NewWareho
     with pytest.MonkeyPatch.context() as environment, ExitStack() as opened:
         log_in(new_warehouse, environment)
         yield lambda: opened.enter_context(
-            kept_open(World(tmp_path_factory.mktemp("shared"), new_warehouse=new_warehouse))
+            thrown_away(World(tmp_path_factory.mktemp("shared"), new_warehouse=new_warehouse))
         )
 
 
@@ -79,5 +79,5 @@ def loaded_cases(
 
 @pytest.fixture
 def world(tmp_path: Path, new_warehouse: NewWarehouse) -> Iterator[World]:
-    with kept_open(World(tmp_path, new_warehouse=new_warehouse)) as world:
+    with thrown_away(World(tmp_path, new_warehouse=new_warehouse)) as world:
         yield world

@@ -26,7 +26,7 @@ from sparkify_dagster_tests.support.world import (
     NewWarehouse,
     World,
     in_order,
-    kept_open,
+    thrown_away,
 )
 
 DAYS = ("2018-11-01", "2018-11-02", "2018-11-03")
@@ -345,13 +345,13 @@ def test_after_any_changes_and_loads_each_warehouse_holds_the_references_rows(
     """They are those of a load from scratch too."""
     with tempfile.TemporaryDirectory() as folder:
         world = new_world(Path(folder, "duckdb"), warehouses["duckdb"])
-        with kept_open(world):
+        with thrown_away(world):
             held = play(script, world)
             everything, pending = world.everything(), world.pending()
         from_scratch = expected(world)
         compare(everything, expected(world, held), from_scratch.rejected_days)
         fresh = replace(world, warehouse_file=Path(folder, "from_scratch.duckdb"))
-        with kept_open(fresh):
+        with thrown_away(fresh):
             fresh.load(DAYS[0], DAYS[-1])
             loaded = fresh.everything()
         compare(loaded, from_scratch, from_scratch.rejected_days)
@@ -361,7 +361,7 @@ def test_after_any_changes_and_loads_each_warehouse_holds_the_references_rows(
             other = new_world(Path(folder, name), warehouses[name])
             with pytest.MonkeyPatch.context() as environment:
                 log_in(other.new_warehouse, environment)
-                with kept_open(other):
+                with thrown_away(other):
                     play(script, other)
                     built, other_pending = other.everything(), other.pending()
             assert other_pending == pending, name

@@ -19,7 +19,7 @@ from sparkify_dagster.report.page import LIBRARY
 from sparkify_dagster.report.period import Period, report_days
 from sparkify_dagster.schema.tables import READ_TABLES
 from sparkify_dagster_tests.support.events import event, song
-from sparkify_dagster_tests.support.world import World, kept_open, refresh_queries
+from sparkify_dagster_tests.support.world import World, refresh_queries, thrown_away
 
 SCRIPT = "<script>alert(1)</script>"
 CLOSING = "</script><img src=x onerror=alert(2)>"
@@ -42,7 +42,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         hostile = event(time=f"{at}:00", song=SCRIPT, artist=CLOSING, **person)
         world.write_log(f"2018-11-{day:02}", hostile, event(time=f"{at}:09", itemInSession=2, **person))
     world.write_songs("A/A/A/TRAAA.json", song())
-    with kept_open(world):
+    with thrown_away(world):
         world.load("2018-11-01", "2018-11-16")
         refresh_queries(world, *all_queries())
         yield world

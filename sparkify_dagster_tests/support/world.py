@@ -11,7 +11,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache, cached_property
@@ -103,6 +103,20 @@ def kept_open(world: "World") -> Iterator["World"]:
     warehouse = world.warehouse
     attached = duckdb_instance.attached(Path(warehouse.path)) if isinstance(warehouse, DuckDBWarehouse) else None
     with attached or warehouse.kept_open():
+        yield world
+
+
+@contextmanager
+def thrown_away(world: "World") -> Iterator["World"]:
+    """Keeps the world open, and at the end spares DuckDB the writing of a file that nobody reads afterwards.
+
+    It would take a sixth of the time of a small load.
+    """
+    run = duckdb_instance.cursor().execute
+    with ExitStack() as ending:
+        ending.callback(run, "PRAGMA enable_checkpoint_on_shutdown")
+        ending.enter_context(kept_open(world))
+        ending.callback(run, "PRAGMA disable_checkpoint_on_shutdown")
         yield world
 
 
@@ -387,7 +401,7 @@ class World:
         def load() -> Everything:
             with tempfile.TemporaryDirectory() as folder:
                 fresh = replace(self, warehouse_file=Path(folder, "warehouse.duckdb"), new_warehouse=None)
-                with kept_open(fresh):
+                with thrown_away(fresh):
                     fresh.load(first_day, last_day)
                     return fresh.everything()
 
