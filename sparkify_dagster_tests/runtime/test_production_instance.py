@@ -13,8 +13,9 @@ import psycopg2
 import pytest
 
 from sparkify_dagster_tests.support.project import ROOT, Project, wait_until
+from sparkify_dagster_tests.support.servers.ports import free_ports
 from sparkify_dagster_tests.support.servers.postgres import PostgresServer
-from sparkify_dagster_tests.support.servers.s3 import S3Server, free_ports
+from sparkify_dagster_tests.support.servers.s3 import S3Server
 
 DAY = "2018-11-01"
 LAUNCH = """
@@ -52,8 +53,8 @@ def test_a_run_goes_through_the_queue_into_postgresql_and_s3(
         "SPARKIFY_COMPUTE_LOGS_BUCKET": bucket,
         "AWS_ENDPOINT_URL_S3": s3.url,
     }
-    (port,) = free_ports(1)
     outputs = [project.sparkify("etl")]
+    (port,) = free_ports(1)
     with (
         project.start("dagster-webserver", "--host", "127.0.0.1", "--port", str(port)) as webserver,
         project.start("dagster-daemon", "run") as daemon,

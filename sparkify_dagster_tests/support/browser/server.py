@@ -10,7 +10,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from sparkify_dagster_tests.support.project import Project, Started, wait_until
-from sparkify_dagster_tests.support.servers.s3 import free_ports
+from sparkify_dagster_tests.support.servers.ports import free_ports
 
 # It starts six processes, each of which imports Dagster: some ten seconds where nothing else runs.
 START_SECONDS = 300

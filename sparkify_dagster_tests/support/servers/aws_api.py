@@ -31,7 +31,8 @@ from xml.sax.saxutils import escape
 import boto3
 import pytest
 
-from sparkify_dagster_tests.support.servers.s3 import S3Server, free_ports
+from sparkify_dagster_tests.support.servers.ports import free_ports
+from sparkify_dagster_tests.support.servers.s3 import S3Server
 
 if TYPE_CHECKING:
     from mypy_boto3_redshift import RedshiftClient
@@ -159,7 +160,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsServer]:
     if MOTO is None:
         pytest.skip("moto is not installed")
     log_file = tmp_path_factory.mktemp("aws") / "log"
-    # Ports that were free a moment ago may be taken by now.
+    # Another test process may choose the same one.
     for _ in range(3):
         (port,) = free_ports(1)
         with log_file.open("wb") as log:

@@ -23,7 +23,7 @@ import psycopg2
 import pytest
 
 from sparkify_dagster.warehouse.postgres import PostgresWarehouse
-from sparkify_dagster_tests.support.servers.s3 import free_ports
+from sparkify_dagster_tests.support.servers.ports import free_ports
 
 START_SECONDS = 60
 # PostgreSQL refuses to run as root.
@@ -136,7 +136,7 @@ def serving(binaries: Path | None = None) -> Iterator[PostgresServer]:
         )
         with (data / "pg_hba.conf").open("w") as rules:
             rules.write(f"host all {PostgresServer.user} 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
-        # A port that was free a moment ago may be taken by now.
+        # Another test process may choose the same one.
         for _ in range(3):
             (port,) = free_ports(1)
             server = PostgresServer(port)

@@ -27,6 +27,8 @@ import boto3
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from sparkify_dagster_tests.support.servers.ports import free_ports
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
@@ -98,7 +100,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 @contextmanager
 def serving(folder: Path) -> Iterator[S3Server]:
     """A server that runs as long as the block does, with all it holds in the folder."""
-    # Ports that were free a moment ago may be taken by now.
+    # Another test process may choose the same ones.
     for _ in range(3):
         ports = free_ports(10)
         server = S3Server(f"http://127.0.0.1:{ports[6]}")
@@ -199,15 +201,6 @@ def _users(server: S3Server) -> object:
             user("listing", server.listing_access_key, server.listing_secret_key, "List"),
         ]
     }
-
-
-def free_ports(number: int) -> list[int]:
-    """Ports of loopback that are free at the moment."""
-    found = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [server.getsockname()[1] for server in found]
-    for server in found:
-        server.close()
-    return ports
 
 
 def _is_up(server: S3Server, process: "subprocess.Popen[bytes]") -> bool:
