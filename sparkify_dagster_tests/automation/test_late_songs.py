@@ -1,18 +1,21 @@
 """Run requests of late_songs after the catalogue changed: real loads, and ticks on their history."""
 
 from collections.abc import Iterator
+from datetime import date
 
 import dagster as dg
 import pytest
+from sqlalchemy import Connection
 
 from sparkify_dagster.automation import run_requests
 from sparkify_dagster.automation.cursors import CursorError
 from sparkify_dagster.automation.jobs import RESULTS
 from sparkify_dagster.automation.late_songs import late_songs as sensor
+from sparkify_dagster.warehouse import transforms
 from sparkify_dagster_tests.automation.conftest import Clock
 from sparkify_dagster_tests.support.events import song
 from sparkify_dagster_tests.support.outcome import asset_key
-from sparkify_dagster_tests.support.ticks import FAILURE, Ticks, run, write_days
+from sparkify_dagster_tests.support.ticks import FAILURE, Range, Ticks, run, write_days
 from sparkify_dagster_tests.support.world import World
 
 
@@ -95,6 +98,25 @@ def test_days_that_the_same_run_matched_are_not_requested(late_songs: Ticks) -> 
     late_songs.world.write_songs("A/A/A/TRAAA.json", song())
     run(late_songs.world, late_songs.instance, "load_all", days[1])
     assert late_songs.tick() == [(days[0], days[0]), (days[2], days[2])]
+
+
+@pytest.mark.slow
+def test_a_tick_waits_for_the_run_that_loads_songs(late_songs: Ticks, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_days(late_songs.world, "2018-11-02", "2018-11-03")
+    late_songs.world.load("2018-11-02", "2018-11-03")
+    late_songs.world.write_songs("A/A/A/TRAAA.json", song())
+    replace_songplays = transforms.replace_songplays
+    during_the_run: list[Range] = []
+
+    def tick_before(connection: Connection, first_day: date, last_day: date) -> None:
+        during_the_run.extend(late_songs.tick())
+        replace_songplays(connection, first_day, last_day)
+
+    monkeypatch.setattr(transforms, "replace_songplays", tick_before)
+    assert run(late_songs.world, late_songs.instance, "load_all", "2018-11-02").success
+    assert during_the_run == []
+    assert late_songs.skipped == ("Waiting for the run that loads songs to finish: it may match these plays itself")
+    assert late_songs.tick() == [("2018-11-03", "2018-11-03")]
 
 
 @pytest.mark.slow

@@ -266,6 +266,15 @@ def test_a_changed_file_resets_the_number_of_attempts(log_files: Ticks, clock: C
     assert log_files.tick() == []
 
 
+def test_a_failed_run_is_retried_unless_another_covers_all_of_its_days(log_files: Ticks, clock: Clock) -> None:
+    write_days(log_files.world, "2018-11-02", "2018-11-03")
+    log_files.tick(runs_end=FAILURE)
+    log_files.world.write_log("2018-11-02", event(itemInSession=5))
+    assert log_files.tick() == [("2018-11-02", "2018-11-02")]
+    clock.seconds_ahead = 61
+    assert log_files.tick() == [("2018-11-02", "2018-11-03")]
+
+
 def test_a_successful_retry_is_the_last(log_files: Ticks, clock: Clock) -> None:
     write_days(log_files.world, "2018-11-01")
     log_files.tick(runs_end=FAILURE)
