@@ -1,8 +1,9 @@
 """Ports for servers that have to be given one before they start."""
 
+import errno
 import secrets
 import socket
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 # Below those that Linux and macOS give to clients and to servers that ask for any: between the choice and the start of
 # a server, nothing else on a busy machine takes one of these.
@@ -16,7 +17,11 @@ def free_ports(number: int) -> list[int]:
         while len(found) < number:
             # Not a generator of numbers that a test has seeded, as each process might.
             port = secrets.choice(_PORTS)
-            with suppress(OSError):
+            try:
                 listening.enter_context(socket.create_server(("127.0.0.1", port)))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
                 found.append(port)
     return found
