@@ -115,7 +115,7 @@ def test_a_tick_waits_for_the_run_that_loads_songs(late_songs: Ticks, monkeypatc
     monkeypatch.setattr(transforms, "replace_songplays", tick_before)
     assert run(late_songs.world, late_songs.instance, "load_all", "2018-11-02").success
     assert during_the_run == []
-    assert late_songs.skipped == ("Waiting for the run that loads songs to finish: it may match these plays itself")
+    assert late_songs.skipped == "Waiting for the run that loads songs to finish: it may match these plays itself"
     assert late_songs.tick() == [("2018-11-03", "2018-11-03")]
 
 

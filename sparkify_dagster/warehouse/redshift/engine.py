@@ -1,4 +1,4 @@
-"""The engine of Redshift: a connection fetches credentials, waits for a cluster that starts, sets up its session."""
+"""Redshift's engine: a connection fetches credentials, waits for a cluster that starts and sets up its session."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""Which errors of Redshift another attempt mends, and what a person does about the others."""
+"""Recognizes the conflicts that another attempt resolves, and names the remedy of Redshift's other errors."""
 
 import re
 
